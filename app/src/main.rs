@@ -1,0 +1,2 @@
+//! The celeriac program.
+fn main() {}

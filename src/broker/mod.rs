@@ -1,0 +1,125 @@
+//! The contract of a broker: where messages travel, and how a message is leased and given up.
+//!
+//! # Contract
+//! - **Nothing is ever only in a socket.** [`Consumer::fetch`] takes messages out of their queues and leases them in one step.
+//! - A lease lasts [`ConsumerOptions::lease`] beyond its last renewal. A message whose lease ran out goes back to the **head** of its
+//!   queue by [`Broker::restore_orphans`], with the redelivered marks and `x-delivery-count` raised by one.
+//! - Every operation on a tag that is no longer ours changes nothing and says so.
+//! - Queue, tag and message are opaque text here: a broker knows no task.
+//!
+//! # Celery
+//! kombu's `transport/redis.py`. Differences: fetch is atomic (kombu pops, then writes `unacked`), leases are renewed, messages with a
+//! far ETA are parked in the server and not in memory.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::settlement::{Location, Outgoing, Settled, Settlement};
+
+/// A message taken from a queue, leased to us under `tag`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What the lease is known by.
+    pub tag: String,
+    /// The queue it came from, without its priority step.
+    pub queue: String,
+    /// The envelope exactly as it lay in the queue.
+    pub envelope: Bytes,
+}
+
+/// How to consume.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// The queues, in the order they are served within one priority step.
+    pub queues: Vec<String>,
+    /// Our node name, a part of every tag.
+    pub nodename: String,
+    /// At most so many bytes of messages in one fetch (overshot by a few messages at most).
+    pub max_bytes: usize,
+    /// How long a lease lasts without renewal.
+    pub lease: Duration,
+    /// Tells a waiting fetch to return what it has: stopping is told, never a dropped future.
+    pub stop: CancellationToken,
+}
+
+/// A message that will not be run again, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// One sentence for the person who looks.
+    pub reason: String,
+    /// The node that gave it up.
+    pub nodename: String,
+    /// How often it was delivered.
+    pub deliveries: u32,
+}
+
+/// What [`Broker::release_due`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Released {
+    /// How many messages went back to their queues.
+    pub count: usize,
+    /// How long until the next one is due, by the broker's clock.
+    pub next_in: Option<Duration>,
+}
+
+/// A broker.
+#[async_trait]
+pub trait Broker: Debug + Send + Sync {
+    /// Makes the queues known (their binding sets), so that peers find them.
+    async fn declare(&self, queues: &[String]) -> Result<()>;
+
+    /// Appends each message to the tail of its queue.
+    async fn publish(&self, messages: &[Outgoing]) -> Result<()>;
+
+    /// Begins to consume.
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>>;
+
+    /// Renews the leases of `tags`, and returns those that were lost.
+    async fn renew(&self, tags: &[String]) -> Result<Vec<String>>;
+
+    /// Puts messages we have not begun back to the head of their queues, so that the first of `tags` is the next to be served.
+    /// `raise_count` is for a message whose run died with its process.
+    async fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize>;
+
+    /// Puts back messages whose celeriac worker renewed nothing for `lease`; looks at a bounded number and returns how many it put back.
+    async fn restore_orphans(&self, lease: Duration) -> Result<usize>;
+
+    /// Moves a leased message out of memory until `due`. False: it was not ours any more.
+    async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool>;
+
+    /// Returns parked messages that are due to the head of their queues, at most `limit`.
+    async fn release_due(&self, limit: usize) -> Result<Released>;
+
+    /// Moves a leased message to the dead-letter list. False: it was not ours any more.
+    async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool>;
+
+    /// Carries settlements out, each by itself; `backend` says where their writes go and is on this broker's server.
+    /// With `None` their `writes` and `chord_part` are already done and are ignored here.
+    async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>>;
+
+    /// How many messages wait in a queue, over all its priority steps.
+    async fn queue_len(&self, queue: &str) -> Result<usize>;
+
+    /// Removes the waiting messages of a queue and returns how many there were.
+    async fn purge(&self, queue: &str) -> Result<usize>;
+
+    /// Where the data lies.
+    async fn location(&self) -> Result<Location>;
+}
+
+/// A stream of deliveries. One task owns it; a fetch is awaited to its end and never dropped.
+#[async_trait]
+pub trait Consumer: Debug + Send {
+    /// Waits until messages are there, then leases up to `limit` of them. Empty only after a stop. Connection errors are waited out inside,
+    /// with the first failure and the recovery logged.
+    async fn fetch(&mut self, limit: usize) -> Result<Vec<Delivery>>;
+
+    /// Changes the queues from the next fetch on.
+    fn set_queues(&mut self, queues: Vec<String>);
+}

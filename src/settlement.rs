@@ -1,0 +1,142 @@
+//! A settlement is everything that follows from one delivery, as one value; this file holds the data only.
+//!
+//! It stands below brokers and backends because both carry parts of it out: where they live on one server a broker does the
+//! whole in one step, elsewhere [`crate::worker`]'s settle role takes it apart in the safe order (writes, part, publish, ack).
+//!
+//! # Celery
+//! `app/trace.py` and `backends/base.py` do these steps one by one, with a window between each two of them.
+
+/// A message on its way into a queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    /// The queue's name, without its priority step.
+    pub queue: String,
+    /// The priority as in `properties.priority`; the broker chooses the step (0 is served first).
+    pub priority: i64,
+    /// The whole envelope as JSON text.
+    pub envelope: String,
+}
+
+/// What is written into the backend's database. Every write may be repeated without harm.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Stores a state under `key` and announces it on the channel of the same name.
+    State {
+        /// The whole key, without a key prefix: `celery-task-meta-<id>` or `celery-taskset-meta-<id>`.
+        key: String,
+        /// The serialized meta.
+        value: Vec<u8>,
+        /// Seconds until it expires; `None` keeps it for ever.
+        ttl: Option<u64>,
+    },
+    /// Opens a chord: forgets an old claim (`.c`) and sets its size (`.s`).
+    ChordStart {
+        /// The header's group id.
+        group_id: String,
+        /// How many parts it waits for.
+        size: u64,
+        /// Seconds until its keys expire.
+        ttl: Option<u64>,
+    },
+    /// Closes a chord if `token` still holds its claim: deletes its keys and leaves `done` in `.c`.
+    ChordClose {
+        /// The header's group id.
+        group_id: String,
+        /// The claim, as [`Settled::ChordComplete`] gave it.
+        token: String,
+    },
+    /// Ends a chord whose header failed: deletes `.s`; the other keys stay until they expire.
+    ChordFail {
+        /// The header's group id.
+        group_id: String,
+    },
+}
+
+/// One finished part of a chord's header.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChordPart {
+    /// The header's group id.
+    pub group_id: String,
+    /// The task that finished.
+    pub task_id: String,
+    /// Its place in the header; `None` counts as last.
+    pub group_index: Option<i64>,
+    /// `[1, "<task id>", "<status>", <result>]` as JSON.
+    pub entry: Vec<u8>,
+    /// Seconds until the chord's keys expire.
+    pub ttl: Option<u64>,
+    /// A fresh random text: what claims the chord if this part completes it.
+    pub token: String,
+    /// Seconds the claim lasts.
+    pub claim_s: u64,
+    /// `result_chord_ordered`: results by index (a sorted set) or by arrival (a list). All workers must agree.
+    pub ordered: bool,
+}
+
+/// What a chord looks like after a part was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChordState {
+    /// Parts are still missing, or the chord is already closed: nothing more to do.
+    Counted,
+    /// All parts are in and we hold the claim: the caller must publish the body, then close.
+    Complete,
+    /// All parts are in and another holds the claim, but the chord is not closed: ask again later.
+    Busy,
+}
+
+/// How the delivery itself ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposal {
+    /// Its message is removed.
+    Ack,
+    /// Its message goes to the tail of its queue, marked as redelivered (reject with requeue).
+    Requeue,
+}
+
+/// Everything that follows from one delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The delivery's tag. Without one (its message was acked early) nothing is fenced and nothing is acked.
+    pub tag: Option<String>,
+    /// What is stored, in this order.
+    pub writes: Vec<Write>,
+    /// The chord part it reports.
+    pub chord_part: Option<ChordPart>,
+    /// What is published after that, in this order.
+    pub publish: Vec<Outgoing>,
+    /// What becomes of the message, last of all.
+    pub disposal: Disposal,
+}
+
+impl Settlement {
+    /// A settlement that only acks.
+    pub fn ack(tag: impl Into<String>) -> Self {
+        Self { tag: Some(tag.into()), writes: Vec::new(), chord_part: None, publish: Vec::new(), disposal: Disposal::Ack }
+    }
+}
+
+/// What a settlement came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// All of it is done.
+    Done,
+    /// The delivery is not ours any more, or was settled before by a call whose reply was lost: nothing was done.
+    Lost,
+    /// The writes are done and its part completes the chord, which we now hold with the part's token. Nothing was published and
+    /// the delivery is still leased: settle again with the body and [`Write::ChordClose`], without the part.
+    ChordComplete,
+    /// The writes are done; another holds the claim of the complete chord and has not closed it. Nothing was published and the
+    /// delivery is still leased: settle again a little later.
+    ChordBusy,
+}
+
+/// Where a broker or backend keeps its data: two that have the same server can be changed in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// Identifies the server: `memory:<n>` or `redis:<run id>`.
+    pub server: String,
+    /// The database on it.
+    pub db: i64,
+    /// The prefix of every key there.
+    pub key_prefix: String,
+}
