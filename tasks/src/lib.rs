@@ -1,1 +1,7 @@
-//! Document tasks.
+//! Document tasks: sources, pages, batches, summaries and narration, written against celeriac's public API as a user would write them.
+
+pub mod error;
+pub mod store;
+pub mod timestamp;
+
+pub use error::{Code, DocumentError, ErrorRecord, Stage};
