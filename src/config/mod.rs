@@ -1,1 +1,25 @@
-//! Room: config.
+//! Settings: their table, and how a file, the environment and the command line become one of each.
+//!
+//! Nothing here reads a file or the environment: both are handed in.
+//!
+//! # Celery
+//! Answers to `celery.app.defaults` and `celery.app.utils.Settings`. Names, meanings and defaults are Celery's; the form is
+//! TOML (or JSON) instead of a Python module, since a Rust program cannot import one.
+
+mod annotations;
+mod celeriac;
+mod env;
+mod routes;
+mod settings;
+#[doc(hidden)]
+pub mod table;
+mod transport;
+mod values;
+
+pub use annotations::{Annotation, TaskAnnotations};
+pub use celeriac::Celeriac;
+pub use routes::{QueueOptions, Route, TaskQueues, TaskRoutes, matches};
+pub use settings::Settings;
+pub use table::{Effect, Env, Kind, Setting, Table, Var};
+pub use transport::{BrokerTransportOptions, FanoutPrefix, PublishRetryPolicy, QueueOrder, ResultTransportOptions};
+pub use values::{Autoscale, Concurrency, Rate, Seconds};

@@ -1,0 +1,55 @@
+//! The table `[celeriac]`: settings of the runtime that Celery has no name for.
+
+use indexmap::IndexMap;
+
+use super::env::autoscale;
+use super::table::{Kind, Var};
+use super::values::{Autoscale, Seconds};
+
+const LATER: &str = "for the HTTP service and the autoscaler, which come with later versions";
+
+crate::settings! {
+    /// Ours.
+    pub struct Celeriac at "celeriac" {
+        /// Which queues a worker serves; none: `task_queues`, or the default queue.
+        queues: Vec<String> = Vec::new(), Kind::Names, env: &[Var::Is("CELERY_WORKER_QUEUES"), Var::Is("CELERY_QUEUES")];
+        /// Which of them it leaves out.
+        exclude_queues: Vec<String> = Vec::new(), Kind::Names, env: &[Var::Is("CELERY_WORKER_EXCLUDE_QUEUES")];
+        /// The worker's name; `%h` is the host with its domain, `%n` its name, `%d` its domain.
+        hostname: Option<String> = None, Kind::Text, env: &[Var::Is("CELERY_WORKER_HOSTNAME")];
+        /// After how many seconds without a sign of life a worker's messages go to another; renewed every quarter of it.
+        lease: Seconds = Seconds::new(12.0), Kind::Seconds;
+        /// How often a message may be delivered before it goes to the dead letters; 0: without end.
+        max_deliveries: u32 = 5, Kind::Integer(0, 1_000_000);
+        /// How many seconds ahead an ETA must lie for the message to be parked in Redis instead of in the worker.
+        park_after: Seconds = Seconds::new(3.0), Kind::Seconds;
+        /// How many bytes one fetch may bring.
+        fetch_bytes: usize = 16 * 1024 * 1024, Kind::Integer(1024, 1 << 30);
+        /// How many bytes a message's body may have after it is unpacked.
+        max_body_bytes: usize = 128 * 1024 * 1024, Kind::Integer(1024, 1 << 32);
+        /// How many tasks that only wait may run at once for each slot of the pool.
+        async_slots_per_worker: usize = 16, Kind::Integer(1, 10_000);
+        /// The most slots a worker ever has.
+        max_workers: usize = 50, Kind::Integer(1, 10_000), env: &[Var::Is("MAX_WORKERS")], old: &["max_workers"];
+        /// Between how many slots a worker sizes its pool by itself: `max,min`.
+        autoscale: Option<Autoscale> = None, Kind::Autoscale,
+            env: &[Var::Is("CELERY_WORKER_AUTOSCALE"), Var::Composed(autoscale)], inert: LATER;
+        /// How often the pool is sized.
+        autoscaling_interval: Seconds = Seconds::new(60.0), Kind::Seconds, env: &[Var::Is("AUTOSCALING_INTERVAL")], inert: LATER;
+        /// Above which share of failures the pool does not grow.
+        max_error_rate: f64 = 0.1, Kind::Number, env: &[Var::Is("MAX_ERROR_RATE")], inert: LATER;
+        /// How many messages may wait before a submission is refused.
+        max_queue_size: u64 = 10_000, Kind::Integer(1, i64::MAX), env: &[Var::Is("MAX_QUEUE_SIZE")], inert: LATER;
+        /// How often the health of workers is looked at.
+        health_check_interval: Seconds = Seconds::new(30.0), Kind::Seconds, env: &[Var::Is("HEALTH_CHECK_INTERVAL")], inert: LATER;
+        /// Other names under which tasks may be called: `"their.task" = "tasks.ours"`.
+        task_aliases: IndexMap<String, String> = IndexMap::new(), Kind::Mapping;
+        /// From which level on the log is written.
+        log_level: String = "info".into(), Kind::Choice(&["debug", "info", "warning", "error", "critical", "fatal", "trace", "warn"]),
+            env: &[Var::Is("CELERY_WORKER_LOGLEVEL"), Var::Is("CELERY_LOG_LEVEL"), Var::Is("LOG_LEVEL")];
+        /// How the log is written: as text in Celery's form, or one JSON object a line.
+        log_format: String = "text".into(), Kind::Choice(&["text", "json"]), env: &[Var::Is("LOG_FORMAT")];
+        /// The file the log is written to; none: standard error.
+        log_file: Option<String> = None, Kind::Text, env: &[Var::Is("CELERY_WORKER_LOGFILE")];
+    }
+}
