@@ -1,0 +1,1 @@
+//! Gives waiting calls to idle children.

@@ -1,0 +1,1 @@
+//! One child process and the task that owns it.
