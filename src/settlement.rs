@@ -38,7 +38,8 @@ pub enum Write {
         /// Seconds until its keys expire.
         ttl: Option<u64>,
     },
-    /// Closes a chord if `token` still holds its claim: deletes its keys and leaves `done` in `.c`.
+    /// Closes a chord if `token` still holds its claim: deletes its keys and leaves `done` in `.c`. In a settlement it comes after the
+    /// publishing; if the claim is another's by then, nothing is published and the answer is [`Settled::ChordBusy`].
     ChordClose {
         /// The header's group id.
         group_id: String,
@@ -50,6 +51,13 @@ pub enum Write {
         /// The header's group id.
         group_id: String,
     },
+}
+
+impl Write {
+    /// True for the closing of a chord, which is done after the publishing: a body that was not published must be tried again.
+    pub fn is_close(&self) -> bool {
+        matches!(self, Self::ChordClose { .. })
+    }
 }
 
 /// One finished part of a chord's header.
@@ -125,8 +133,8 @@ pub enum Settled {
     /// The writes are done and its part completes the chord, which we now hold with the part's token. Nothing was published and
     /// the delivery is still leased: settle again with the body and [`Write::ChordClose`], without the part.
     ChordComplete,
-    /// The writes are done; another holds the claim of the complete chord and has not closed it. Nothing was published and the
-    /// delivery is still leased: settle again a little later.
+    /// The writes are done; another holds the claim of the complete chord. Nothing was published and the delivery is still leased:
+    /// settle again a little later, with the part.
     ChordBusy,
 }
 

@@ -8,6 +8,9 @@
 //! # Celery
 //! `backends/redis.py` and `backends/base.py`. Difference: a state's check, store and announcement are one step.
 
+pub mod memory;
+mod open;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -15,6 +18,8 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::settlement::{ChordPart, ChordState, Location, Write};
+
+pub use self::open::{Options, open};
 
 /// A result backend.
 #[async_trait]
@@ -42,4 +47,9 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Where the data lies.
     async fn location(&self) -> Result<Location>;
+}
+
+/// True for the serialized meta of a success, which is kept for ever.
+fn is_success(meta: &[u8]) -> bool {
+    [&br#"{"status": "SUCCESS""#[..], br#"{"status":"SUCCESS""#].iter().any(|start| meta.starts_with(start))
 }

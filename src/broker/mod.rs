@@ -11,6 +11,12 @@
 //! kombu's `transport/redis.py`. Differences: fetch is atomic (kombu pops, then writes `unacked`), leases are renewed, messages with a
 //! far ETA are parked in the server and not in memory.
 
+pub(crate) mod envelope;
+pub mod memory;
+mod open;
+mod options;
+pub(crate) mod tag;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -21,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::settlement::{Location, Outgoing, Settled, Settlement};
+
+pub use self::open::open;
+pub use self::options::{Options, QueueOrder};
 
 /// A message taken from a queue, leased to us under `tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +66,13 @@ pub struct DeadLetter {
     pub nodename: String,
     /// How often it was delivered.
     pub deliveries: u32,
+}
+
+impl DeadLetter {
+    /// For text from a queue that is no envelope: left in `unacked` it would break a Python peer's sweep.
+    pub(crate) fn no_envelope(nodename: &str) -> Self {
+        Self { reason: "not an envelope: no JSON object".to_owned(), nodename: nodename.to_owned(), deliveries: 0 }
+    }
 }
 
 /// What [`Broker::release_due`] did.

@@ -1,0 +1,46 @@
+//! Chooses a backend by its URL.
+
+use std::sync::Arc;
+
+use super::Backend;
+use super::memory::MemoryBackend;
+use crate::error::{Error, Result};
+
+/// Settings of a backend (`result_backend_transport_options`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Put before every key and channel; an underscore is added unless it ends in one of `: _ - .`.
+    pub global_keyprefix: String,
+}
+
+impl Options {
+    /// What really stands before each key.
+    pub(crate) fn key_prefix(&self) -> String {
+        match self.global_keyprefix.as_str() {
+            "" => String::new(),
+            prefix if prefix.ends_with([':', '_', '-', '.']) => prefix.to_owned(),
+            prefix => format!("{prefix}_"),
+        }
+    }
+}
+
+/// The backend a URL names: `memory://` (a new, empty one; see [`crate::broker::memory::pair`]), `redis://`, `rediss://` or
+/// `redis+socket://`. Nothing is connected yet.
+pub fn open(url: &str, _options: Options) -> Result<Arc<dyn Backend>> {
+    match url.split_once("://") {
+        Some(("memory", _)) => Ok(Arc::new(MemoryBackend::new())),
+        _ => Err(Error::config("result_backend: its scheme is none of memory, redis, rediss, redis+socket")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_prefix_gets_its_underscore_unless_it_ends_in_a_mark() {
+        for (given, expected) in [("", ""), ("pfx", "pfx_"), ("pfx:", "pfx:"), ("a.", "a."), ("a-", "a-"), ("a_", "a_")] {
+            assert_eq!(Options { global_keyprefix: given.to_owned() }.key_prefix(), expected);
+        }
+    }
+}

