@@ -1,0 +1,154 @@
+//! The envelope: the JSON object that lies in a queue's list, with the body still packed.
+//!
+//! # Celery
+//! kombu's `transport/virtual/base.py`. Fields nobody knows are kept.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::json;
+use super::value::{Map, Value};
+use crate::error::{Error, Result};
+
+/// The header in which a message's deliveries are counted.
+pub const DELIVERY_COUNT: &str = "x-delivery-count";
+const REDELIVERED: &str = "redelivered";
+
+/// What lies in a queue.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Envelope {
+    /// The body's text: base64 if `properties.body_encoding` says so.
+    pub body: String,
+    /// How the body is serialized.
+    pub content_type: Option<String>,
+    /// `utf-8` or `binary`.
+    pub content_encoding: Option<String>,
+    /// The task's headers.
+    pub headers: Map,
+    /// The transport's properties.
+    pub properties: Map,
+    /// Fields nobody knows, kept.
+    pub extra: Map,
+}
+
+/// Where a message was published to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeliveryInfo {
+    /// The exchange; empty is straight onto the queue named by the routing key.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+}
+
+impl Envelope {
+    /// Reads an envelope from the bytes in a queue.
+    pub fn parse(data: &[u8]) -> Result<Self> {
+        let Value::Map(mut map) = json::parse(data)? else {
+            return Err(Error::protocol("an envelope is an object"));
+        };
+        let Some(Value::String(body)) = map.shift_remove("body") else {
+            return Err(Error::protocol("an envelope without a body"));
+        };
+        let content_encoding = text(&mut map, "content-encoding");
+        let content_type = text(&mut map, "content-type");
+        let headers = object(&mut map, "headers")?;
+        let properties = object(&mut map, "properties")?;
+        Ok(Self { body, content_type, content_encoding, headers, properties, extra: map })
+    }
+
+    /// The JSON text, as Python writes it.
+    pub fn write(&self) -> String {
+        let mut out = String::with_capacity(self.body.len() + 1024);
+        out.push_str("{\"body\": ");
+        json::write_string(&mut out, &self.body);
+        for (name, value) in [("content-encoding", &self.content_encoding), ("content-type", &self.content_type)] {
+            if let Some(value) = value {
+                out.push_str(", \"");
+                out.push_str(name);
+                out.push_str("\": ");
+                json::write_string(&mut out, value);
+            }
+        }
+        out.push_str(", \"headers\": ");
+        json::write_map(&mut out, &self.headers);
+        out.push_str(", \"properties\": ");
+        json::write_map(&mut out, &self.properties);
+        for (key, value) in &self.extra {
+            out.push_str(", ");
+            json::write_string(&mut out, key);
+            out.push_str(": ");
+            out.push_str(&json::write(value));
+        }
+        out.push('}');
+        out
+    }
+
+    /// The body's bytes, without the base64 around them.
+    pub fn body_bytes(&self) -> Result<Vec<u8>> {
+        match self.properties.get("body_encoding").and_then(Value::as_str) {
+            Some("base64") => STANDARD.decode(&self.body).map_err(|error| Error::protocol(format!("the body's base64: {error}"))),
+            _ => Ok(self.body.as_bytes().to_vec()),
+        }
+    }
+
+    /// Unique among unacked messages.
+    pub fn delivery_tag(&self) -> Option<&str> {
+        self.properties.get("delivery_tag").and_then(Value::as_str)
+    }
+
+    /// Where it was published to; `None` where a Python consumer would raise.
+    pub fn delivery_info(&self) -> Option<DeliveryInfo> {
+        let info = self.properties.get("delivery_info")?;
+        let part = |name| info.get(name).map(|value| value.as_str().unwrap_or_default().to_owned());
+        Some(DeliveryInfo { exchange: part("exchange")?, routing_key: part("routing_key")? })
+    }
+
+    /// The priority, unclamped; 0 if there is none.
+    pub fn priority(&self) -> i64 {
+        self.properties.get("priority").map_or(0, |value| match value {
+            Value::String(text) => text.trim().parse().unwrap_or(0),
+            #[allow(clippy::cast_possible_truncation)]
+            other => other.as_f64().map_or(0, |number| number as i64),
+        })
+    }
+
+    /// True when it was delivered before.
+    pub fn redelivered(&self) -> bool {
+        let marked = |value: Option<&Value>| value.is_some_and(Value::is_truthy);
+        marked(self.headers.get(REDELIVERED)) || marked(self.properties.get("delivery_info").and_then(|info| info.get(REDELIVERED)))
+    }
+
+    /// How often a delivery of it ended with its worker.
+    pub fn delivery_count(&self) -> u32 {
+        let count = self.headers.get(DELIVERY_COUNT).and_then(Value::as_i64).unwrap_or(0);
+        u32::try_from(count.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Marks it as delivered before; `raise_count` when its worker died with it.
+    pub fn mark_redelivered(&mut self, raise_count: bool) {
+        self.headers.insert(REDELIVERED.to_owned(), Value::Bool(true));
+        let info = self.properties.entry("delivery_info".to_owned()).or_insert_with(Value::map);
+        if let Some(info) = info.as_map_mut() {
+            info.insert(REDELIVERED.to_owned(), Value::Bool(true));
+        }
+        if raise_count {
+            let count = i64::from(self.delivery_count()).saturating_add(1);
+            self.headers.insert(DELIVERY_COUNT.to_owned(), Value::Int(count));
+        }
+    }
+}
+
+fn text(map: &mut Map, key: &str) -> Option<String> {
+    match map.shift_remove(key) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn object(map: &mut Map, key: &str) -> Result<Map> {
+    match map.shift_remove(key) {
+        Some(Value::Map(found)) => Ok(found),
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(_) => Err(Error::protocol(format!("an envelope's {key} are an object"))),
+    }
+}

@@ -1,0 +1,187 @@
+//! The headers of a task message: what a worker must know before it reads the arguments.
+//!
+//! # Celery
+//! `app/amqp.py` (`as_task_v2`). Custom headers lie flat among the others; those nobody knows are kept in [`Headers::custom`].
+
+use super::envelope::DELIVERY_COUNT;
+use super::message::DecodeError;
+use super::time::Timestamp;
+use super::value::{Map, Value};
+
+/// What the transport and the serializer add; it does not belong to the task.
+const TRANSPORT: [&str; 3] = ["compression", "redelivered", DELIVERY_COUNT];
+
+/// How long a task may run, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TimeLimit {
+    /// Then its process is killed.
+    pub hard: Option<f64>,
+    /// Then it is asked to end.
+    pub soft: Option<f64>,
+}
+
+/// The headers of a task message.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Headers {
+    /// The sender's language; nobody looks at it.
+    pub lang: Option<String>,
+    /// The registered name.
+    pub task: String,
+    /// The task's id.
+    pub id: String,
+    /// The name shown in logs and events instead.
+    pub shadow: Option<String>,
+    /// Not before.
+    pub eta: Option<Timestamp>,
+    /// Not after.
+    pub expires: Option<Timestamp>,
+    /// The group it belongs to.
+    pub group: Option<String>,
+    /// Its place in the group; decides the order of a chord's results.
+    pub group_index: Option<i64>,
+    /// How often it was retried.
+    pub retries: u32,
+    /// Its time limits.
+    pub timelimit: TimeLimit,
+    /// The first task of the workflow.
+    pub root_id: Option<String>,
+    /// The task that sent it.
+    pub parent_id: Option<String>,
+    /// The positional arguments as text; made from the arguments when absent.
+    pub argsrepr: Option<String>,
+    /// The keyword arguments as text; made from the arguments when absent.
+    pub kwargsrepr: Option<String>,
+    /// Who sent it: `gen<pid>@<host>`.
+    pub origin: Option<String>,
+    /// Overrides the task's own setting.
+    pub ignore_result: Option<bool>,
+    /// How many replacements led to it.
+    pub replaced_task_nesting: u32,
+    /// The names of its stamps.
+    pub stamped_headers: Option<Vec<String>>,
+    /// Its stamps.
+    pub stamps: Map,
+    /// Headers nobody knows, kept.
+    pub custom: Map,
+}
+
+impl Headers {
+    /// Headers of a new task.
+    pub fn new(task: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { task: task.into(), id: id.into(), ..Self::default() }
+    }
+
+    /// The name shown to people: the shadow, or the name.
+    pub fn shown_name(&self) -> &str {
+        self.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(&self.task)
+    }
+
+    pub(super) fn read(mut map: Map) -> Result<Self, DecodeError> {
+        for name in TRANSPORT {
+            map.shift_remove(name);
+        }
+        let headers = Self {
+            lang: text(&mut map, "lang"),
+            task: text(&mut map, "task").ok_or(DecodeError::NotATask)?,
+            id: text(&mut map, "id").ok_or(DecodeError::NotATask)?,
+            shadow: text(&mut map, "shadow"),
+            eta: time(&mut map, "eta")?,
+            expires: time(&mut map, "expires")?,
+            group: text(&mut map, "group"),
+            group_index: integer(&mut map, "group_index"),
+            retries: count(&mut map, "retries"),
+            timelimit: limits(&mut map),
+            root_id: text(&mut map, "root_id"),
+            parent_id: text(&mut map, "parent_id"),
+            argsrepr: text(&mut map, "argsrepr"),
+            kwargsrepr: text(&mut map, "kwargsrepr"),
+            origin: text(&mut map, "origin"),
+            ignore_result: map.shift_remove("ignore_result").filter(|value| !value.is_null()).map(|value| value.is_truthy()),
+            replaced_task_nesting: count(&mut map, "replaced_task_nesting"),
+            stamped_headers: names(&mut map, "stamped_headers"),
+            stamps: object(&mut map, "stamps"),
+            custom: Map::new(),
+        };
+        Ok(Self { custom: map, ..headers })
+    }
+
+    /// As an object, in Python's order.
+    pub(super) fn write(&self) -> Map {
+        let mut map = Map::with_capacity(20 + self.custom.len());
+        let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
+        set("lang", self.lang.as_deref().unwrap_or("rust").into());
+        set("task", Value::from(&self.task));
+        set("id", Value::from(&self.id));
+        set("shadow", self.shadow.clone().into());
+        set("eta", self.eta.map(|time| time.to_string()).into());
+        set("expires", self.expires.map(|time| time.to_string()).into());
+        set("group", self.group.clone().into());
+        set("group_index", self.group_index.into());
+        set("retries", self.retries.into());
+        set("timelimit", Value::List(vec![seconds(self.timelimit.hard), seconds(self.timelimit.soft)]));
+        set("root_id", self.root_id.clone().into());
+        set("parent_id", self.parent_id.clone().into());
+        set("argsrepr", self.argsrepr.clone().into());
+        set("kwargsrepr", self.kwargsrepr.clone().into());
+        set("origin", self.origin.clone().into());
+        set("ignore_result", self.ignore_result.unwrap_or(false).into());
+        set("replaced_task_nesting", self.replaced_task_nesting.into());
+        set("stamped_headers", self.stamped_headers.clone().into());
+        set("stamps", Value::Map(self.stamps.clone()));
+        for (name, value) in &self.custom {
+            map.insert(name.clone(), value.clone());
+        }
+        map
+    }
+}
+
+fn text(map: &mut Map, name: &str) -> Option<String> {
+    match map.shift_remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn integer(map: &mut Map, name: &str) -> Option<i64> {
+    map.shift_remove(name).and_then(|value| value.as_i64())
+}
+
+fn count(map: &mut Map, name: &str) -> u32 {
+    integer(map, name).map_or(0, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
+}
+
+fn time(map: &mut Map, name: &'static str) -> Result<Option<Timestamp>, DecodeError> {
+    match map.shift_remove(name) {
+        Some(value) if value.is_truthy() => match value.as_str().map(Timestamp::parse) {
+            Some(Ok(time)) => Ok(Some(time)),
+            _ => Err(DecodeError::BadTime { header: name, value: value.to_string() }),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn limits(map: &mut Map) -> TimeLimit {
+    let value = map.shift_remove("timelimit");
+    let part = |place: usize| value.as_ref()?.as_list()?.get(place)?.as_f64();
+    TimeLimit { hard: part(0), soft: part(1) }
+}
+
+/// Whole seconds are written without a fraction, as a Python caller writes them.
+fn seconds(limit: Option<f64>) -> Value {
+    limit.map_or(Value::Null, |limit| {
+        let value = Value::Float(limit);
+        value.as_i64().map_or(value, Value::Int)
+    })
+}
+
+fn names(map: &mut Map, name: &str) -> Option<Vec<String>> {
+    let values = map.shift_remove(name)?;
+    Some(values.as_list()?.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect())
+}
+
+fn object(map: &mut Map, name: &str) -> Map {
+    match map.shift_remove(name) {
+        Some(Value::Map(found)) => found,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,172 @@
+//! JSON as Python's `json` reads and writes it: `NaN`, integers of any size, ASCII escapes, `", "` and `": "`.
+//!
+//! # Celery
+//! `kombu/utils/json.py` over the standard library. Nesting is limited here: Python's own limit is its stack.
+
+use std::fmt::Write as _;
+
+use jiter::{Jiter, JiterError, Peek};
+
+use super::value::{Map, Value};
+use crate::error::{Error, Result};
+
+/// How deep lists and objects may lie in each other.
+pub const MAX_DEPTH: usize = 400;
+/// How many digits an integer may have, as in Python.
+const MAX_DIGITS: usize = 4300;
+
+/// Reads one JSON text, which must be all there is.
+pub fn parse(data: &[u8]) -> Result<Value> {
+    let mut reader = Jiter::new(data).with_allow_inf_nan();
+    let mut read = || -> Result<Value, ReadError> {
+        let peek = reader.peek()?;
+        let value = read_value(&mut reader, peek, 0)?;
+        reader.finish()?;
+        Ok(value)
+    };
+    read().map_err(|error| Error::protocol(format!("json: {error}")))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("{}", .0.error_type)]
+    Syntax(#[from] Box<JiterError>),
+    #[error("nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    #[error("an integer of more than {MAX_DIGITS} digits")]
+    TooLong,
+    #[error("not a number")]
+    Number,
+}
+
+impl From<JiterError> for ReadError {
+    fn from(error: JiterError) -> Self {
+        Self::Syntax(Box::new(error))
+    }
+}
+
+fn read_value(reader: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Value, ReadError> {
+    if depth > MAX_DEPTH {
+        return Err(ReadError::TooDeep);
+    }
+    match peek {
+        Peek::Null => Ok(reader.known_null().map(|()| Value::Null)?),
+        Peek::True | Peek::False => Ok(reader.known_bool(peek).map(Value::Bool)?),
+        Peek::String => Ok(reader.known_str().map(Value::from)?),
+        Peek::Array => read_list(reader, depth),
+        Peek::Object => read_map(reader, depth),
+        _ => read_number(reader.known_number_bytes(peek)?),
+    }
+}
+
+fn read_list(reader: &mut Jiter<'_>, depth: usize) -> Result<Value, ReadError> {
+    let mut values = Vec::new();
+    let mut next = reader.known_array()?;
+    while let Some(peek) = next {
+        values.push(read_value(reader, peek, depth + 1)?);
+        next = reader.array_step()?;
+    }
+    Ok(Value::List(values))
+}
+
+fn read_map(reader: &mut Jiter<'_>, depth: usize) -> Result<Value, ReadError> {
+    let mut map = Map::new();
+    let mut next = reader.known_object()?.map(str::to_owned);
+    while let Some(key) = next {
+        let peek = reader.peek()?;
+        let value = read_value(reader, peek, depth + 1)?;
+        map.insert(key, value);
+        next = reader.next_key()?.map(str::to_owned);
+    }
+    Ok(Value::Map(map))
+}
+
+fn read_number(bytes: &[u8]) -> Result<Value, ReadError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ReadError::Number)?;
+    match text {
+        "NaN" => return Ok(Value::Float(f64::NAN)),
+        "Infinity" => return Ok(Value::Float(f64::INFINITY)),
+        "-Infinity" => return Ok(Value::Float(f64::NEG_INFINITY)),
+        _ => {}
+    }
+    if text.contains(['.', 'e', 'E']) {
+        return text.parse().map(Value::Float).map_err(|_| ReadError::Number);
+    }
+    if text.len() > MAX_DIGITS {
+        return Err(ReadError::TooLong);
+    }
+    Ok(text.parse().map_or_else(|_| Value::BigInt(text.to_owned()), Value::Int))
+}
+
+/// Writes a value as Python's `json.dumps` does.
+pub fn write(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, value);
+    out
+}
+
+fn write_value(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Int(value) => {
+            let _ = write!(out, "{value}");
+        }
+        Value::BigInt(digits) => out.push_str(digits),
+        Value::Float(value) => write_float(out, *value),
+        Value::String(value) => write_string(out, value),
+        Value::List(values) => {
+            out.push('[');
+            for (place, value) in values.iter().enumerate() {
+                out.push_str(if place == 0 { "" } else { ", " });
+                write_value(out, value);
+            }
+            out.push(']');
+        }
+        Value::Map(map) => write_map(out, map),
+    }
+}
+
+pub(super) fn write_map(out: &mut String, map: &Map) {
+    out.push('{');
+    for (place, (key, value)) in map.iter().enumerate() {
+        out.push_str(if place == 0 { "" } else { ", " });
+        write_string(out, key);
+        out.push_str(": ");
+        write_value(out, value);
+    }
+    out.push('}');
+}
+
+fn write_float(out: &mut String, value: f64) {
+    if value.is_nan() {
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+    } else {
+        out.push_str(&super::repr::float(value));
+    }
+}
+
+pub(super) fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            ' '..='~' => out.push(char),
+            other => {
+                for unit in other.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out.push('"');
+}

@@ -1,0 +1,185 @@
+//! Values as Python's `repr` shows them, cut short: what operators read in `argsrepr`, events and `inspect`.
+//!
+//! # Celery
+//! `utils/saferepr.py` with its limits: 1024 characters in all, three levels of nesting. It is text for people; nobody parses it.
+
+use super::special;
+use super::value::{Map, Value};
+
+/// How long an `argsrepr` or `kwargsrepr` may be.
+pub const MAX_LENGTH: usize = 1024;
+const MAX_LEVELS: usize = 3;
+
+/// Positional arguments as a tuple: `(1, 'two')`, `(1,)`, `()`.
+pub fn args(values: &[Value]) -> String {
+    let mut out = Repr::new(MAX_LENGTH);
+    out.list(values, "(", if values.len() == 1 { ",)" } else { ")" }, 0);
+    out.finish()
+}
+
+/// Keyword arguments as a dict: `{'y': 2}`.
+pub fn kwargs(map: &Map) -> String {
+    let mut out = Repr::new(MAX_LENGTH);
+    out.map(map, 0);
+    out.finish()
+}
+
+/// One value, in at most `limit` characters.
+pub fn value(value: &Value, limit: usize) -> String {
+    let mut out = Repr::new(limit);
+    out.value(value, 0);
+    out.finish()
+}
+
+/// A float as Python's `repr` writes it: `1.0`, `1e+16`, `1e-05`, `inf`, `nan`.
+pub fn float(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let plain = format!("{value}");
+        return if plain.contains('.') { plain } else { plain + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// A text as Python quotes it: single quotes unless it holds one and no double quote.
+pub fn string(text: &str) -> String {
+    quoted(text, "")
+}
+
+fn quoted(text: &str, prefix: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::with_capacity(text.len() + 2 + prefix.len());
+    out.push_str(prefix);
+    out.push(quote);
+    for char in text.chars() {
+        match char {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            char if char == quote => out.extend(['\\', quote]),
+            char if (char as u32) < 0x20 || char as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", char as u32)),
+            char => out.push(char),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// Bytes as Python shows them: `b'…'`.
+pub fn bytes(value: &[u8]) -> String {
+    let quote = if value.contains(&b'\'') && !value.contains(&b'"') { b'"' } else { b'\'' };
+    let mut out = format!("b{}", quote as char);
+    for &byte in value {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            byte if byte == quote => out.extend(['\\', quote as char]),
+            b' '..=b'~' => out.push(byte as char),
+            byte => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push(quote as char);
+    out
+}
+
+struct Repr {
+    out: String,
+    left: usize,
+}
+
+impl Repr {
+    fn new(limit: usize) -> Self {
+        Self { out: String::new(), left: limit }
+    }
+
+    fn finish(self) -> String {
+        self.out
+    }
+
+    fn full(&self) -> bool {
+        self.left == 0
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.full() {
+            return;
+        }
+        let length = text.chars().count();
+        if length <= self.left {
+            self.out.push_str(text);
+            self.left -= length;
+        } else {
+            self.out.extend(text.chars().take(self.left));
+            self.out.push_str("...");
+            self.left = 0;
+        }
+    }
+
+    fn value(&mut self, value: &Value, level: usize) {
+        match value {
+            Value::Null => self.push("None"),
+            Value::Bool(true) => self.push("True"),
+            Value::Bool(false) => self.push("False"),
+            Value::Int(value) => self.push(&value.to_string()),
+            Value::BigInt(digits) => self.push(digits),
+            Value::Float(value) => self.push(&float(*value)),
+            Value::String(text) => self.text(text),
+            Value::List(values) => self.list(values, "[", "]", level),
+            Value::Map(map) => match special::as_bytes(value) {
+                Some(Ok(value)) => self.push(&bytes(&value)),
+                _ => self.map(map, level),
+            },
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let cut: String = text.chars().take(self.left + 1).collect();
+        self.push(&string(&cut));
+    }
+
+    fn list(&mut self, values: &[Value], open: &str, close: &str, level: usize) {
+        self.push(open);
+        if level >= MAX_LEVELS && !values.is_empty() {
+            self.push("...");
+        } else {
+            for (place, value) in values.iter().enumerate() {
+                if self.full() {
+                    return;
+                }
+                self.push(if place == 0 { "" } else { ", " });
+                self.value(value, level + 1);
+            }
+        }
+        self.push(close);
+    }
+
+    fn map(&mut self, map: &Map, level: usize) {
+        self.push("{");
+        if level >= MAX_LEVELS && !map.is_empty() {
+            self.push("...");
+        } else {
+            for (place, (key, value)) in map.iter().enumerate() {
+                if self.full() {
+                    return;
+                }
+                self.push(if place == 0 { "" } else { ", " });
+                self.text(key);
+                self.push(": ");
+                self.value(value, level + 1);
+            }
+        }
+        self.push("}");
+    }
+}
