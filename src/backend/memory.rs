@@ -99,6 +99,17 @@ impl Backend for MemoryBackend {
         }
     }
 
+    async fn mark(&self, key: &str, marks: &[(usize, u8)], ttl: Option<u64>) -> Result<Vec<u8>> {
+        let mut results = self.lock();
+        let mut row = results.value(key).map(<[u8]>::to_vec).unwrap_or_default();
+        for (place, mark) in marks {
+            row.resize(row.len().max(place + 1), 0);
+            row[*place] = *mark;
+        }
+        results.values.insert(key.to_owned(), (row.clone(), after(ttl)));
+        Ok(row)
+    }
+
     async fn forget(&self, keys: &[String]) -> Result<()> {
         let mut results = self.lock();
         keys.iter().for_each(|key| drop(results.values.remove(key)));

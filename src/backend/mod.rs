@@ -42,6 +42,10 @@ pub trait Backend: Debug + Send + Sync {
     /// Waits until a value under `key` satisfies `done`, by subscription; the value, or a timeout error.
     async fn wait(&self, key: &str, timeout: Duration, done: &(dyn for<'a> Fn(&'a [u8]) -> bool + Send + Sync)) -> Result<Vec<u8>>;
 
+    /// Sets single bytes of the row under `key` (what was never set reads as 0 bytes) and returns the whole row. It is how many
+    /// workers share the progress of one piece of work: a mark is set, not counted, so setting it twice changes nothing.
+    async fn mark(&self, key: &str, marks: &[(usize, u8)], ttl: Option<u64>) -> Result<Vec<u8>>;
+
     /// Removes values.
     async fn forget(&self, keys: &[String]) -> Result<()>;
 
