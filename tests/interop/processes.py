@@ -1,0 +1,133 @@
+"""Servers and workers that the tests start on free ports of this machine, and end again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until(condition, seconds, what, poll=0.05):
+    """Waits for a truthy answer of `condition`, which is returned."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(poll)
+    raise AssertionError(f"waited {seconds} s in vain: {what}")
+
+
+class Process:
+    """A child process with its output in a file; ended when the `with` block ends."""
+
+    def __init__(self, name, command, folder, env=None):
+        self.name = name
+        self.log = Path(folder) / f"{name}.log"
+        self._output = self.log.open("ab")
+        self._process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def alive(self):
+        return self._process.poll() is None
+
+    def output(self):
+        return self.log.read_text(errors="replace")
+
+    def check(self):
+        assert self.alive(), f"{self.name} ended with {self._process.returncode}:\n{self.output()[-4000:]}"
+        return True
+
+    def kill_9(self):
+        """Ends the process at once, as the kernel's out-of-memory killer would: its children are not asked."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(20)
+
+    def stop(self, seconds=20):
+        """Asks for a warm stop; returns the exit code."""
+        if self.alive():
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._end_group()
+            raise AssertionError(f"{self.name} did not stop within {seconds} s:\n{self.output()[-4000:]}") from None
+
+    def _end_group(self):
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait(20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._end_group()
+        self._output.close()
+
+
+class RedisServer(Process):
+    """A throw-away Redis without persistence. Messages lie in database 0, results in database 1."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.broker_url = f"redis://127.0.0.1:{self.port}/0"
+        self.result_backend = f"redis://127.0.0.1:{self.port}/1"
+        super().__init__(
+            "redis",
+            [shutil.which("redis-server"), "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            folder,
+        )
+
+    def ready(self):
+        import redis
+
+        client = redis.Redis(port=self.port)
+
+        def answers():
+            self.check()
+            try:
+                return client.ping()
+            except redis.ConnectionError:
+                return False
+
+        wait_until(answers, 20, "redis-server answers")
+        return self
+
+
+class CeleriacWorker(Process):
+    """`celeriac worker`, or a program built on the library that has the same command."""
+
+    def __init__(self, program, name, queues, folder, env, concurrency=2):
+        command = [program, "worker", "-Q", ",".join(queues), "-c", concurrency, "-n", f"{name}@%h", "-l", "info"]
+        super().__init__(name, command, folder, env)
+
+
+class PythonWorker(Process):
+    """`celery worker` with an application of this folder."""
+
+    def __init__(self, application, name, queues, folder, env, concurrency=2):
+        command = [sys.executable, "-m", "celery", "-A", application, "worker", "-Q", ",".join(queues), "-c", concurrency]
+        command += ["-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle"]
+        super().__init__(name, command, folder, {**env, "PYTHONPATH": str(Path(__file__).parent)})
