@@ -8,16 +8,28 @@
 
 mod annotations;
 mod celeriac;
+mod convert;
 mod env;
+mod file;
+mod inert;
+mod load;
+mod names;
+mod origin;
+pub mod redact;
 mod routes;
 mod settings;
 #[doc(hidden)]
 pub mod table;
 mod transport;
 mod values;
+mod walk;
 
 pub use annotations::{Annotation, TaskAnnotations};
 pub use celeriac::Celeriac;
+pub use inert::{INERT, Inert};
+pub use load::{CORE, ConfigFile, Loaded, Sources, Value, load};
+pub use names::nearest;
+pub use origin::{Origin, Problem, ProblemKind, Problems};
 pub use routes::{QueueOptions, Route, TaskQueues, TaskRoutes, matches};
 pub use settings::Settings;
 pub use table::{Effect, Env, Kind, Setting, Table, Var};

@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for TaskRoutes {
                 .collect::<Result<_, _>>()?,
             other => return Err(D::Error::custom(format!("{other} is not a table of routes"))),
         };
-        Ok(Self { routers })
+        Ok(Self { routers: routers.into_iter().filter(|router: &Vec<_>| !router.is_empty()).collect() })
     }
 }
 

@@ -25,8 +25,7 @@ crate::settings! {
     pub struct Settings at "" {
         /// Where messages travel: `redis://`, `rediss://`, `redis+socket://`, `sentinel://` or `memory://`; several, separated by `;`, are tried in turn.
         broker_url: Option<String> = Some("redis://localhost:6379/0".into()), Kind::Url,
-            env: &[Var::Is("CELERY_BROKER_URL"), Var::Is("BROKER_URL"), Var::Is("REDIS_URL"), Var::Composed(redis_url)],
-            old: &["broker_host", "redis_url"];
+            env: &[Var::Is("CELERY_BROKER_URL"), Var::Is("BROKER_URL"), Var::Is("REDIS_URL"), Var::Composed(redis_url)], old: &["redis_url"];
         /// Another URL for fetching messages; none: `broker_url`.
         broker_read_url: Option<String> = None, Kind::Url;
         /// Another URL for sending messages; none: `broker_url`.
@@ -92,15 +91,15 @@ crate::settings! {
         /// The priority of a message without one; 0 is taken first.
         task_default_priority: Option<u8> = None, Kind::Integer(0, 255);
         /// Queues with exchange, routing key and options of their own.
-        task_queues: TaskQueues = TaskQueues::default(), Kind::Any, old: &["celery_queues"];
+        task_queues: TaskQueues = TaskQueues::default(), Kind::Any;
         /// Which queue a task goes to, by its name or a pattern such as `reports.*`.
         task_routes: TaskRoutes = TaskRoutes::default(), Kind::Any;
         /// Whether a queue nobody declared may be used.
         task_create_missing_queues: bool = true, Kind::Flag;
         /// Whether each worker also has a queue of its own, `<nodename>.dq`.
-        worker_direct: bool = false, Kind::Flag, old: &["celery_worker_direct"];
+        worker_direct: bool = false, Kind::Flag;
 
-        /// Options of tasks, by name or `*` for all: `rate_limit`, `max_retries`, `time_limit`, …
+        /// Options of tasks, by name or `*` for all: `rate_limit`, `max_retries`, `time_limit` and so on.
         task_annotations: TaskAnnotations = TaskAnnotations::default(), Kind::Any;
         /// Whether a message is acknowledged after its task ran, instead of before.
         task_acks_late: bool = false, Kind::Flag;
@@ -121,56 +120,55 @@ crate::settings! {
         /// Whether errors are kept even so.
         task_store_errors_even_if_ignored: bool = false, Kind::Flag;
         /// After how many seconds a task is killed.
-        task_time_limit: Option<Seconds> = None, Kind::Seconds, old: &["celeryd_task_time_limit"],
+        task_time_limit: Option<Seconds> = None, Kind::Seconds,
             env: &[Var::Is("CELERY_WORKER_TIME_LIMIT"), Var::Is("WORKER_TIMEOUT")];
         /// After how many seconds a task is asked to stop.
-        task_soft_time_limit: Option<Seconds> = None, Kind::Seconds, old: &["celeryd_task_soft_time_limit"],
+        task_soft_time_limit: Option<Seconds> = None, Kind::Seconds,
             env: &[Var::Is("CELERY_WORKER_SOFT_TIME_LIMIT")];
         /// The rate limit of a task without one of its own.
         task_default_rate_limit: Option<Rate> = None, Kind::Rate;
         /// Whether what a task calls gets its priority.
         task_inherit_parent_priority: bool = false, Kind::Flag;
         /// Whether sending is tried again when the connection breaks.
-        task_publish_retry: bool = true, Kind::Flag, old: &["celery_task_publish_retry"];
+        task_publish_retry: bool = true, Kind::Flag;
         /// Whether a sender announces each task.
         task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"];
         /// Whether the parts of a chord's header get its error callbacks too.
         task_allow_error_cb_on_chord_header: bool = false, Kind::Flag;
 
         /// How many tasks run at once; none: as many as there are processors.
-        worker_concurrency: Option<Concurrency> = None, Kind::Concurrency, old: &["celeryd_concurrency"],
+        worker_concurrency: Option<Concurrency> = None, Kind::Concurrency,
             env: &[Var::Is("CELERY_WORKER_CONCURRENCY"), Var::Is("CELERY_CONCURRENCY"), Var::Is("JOB_CONCURRENCY")];
         /// How many messages are fetched for each slot; 0: as many as there are.
-        worker_prefetch_multiplier: u32 = 4, Kind::Integer(0, 100_000), old: &["celeryd_prefetch_multiplier"];
+        worker_prefetch_multiplier: u32 = 4, Kind::Integer(0, 100_000);
         /// Whether a message is fetched only when a slot is free.
-        worker_disable_prefetch: bool = false, Kind::Flag, old: &["celeryd_disable_prefetch"];
+        worker_disable_prefetch: bool = false, Kind::Flag;
         /// How tasks run: `prefork` in child processes, `threads` in this one, `solo` one at a time.
-        worker_pool: String = "prefork".into(), Kind::Choice(POOLS), old: &["celeryd_pool"];
+        worker_pool: String = "prefork".into(), Kind::Choice(POOLS);
         /// After how many runs a child process is replaced; none: never.
-        worker_max_tasks_per_child: Option<u64> = None, COUNT, old: &["celeryd_max_tasks_per_child"];
+        worker_max_tasks_per_child: Option<u64> = None, COUNT;
         /// Above how many KiB of memory a child process is replaced after its run; none: never.
-        worker_max_memory_per_child: Option<u64> = None, COUNT, old: &["celeryd_max_memory_per_child"],
+        worker_max_memory_per_child: Option<u64> = None, COUNT,
             env: &[Var::Is("CELERY_WORKER_MAX_MEMORY_PER_CHILD"), Var::Megabytes("MAX_MEMORY_PER_WORKER")];
         /// How long running tasks may still take when a cold stop begins.
-        worker_soft_shutdown_timeout: Seconds = Seconds::new(0.0), Kind::Seconds, old: &["celeryd_soft_shutdown_timeout"];
+        worker_soft_shutdown_timeout: Seconds = Seconds::new(0.0), Kind::Seconds;
         /// Whether that time is also given to an idle worker.
-        worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag, old: &["celeryd_enable_soft_shutdown_on_idle"];
+        worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag;
         /// Whether the worker announces what its tasks do.
         worker_send_task_events: bool = true, Kind::Flag, old: &["celery_send_events"],
             env: &[Var::Is("CELERY_WORKER_TASK_EVENTS")];
         /// Whether the worker answers `inspect` and `control`.
-        worker_enable_remote_control: bool = true, Kind::Flag, old: &["celery_enable_remote_control"];
+        worker_enable_remote_control: bool = true, Kind::Flag;
         /// Whether rate limits are left aside.
-        worker_disable_rate_limits: bool = false, Kind::Flag, old: &["celery_disable_rate_limits"];
+        worker_disable_rate_limits: bool = false, Kind::Flag;
         /// How many tasks with an ETA a worker holds itself; none: as many as come.
-        worker_eta_task_limit: Option<u64> = None, COUNT, old: &["celeryd_eta_task_limit"];
+        worker_eta_task_limit: Option<u64> = None, COUNT;
         /// Whether a redelivered task that already succeeded is not run again.
-        worker_deduplicate_successful_tasks: bool = false, Kind::Flag, old: &["celeryd_deduplicate_successful_tasks"];
+        worker_deduplicate_successful_tasks: bool = false, Kind::Flag;
         /// Whether running tasks with late acknowledgement are cancelled when the connection breaks.
-        worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag,
-            old: &["celeryd_cancel_long_running_tasks_on_connection_loss"];
+        worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag;
         /// How long a dead child's last words are waited for.
-        worker_lost_wait: Seconds = Seconds::new(10.0), Kind::Seconds, old: &["celeryd_worker_lost_wait"];
+        worker_lost_wait: Seconds = Seconds::new(10.0), Kind::Seconds;
 
         /// How long an event waits for a listener.
         event_queue_ttl: Seconds = Seconds::new(5.0), Kind::Seconds;
@@ -186,7 +184,7 @@ crate::settings! {
         control_queue_expires: Seconds = Seconds::new(10.0), Kind::Seconds;
 
         /// What runs when, for the scheduler.
-        beat_schedule: IndexMap<String, Json> = IndexMap::new(), Kind::Mapping, old: &["celerybeat_schedule"],
+        beat_schedule: IndexMap<String, Json> = IndexMap::new(), Kind::Mapping,
             inert: "this version has no scheduler yet: run `celery beat`, which needs no worker of its own kind";
     }
     with {

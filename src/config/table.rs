@@ -216,7 +216,7 @@ pub fn check<T: serde::de::DeserializeOwned>(value: &Json) -> Result<(), String>
 ///     }
 /// }
 /// assert_eq!(Sorting::default().speed, 60);
-/// assert_eq!(Sorting::TABLE.settings[1].doc, " Where they go.");
+/// assert_eq!(Sorting::TABLE.settings[1].doc, "Where they go.");
 /// ```
 #[macro_export]
 macro_rules! settings {
@@ -246,7 +246,7 @@ macro_rules! settings {
                 settings: &[ $(
                     $crate::config::Setting::new(
                         stringify!($name),
-                        concat!($($doc, "\n"),+).trim_ascii_end(),
+                        concat!($($doc, "\n"),+).trim_ascii(),
                         $kind,
                         || { let value: $ty = $default; $crate::config::table::json(&value) },
                         $crate::config::table::check::<$ty>,
