@@ -3,7 +3,9 @@
 pub mod error;
 pub mod render;
 pub mod result;
+pub mod source;
 pub mod store;
 pub mod timestamp;
+pub mod tls;
 
 pub use error::{Code, DocumentError, ErrorRecord, Stage};

@@ -25,10 +25,19 @@ pub(crate) struct Spool {
     digest: Sha256,
     size: u64,
     limit: u64,
+    head: Vec<u8>,
     kept: bool,
 }
 
+/// How much of a document's beginning is kept to tell what it is.
+const HEAD: usize = 1024;
+
 impl Spool {
+    /// Refuses a document that says beforehand that it is too large.
+    pub(crate) fn announce(&self, size: u64) -> Result<(), DocumentError> {
+        if size > self.limit { Err(too_large(self.limit)) } else { Ok(()) }
+    }
+
     /// Appends, refusing what goes past the limit before it is written.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), DocumentError> {
         self.size += bytes.len() as u64;
@@ -36,6 +45,7 @@ impl Spool {
             return Err(too_large(self.limit));
         }
         self.digest.update(bytes);
+        self.head.extend(bytes.iter().take(HEAD.saturating_sub(self.head.len())));
         self.file.write_all(bytes).await.map_err(|error| failure::io("cannot write", &self.path, &error))
     }
 
@@ -43,14 +53,19 @@ impl Spool {
     pub(crate) async fn finish(&mut self) -> Result<(u64, String), DocumentError> {
         // tokio's file writes behind; only the flush tells of a full disk.
         self.file.flush().await.map_err(|error| failure::io("cannot write", &self.path, &error))?;
-        let sha256 = std::mem::take(&mut self.digest).finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hexadecimal(&std::mem::take(&mut self.digest).finalize());
         Ok((self.size, sha256))
     }
 
-    /// Where the bytes are until they are adopted.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// How the document begins.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
     }
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Drop for Spool {
@@ -73,7 +88,7 @@ impl Store {
     pub(crate) async fn spool(&self, limit: u64) -> Result<Spool, DocumentError> {
         let path = self.fresh_spool_path().await?;
         let file = File::create_new(&path).await.map_err(|error| failure::io("cannot create", &path, &error))?;
-        Ok(Spool { file, path, digest: Sha256::new(), size: 0, limit, kept: false })
+        Ok(Spool { file, path, digest: Sha256::new(), size: 0, limit, head: Vec::new(), kept: false })
     }
 
     /// Puts a finished document under `key`: by renaming where the store is a folder, by an upload elsewhere.
@@ -115,15 +130,28 @@ impl Store {
             return Ok(target);
         }
         let mut spool = self.spool(u64::MAX).await?;
-        let found = self.objects.get(&self.location(key)).await.map_err(|error| failure::read(key, &error))?;
-        let mut chunks = found.into_stream();
-        while let Some(chunk) = chunks.try_next().await.map_err(|error| failure::read(key, &error))? {
-            spool.write(&chunk).await?;
-        }
+        self.copy_into(key, &mut spool).await?;
         spool.finish().await?;
         rename(&spool.path, &target).await.map_err(|error| failure::io("cannot write", &target, &error))?;
         spool.kept = true;
         Ok(target)
+    }
+
+    /// Appends what is under `key` to a document, piece by piece.
+    pub(crate) async fn copy_into(&self, key: &Key, spool: &mut Spool) -> Result<(), DocumentError> {
+        let found = match self.objects.get(&self.location(key)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(DocumentError::new(Code::SourceMissing, Stage::Fetch, format!("{key} is not in the store")));
+            }
+            Err(error) => return Err(failure::read(key, &error)),
+        };
+        spool.announce(found.meta.size)?;
+        let mut chunks = found.into_stream();
+        while let Some(chunk) = chunks.try_next().await.map_err(|error| failure::read(key, &error))? {
+            spool.write(&chunk).await?;
+        }
+        Ok(())
     }
 
     async fn fresh_spool_path(&self) -> Result<PathBuf, DocumentError> {

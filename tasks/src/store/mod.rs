@@ -18,6 +18,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use crate::error::DocumentError;
 
 pub use key::{Key, PageFile};
+pub(crate) use local::{Spool, hexadecimal, too_large};
 pub use open::StoreOptions;
 
 /// The store. Cheap to clone.

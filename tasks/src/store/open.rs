@@ -77,8 +77,7 @@ impl Store {
     }
 
     fn s3(url: &Url, options: &StoreOptions) -> Result<Self, DocumentError> {
-        // object_store builds its own HTTP client, which asks for the process's default; a second call changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::use_ring();
         let bucket = url.host_str().ok_or_else(|| setting(format!("{url} names no bucket")))?;
         let mut builder =
             AmazonS3Builder::new().with_bucket_name(bucket).with_region(options.s3_region.as_deref().unwrap_or("us-east-1"));

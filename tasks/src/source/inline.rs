@@ -1,0 +1,105 @@
+//! Documents that come inside the message, as base64.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::{Digest, Sha256};
+
+use crate::error::DocumentError;
+use crate::render::Kind;
+use crate::store::{Key, Spool, Store, hexadecimal, too_large};
+
+use super::{Content, Document, PageImageFile, SourceOptions, unsupported};
+
+const PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING);
+
+/// Appends what `text` stands for.
+pub(super) async fn decode_into(text: &str, spool: &mut Spool) -> Result<(), DocumentError> {
+    // Decoded it is three quarters as long: what is too large is told before it is decoded.
+    spool.announce(text.len() as u64 / 4 * 3)?;
+    spool.write(&decode(text).map_err(|why| unsupported(&why))?).await
+}
+
+/// A document of one image a page. An entry that is no image is a broken page, not a broken document.
+pub(super) async fn images(images: &[String], store: &Store, options: &SourceOptions) -> Result<Document, DocumentError> {
+    if images.is_empty() {
+        return Err(unsupported("images_base64 is empty: a document has at least one page"));
+    }
+    let (mut pages, mut size_bytes, mut sums) = (Vec::with_capacity(images.len()), 0, Sha256::new());
+    for (index, text) in images.iter().enumerate() {
+        size_bytes += text.len() as u64 / 4 * 3;
+        if size_bytes > options.max_bytes {
+            return Err(too_large(options.max_bytes));
+        }
+        let page = one(text, index + 1, store, options).await?;
+        if let PageImageFile::Stored { sha256, .. } = &page {
+            sums.update(sha256.as_bytes());
+        }
+        sums.update(b"\n");
+        pages.push(page);
+    }
+    let sha256 = hexadecimal(&sums.finalize());
+    Ok(Document { file_name: None, sha256, size_bytes, content: Content::Images { images: pages } })
+}
+
+async fn one(text: &str, number: usize, store: &Store, options: &SourceOptions) -> Result<PageImageFile, DocumentError> {
+    let bytes = match decode(text) {
+        Ok(bytes) if bytes.is_empty() => return Ok(broken(format!("image {number} is empty"))),
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(broken(format!("image {number}: {why}"))),
+    };
+    let Some(kind) = Kind::sniff(&bytes) else {
+        return Ok(broken(format!("image {number} is neither a PNG, JPEG, WebP or TIFF image nor a PDF")));
+    };
+    let mut spool = store.spool(options.max_bytes).await?;
+    spool.write(&bytes).await?;
+    let (_, sha256) = spool.finish().await?;
+    store.adopt(spool, &Key::source(&sha256)?).await?;
+    Ok(PageImageFile::Stored { sha256, kind })
+}
+
+fn broken(reason: String) -> PageImageFile {
+    PageImageFile::Broken { reason }
+}
+
+/// Base64 as browsers and Python write it: with a `data:` prefix or none, padded or not, in one line or many, either alphabet.
+fn decode(text: &str) -> Result<Vec<u8>, String> {
+    let body = match text.trim_start().strip_prefix("data:") {
+        Some(rest) => {
+            let (head, body) = rest.split_once(',').ok_or("a data: address without a comma")?;
+            if !head.trim_end().ends_with(";base64") {
+                return Err("a data: address that is not base64".into());
+            }
+            body
+        }
+        None => text,
+    };
+    let plain: Vec<u8> = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let engine = if plain.iter().any(|byte| matches!(byte, b'-' | b'_')) { &URL_SAFE } else { &STANDARD };
+    engine.decode(plain).map_err(|error| format!("not base64: {error}").to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_in_every_usual_dress() {
+        for text in [
+            "aGVsbG8/Pz8+",
+            "data:image/png;base64,aGVsbG8/Pz8+",
+            " data:image/png;charset=x;base64,aGVsbG8/Pz8+",
+            "aGVs\r\nbG8/\nPz8+",
+            "aGVsbG8_Pz8-",
+        ] {
+            assert_eq!(decode(text).unwrap(), b"hello???>", "{text}");
+        }
+        assert_eq!(decode("aGk=").unwrap(), b"hi");
+        assert_eq!(decode("aGk").unwrap(), b"hi");
+        for text in ["!!!", "data:image/png;base64", "data:text/plain,hello", "a"] {
+            assert!(decode(text).is_err(), "{text}");
+        }
+    }
+}
