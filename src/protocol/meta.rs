@@ -46,11 +46,13 @@ impl ResultTuple {
         Self { id: id.into(), parent: None, children: Some(children) }
     }
 
-    /// The same result with what came before it.
-    #[must_use]
-    pub fn after(mut self, parent: ResultTuple) -> Self {
-        self.parent = Some(Box::new(parent));
-        self
+    /// Puts `before` in front of everything it is known to have followed from.
+    pub fn follows(&mut self, before: ResultTuple) {
+        let mut slot = &mut self.parent;
+        while let Some(parent) = slot {
+            slot = &mut parent.parent;
+        }
+        *slot = Some(Box::new(before));
     }
 
     /// `[[id, parent], children]`.
