@@ -1,0 +1,170 @@
+//! What a call gives back, and which child serves it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use celeriac::pool::{CallError, CallOptions, ChildPool, ChildPoolOptions, Settings};
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::functions::{COUNT, ECHO, ENVIRONMENT, FAIL, PANIC, PID, PRINT, REPEAT, UNREADY, UNREGISTERED, dynamic};
+use crate::support::{Beacon, failure, options, pid, pool};
+use crate::trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("calls::a_megabyte_goes_there_and_back", a_megabyte_goes_there_and_back),
+        trial("calls::a_function_keeps_its_state_and_was_given_its_settings", state_and_settings),
+        trial("calls::a_dynamic_name_carries_values_of_any_shape", dynamic_name),
+        trial("calls::a_failure_is_the_callers_and_the_child_lives_on", a_failure_is_the_callers),
+        trial("calls::a_panic_is_a_failure_and_its_child_is_replaced", a_panic_is_a_failure),
+        trial("calls::an_unknown_function_is_named", unknown_function),
+        trial("calls::a_function_whose_set_up_failed_says_why_and_others_still_work", unready_function),
+        trial("calls::arguments_and_values_above_the_cap_are_refused", above_the_cap),
+        trial("calls::as_many_calls_run_at_once_as_there_are_children", side_by_side),
+        trial("calls::a_key_goes_back_to_the_child_that_served_it", affinity),
+        trial("calls::a_key_does_not_wait_for_a_busy_child", affinity_does_not_wait),
+        trial("calls::a_child_inherits_no_environment_but_what_it_is_given", environment),
+        trial("calls::what_a_child_prints_cannot_block_it", printing),
+        trial("calls::a_program_that_is_no_child_is_a_clear_error_and_not_tried_in_a_hot_loop", cannot_start),
+        trial("calls::a_closed_pool_refuses_calls", closed),
+    ]
+}
+
+async fn a_megabyte_goes_there_and_back() {
+    let pool = pool(1);
+    let sent = Bytes::from_iter((0..1 << 20).map(|n: u32| n.to_le_bytes()[0]));
+    let back = pool.call(&ECHO, sent.clone(), CallOptions::default()).await.unwrap();
+    assert!(back == sent, "the bytes changed on the way");
+}
+
+async fn state_and_settings() {
+    let mut options = options(1);
+    options.settings = Settings::default().with("first", &40_u64).unwrap();
+    let pool = ChildPool::new(options);
+    assert_eq!(pool.call(&COUNT, 1, CallOptions::default()).await, Ok(41));
+    assert_eq!(pool.call(&COUNT, 1, CallOptions::default()).await, Ok(42));
+}
+
+async fn dynamic_name() {
+    let value = json!({"args": [1, -2.5, null, "ü"], "kwargs": {}});
+    let back = pool(1).call(&dynamic(), value.clone(), CallOptions::default()).await.unwrap();
+    assert_eq!(back, json!({"given": value}));
+}
+
+async fn a_failure_is_the_callers() {
+    let pool = pool(1);
+    let before = pid(&pool).await;
+    let error = pool.call(&FAIL, "bad page".to_owned(), CallOptions::default()).await.unwrap_err();
+    assert_eq!(failure(error).to_string(), "ValueError: bad page");
+    assert_eq!(pid(&pool).await, before);
+}
+
+async fn a_panic_is_a_failure() {
+    let pool = pool(1);
+    let before = pid(&pool).await;
+    let error = pool.call(&PANIC, (), CallOptions::default()).await.unwrap_err();
+    assert_eq!(failure(error).message, "at the disco");
+    assert_ne!(pid(&pool).await, before);
+}
+
+async fn unknown_function() {
+    let error = pool(1).call(&UNREGISTERED, (), CallOptions::default()).await.unwrap_err();
+    assert_eq!(error, CallError::NotRegistered("test.unregistered".to_owned()));
+}
+
+async fn unready_function() {
+    let pool = pool(1);
+    let before = pid(&pool).await;
+    let error = pool.call(&UNREADY, (), CallOptions::default()).await.unwrap_err();
+    assert_eq!(error, CallError::Start("test.unready: OSError: libmissing.so not found".to_owned()));
+    assert_eq!(pid(&pool).await, before, "what cannot be set up is not started over and over");
+}
+
+async fn above_the_cap() {
+    let mut options = options(1);
+    options.max_frame = 100_000;
+    let pool = ChildPool::new(options);
+    let large = Bytes::from(vec![0; 100_001]);
+    let error = pool.call(&ECHO, large, CallOptions::default()).await.unwrap_err();
+    assert!(matches!(error, CallError::TooLarge { limit: 100_000, .. }), "{error:?}");
+    let error = pool.call(&REPEAT, ("x".to_owned(), 100_000), CallOptions::default()).await.unwrap_err();
+    assert!(matches!(error, CallError::TooLarge { limit: 100_000, .. }), "{error:?}");
+    pid(&pool).await;
+}
+
+async fn side_by_side() {
+    let beacon = Beacon::new();
+    let mut options = options(2);
+    options.settings = beacon.settings();
+    let pool = ChildPool::new(options);
+    let spin = || pool.call(&crate::functions::SPIN, (), CallOptions::default().time_limit(Duration::from_secs(1)));
+    let both = async { (beacon.begun().await.0, beacon.begun().await.0) };
+    let (first, second, (one, other)) = tokio::join!(spin(), spin(), both);
+    assert_ne!(one, other);
+    assert!(matches!((first, second), (Err(CallError::TimeLimit(_)), Err(CallError::TimeLimit(_)))));
+}
+
+async fn affinity() {
+    let pool = pool(2);
+    let served = async |key: &str| pool.call(&PID, (), CallOptions::default().affinity(key)).await.unwrap();
+    let (a, b) = (served("a").await, served("b").await);
+    assert_ne!(a, b, "a second key gets a child of its own while there is room");
+    assert_eq!([served("b").await, served("a").await, served("a").await, served("b").await], [b, a, a, b]);
+    assert_eq!(served("c").await, a, "a third key goes to the child that has been idle for longest");
+    assert_eq!(pool.children().await.len(), 2);
+}
+
+async fn affinity_does_not_wait() {
+    let beacon = Beacon::new();
+    let mut options = options(2);
+    options.settings = beacon.settings();
+    let pool = ChildPool::new(options);
+    let busy = pool.call(&crate::functions::SPIN, (), CallOptions::default().affinity("a"));
+    let meanwhile = async {
+        let (busy, _connection) = beacon.begun().await;
+        let served = pool.call(&PID, (), CallOptions::default().affinity("a")).await.unwrap();
+        assert_ne!(served, busy);
+    };
+    tokio::select! {
+        outcome = busy => panic!("the busy call ended: {outcome:?}"),
+        () = meanwhile => {}
+    }
+}
+
+async fn environment() {
+    let mut options = options(1);
+    options.envs = vec![("GIVEN".into(), "1".into())];
+    let names = ChildPool::new(options).call(&ENVIRONMENT, (), CallOptions::default()).await.unwrap();
+    assert_eq!(names, ["GIVEN"]);
+}
+
+async fn printing() {
+    assert_eq!(pool(1).call(&PRINT, (), CallOptions::default()).await, Ok(()));
+}
+
+async fn cannot_start() {
+    let pool = ChildPool::new(ChildPoolOptions::new("/bin/false", 1));
+    let call = || pool.call(&PID, (), CallOptions::default());
+    let error = call().await.unwrap_err();
+    assert!(matches!(&error, CallError::Start(text) if text.contains("exitcode 1")), "{error}");
+    // A thousand calls take a thousand starts only if starts are not held back; each says what the first one said.
+    let began = std::time::Instant::now();
+    let mut starts = std::collections::BTreeSet::new();
+    for _ in 0..1000 {
+        starts.insert(call().await.unwrap_err().to_string());
+    }
+    assert_eq!(starts.into_iter().collect::<Vec<_>>(), [error.to_string()]);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let missing = ChildPool::new(ChildPoolOptions::new("/nowhere/celeriac", 1));
+    let error = missing.call(&PID, (), CallOptions::default()).await.unwrap_err();
+    assert!(matches!(&error, CallError::Start(text) if text.contains("/nowhere/celeriac")), "{error}");
+}
+
+async fn closed() {
+    let pool = pool(1);
+    pid(&pool).await;
+    pool.close(Duration::ZERO).await;
+    assert_eq!(pool.call(&PID, (), CallOptions::default()).await, Err(CallError::Closed));
+    assert!(pool.children().await.is_empty());
+}
