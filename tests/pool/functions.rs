@@ -67,7 +67,7 @@ fn nosy(functions: Functions) -> Functions {
         .with(&READ, |_| Ok(|path: PathBuf| Ok(std::fs::read(path)?.len())))
         .with(&WRITE, |_| Ok(|path: PathBuf| Ok(std::fs::write(path, "x")?)))
         .with(&CONNECT, |_| Ok(|to: SocketAddr| Ok(drop(TcpStream::connect(to)?))))
-        .with(&EXECUTE, |_| Ok(|()| Ok(drop(Command::new("/bin/true").status()?))))
+        .with(&EXECUTE, |_| Ok(|()| Ok(Command::new("/bin/true").status().map(|_| ())?)))
         .with(&ENVIRONMENT, |_| Ok(|()| Ok(std::env::vars().map(|(name, _)| name).collect())))
         .with(&PRINT, |_| Ok(print))
 }
