@@ -1,13 +1,16 @@
 //! What a call gives back, and which child serves it.
 
+use std::io::Write;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use celeriac::pool::{CallError, CallOptions, ChildPool, ChildPoolOptions, Settings};
+use celeriac::protocol::{Map, Value};
+use futures::future::join_all;
 use libtest_mimic::Trial;
-use serde_json::json;
 
-use crate::functions::{COUNT, ECHO, ENVIRONMENT, FAIL, PANIC, PID, PRINT, REPEAT, UNREADY, UNREGISTERED, dynamic};
+use crate::functions::{COUNT, ECHO, ENVIRONMENT, FAIL, PANIC, PID, PRINT, REPEAT, SPIN, UNREADY, UNREGISTERED, WAIT, dynamic};
 use crate::support::{Beacon, failure, options, pid, pool};
 use crate::trial;
 
@@ -24,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         trial("calls::as_many_calls_run_at_once_as_there_are_children", side_by_side),
         trial("calls::a_key_goes_back_to_the_child_that_served_it", affinity),
         trial("calls::a_key_does_not_wait_for_a_busy_child", affinity_does_not_wait),
+        trial("calls::a_waiting_call_with_the_childs_key_goes_first_but_passes_none_for_ever", look_ahead),
         trial("calls::a_child_inherits_no_environment_but_what_it_is_given", environment),
         trial("calls::what_a_child_prints_cannot_block_it", printing),
         trial("calls::a_program_that_is_no_child_is_a_clear_error_and_not_tried_in_a_hot_loop", cannot_start),
@@ -47,9 +51,10 @@ async fn state_and_settings() {
 }
 
 async fn dynamic_name() {
-    let value = json!({"args": [1, -2.5, null, "ü"], "kwargs": {}});
-    let back = pool(1).call(&dynamic(), value.clone(), CallOptions::default()).await.unwrap();
-    assert_eq!(back, json!({"given": value}));
+    let list = vec![Value::Int(-1), Value::Float(f64::NAN), Value::Null, Value::from("ü"), Value::BigInt(u64::MAX.to_string())];
+    let given = Value::Map(Map::from([("args".to_owned(), Value::List(list))]));
+    let back = pool(1).call(&dynamic(), given.clone(), CallOptions::default()).await.unwrap();
+    assert_eq!(back, Value::Map(Map::from([("given".to_owned(), given)])));
 }
 
 async fn a_failure_is_the_callers() {
@@ -96,9 +101,9 @@ async fn above_the_cap() {
 async fn side_by_side() {
     let beacon = Beacon::new();
     let mut options = options(2);
-    options.settings = beacon.settings();
+    options.settings = beacon.settings("spin");
     let pool = ChildPool::new(options);
-    let spin = || pool.call(&crate::functions::SPIN, (), CallOptions::default().time_limit(Duration::from_secs(1)));
+    let spin = || pool.call(&SPIN, (), CallOptions::default().time_limit(Duration::from_secs(1)));
     let both = async { (beacon.begun().await.0, beacon.begun().await.0) };
     let (first, second, (one, other)) = tokio::join!(spin(), spin(), both);
     assert_ne!(one, other);
@@ -118,9 +123,9 @@ async fn affinity() {
 async fn affinity_does_not_wait() {
     let beacon = Beacon::new();
     let mut options = options(2);
-    options.settings = beacon.settings();
+    options.settings = beacon.settings("spin");
     let pool = ChildPool::new(options);
-    let busy = pool.call(&crate::functions::SPIN, (), CallOptions::default().affinity("a"));
+    let busy = pool.call(&SPIN, (), CallOptions::default().affinity("a"));
     let meanwhile = async {
         let (busy, _connection) = beacon.begun().await;
         let served = pool.call(&PID, (), CallOptions::default().affinity("a")).await.unwrap();
@@ -130,6 +135,30 @@ async fn affinity_does_not_wait() {
         outcome = busy => panic!("the busy call ended: {outcome:?}"),
         () = meanwhile => {}
     }
+}
+
+async fn look_ahead() {
+    let beacon = Beacon::new();
+    let mut options = options(1);
+    options.settings = beacon.settings("wait");
+    let pool = ChildPool::new(options);
+    // The child's counter tells in which order waiting calls were served.
+    let keyed = |key: &str| pool.call(&COUNT, 1, CallOptions::default().affinity(key));
+    let waiting = || std::iter::once(keyed("other")).chain((0..40).map(|_| keyed("same")));
+    let first = pool.call(&WAIT, (), CallOptions::default().affinity("same"));
+    let release = async {
+        let (_, mut connection) = beacon.begun().await;
+        let mut served = pin!(join_all(waiting()));
+        assert!(futures::poll!(&mut served).is_pending());
+        assert_eq!(pool.children().await.len(), 1, "asked after the calls, so they are in the queue now");
+        connection.write_all(b"!").unwrap();
+        served.await
+    };
+    let (first, served) = tokio::join!(first, release);
+    assert_eq!(first, Ok(()));
+    let served: Vec<u64> = served.into_iter().map(Result::unwrap).collect();
+    assert_eq!(served[0], 17, "sixteen calls may pass one that wants another document");
+    assert_eq!(served[1..=16], (1..=16).collect::<Vec<u64>>());
 }
 
 async fn environment() {

@@ -1,6 +1,8 @@
 //! A child's death is an error of one call, leaves nothing behind, and the pool goes on.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use libtest_mimic::Trial;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::functions::{ABORT, ALLOCATE, EXIT, PID, SIGNAL, SPIN};
+use crate::functions::{ABORT, ALLOCATE, EXIT, PID, SIGNAL, SPIN, WAIT};
 use crate::support::{Beacon, ended, exists, options, pid, pool};
 use crate::trial;
 
@@ -47,7 +49,7 @@ async fn dies<A: Serialize, R: serde::de::DeserializeOwned + std::fmt::Debug>(fu
 fn spinning(size: usize) -> (Beacon, ChildPool) {
     let beacon = Beacon::new();
     let mut options = options(size);
-    options.settings = beacon.settings();
+    options.settings = beacon.settings("spin");
     (beacon, ChildPool::new(options))
 }
 
@@ -140,16 +142,20 @@ async fn close_grace() {
     let (outcome, ()) = tokio::join!(pool.call(&SPIN, (), CallOptions::default()), close);
     assert_eq!(outcome, Err(CallError::Closed));
 
-    let pool = crate::support::pool(1);
-    let slow = pool.call(&ALLOCATE, 64 << 20, CallOptions::default());
+    let beacon = Beacon::new();
+    let mut options = options(1);
+    options.settings = beacon.settings("wait");
+    let pool = ChildPool::new(options);
     let close = async {
-        while pool.children().await.first().is_none_or(|child| child.running.is_none()) {
-            tokio::task::yield_now().await;
-        }
-        pool.close(Duration::from_secs(30)).await;
+        let (_, mut connection) = beacon.begun().await;
+        let mut close = pin!(pool.close(Duration::from_secs(30)));
+        assert!(futures::poll!(&mut close).is_pending(), "it does not wait for the running call");
+        assert_eq!(pool.call(&PID, (), CallOptions::default()).await, Err(CallError::Closed));
+        connection.write_all(b"!").unwrap();
+        close.await;
     };
-    let (outcome, ()) = tokio::join!(slow, close);
-    assert_eq!(outcome, Ok(64 << 20));
+    let (outcome, ()) = tokio::join!(pool.call(&WAIT, (), CallOptions::default()), close);
+    assert_eq!(outcome, Ok(()));
 }
 
 async fn dropped_pool() {
@@ -178,7 +184,7 @@ pub fn doomed_worker() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let mut options = options(1);
-        options.settings = Settings::default().with("beacon", &path).expect("a path encodes");
+        options.settings = Settings::default().with("spin", &path).expect("a path encodes");
         let outcome = ChildPool::new(options).call(&SPIN, (), CallOptions::default()).await;
         panic!("the call ended: {outcome:?}");
     })

@@ -1,7 +1,7 @@
 //! What the children of these tests can do: well-behaved, failing, dying, greedy and nosy functions.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -10,6 +10,7 @@ use std::process::{Command, abort, exit, id};
 
 use bytes::Bytes;
 use celeriac::pool::{Failure, Functions, Isolated, Setup};
+use celeriac::protocol::{Map, Value};
 use rustix::process::{Signal, getpid, kill_process};
 
 pub const ECHO: Isolated<Bytes, Bytes> = Isolated::new("test.echo");
@@ -22,6 +23,7 @@ pub const ABORT: Isolated<(), ()> = Isolated::new("test.abort");
 pub const SIGNAL: Isolated<i32, ()> = Isolated::new("test.signal");
 pub const EXIT: Isolated<i32, ()> = Isolated::new("test.exit");
 pub const SPIN: Isolated<(), ()> = Isolated::new("test.spin");
+pub const WAIT: Isolated<(), ()> = Isolated::new("test.wait");
 pub const ALLOCATE: Isolated<usize, usize> = Isolated::new("test.allocate");
 pub const HOARD: Isolated<usize, u32> = Isolated::new("test.hoard");
 pub const READ: Isolated<PathBuf, usize> = Isolated::new("test.read");
@@ -34,7 +36,7 @@ pub const UNREADY: Isolated<(), ()> = Isolated::new("test.unready");
 pub const UNREGISTERED: Isolated<(), ()> = Isolated::new("test.unregistered");
 
 /// A function whose name is found at run time, with values of any shape.
-pub fn dynamic() -> Isolated<serde_json::Value, serde_json::Value> {
+pub fn dynamic() -> Isolated<Value, Value> {
     Isolated::named(format!("test.{}", "dynamic"))
 }
 
@@ -47,7 +49,7 @@ pub fn all() -> Functions {
             .with(&PID, |_| Ok(|()| Ok(id())))
             .with(&FAIL, |_| Ok(|text: String| Err(Failure::new("ValueError", text))))
             .with(&HOARD, hoard)
-            .with(&dynamic(), |_| Ok(|value| Ok(serde_json::json!({"given": value}))))
+            .with(&dynamic(), |_| Ok(|value| Ok(Value::Map(Map::from([("given".to_owned(), value)])))))
             .with(&UNREADY, |_| Err::<fn(()) -> Result<(), Failure>, _>(Failure::new("OSError", "libmissing.so not found"))),
     ))
 }
@@ -59,6 +61,7 @@ fn dying(functions: Functions) -> Functions {
         .with(&SIGNAL, |_| Ok(signal))
         .with(&EXIT, |_| Ok(|code| -> Result<(), Failure> { exit(code) }))
         .with(&SPIN, spin)
+        .with(&WAIT, wait)
         .with(&ALLOCATE, |_| Ok(|bytes| Ok(vec![1_u8; bytes].iter().map(|&byte| usize::from(byte)).sum())))
 }
 
@@ -107,11 +110,15 @@ fn hoard(_: &Setup) -> Result<impl FnMut(usize) -> Result<u32, Failure> + use<>,
     })
 }
 
+/// A file writes and reads with system calls that the filter allows; a socket may not.
+fn beacon(setup: &Setup, of: &str) -> Result<Option<File>, Failure> {
+    let path = setup.get::<PathBuf>(of)?;
+    Ok(path.map(UnixStream::connect).transpose()?.map(|stream| File::from(OwnedFd::from(stream))))
+}
+
 /// Says on the beacon that it has begun, then never returns, as native code that hangs.
 fn spin(setup: &Setup) -> Result<impl FnMut(()) -> Result<(), Failure> + use<>, Failure> {
-    let path = setup.get::<PathBuf>("beacon")?;
-    // A file writes with `write`, which the filter allows; a socket may not.
-    let mut beacon = path.map(UnixStream::connect).transpose()?.map(|stream| File::from(OwnedFd::from(stream)));
+    let mut beacon = beacon(setup, "spin")?;
     Ok(move |()| {
         if let Some(beacon) = &mut beacon {
             writeln!(beacon, "{}", id())?;
@@ -119,5 +126,17 @@ fn spin(setup: &Setup) -> Result<impl FnMut(()) -> Result<(), Failure> + use<>, 
         loop {
             std::hint::spin_loop();
         }
+    })
+}
+
+/// Says on the beacon that it has begun, and returns when it is answered.
+fn wait(setup: &Setup) -> Result<impl FnMut(()) -> Result<(), Failure> + use<>, Failure> {
+    let mut beacon = beacon(setup, "wait")?;
+    Ok(move |()| {
+        if let Some(beacon) = &mut beacon {
+            writeln!(beacon, "{}", id())?;
+            beacon.read_exact(&mut [0])?;
+        }
+        Ok(())
     })
 }

@@ -56,8 +56,9 @@ impl Beacon {
         Self { listener: UnixListener::bind(&path).unwrap(), path, _folder: folder }
     }
 
-    pub fn settings(&self) -> Settings {
-        Settings::default().with("beacon", &self.path).unwrap()
+    /// Settings by which [`crate::functions::SPIN`] (`"spin"`) or [`crate::functions::WAIT`] (`"wait"`) knows this beacon.
+    pub fn settings(&self, of: &str) -> Settings {
+        Settings::default().with(of, &self.path).unwrap()
     }
 
     /// Waits for a function that has begun: its child's process id, and the connection.
