@@ -98,22 +98,23 @@ impl Owner {
     }
 
     async fn live(&mut self, mut process: Process) {
+        let start_timeout = self.options.start_timeout;
         let greeting = tokio::select! {
             biased;
             () = self.kill.cancelled() => Err("the pool was closed".to_owned()),
-            greeting = timeout(self.options.start_timeout, greet(&mut process, &self.options)) => match greeting {
-                Ok(greeting) => greeting,
-                Err(_) => Err(format!("not ready after {:?}", self.options.start_timeout)),
-            },
-        };
-        match greeting {
-            Ok(hello) => self.tell(Event::Ready { seat: self.seat, pid: process.child.id(), hello }),
-            Err(error) => {
-                let status = process.kill().await;
-                return self.not_started(format!("{error} ({})", human_status(status)));
+            greeting = timeout(start_timeout, greet(&mut process, &self.options)) => {
+                greeting.map_err(|_| format!("not ready after {start_timeout:?}"))
             }
-        }
-        self.serve(process).await;
+        };
+        let (error, status) = match greeting {
+            Ok(Ok(hello)) => {
+                self.tell(Event::Ready { seat: self.seat, pid: process.child.id(), hello });
+                return self.serve(process).await;
+            }
+            Ok(Err(error)) => (error, process.ended().await),
+            Err(error) => (error, process.kill().await),
+        };
+        self.not_started(format!("{error} ({})", human_status(status)));
     }
 
     async fn serve(&mut self, mut process: Process) {
@@ -260,11 +261,13 @@ async fn greet(process: &mut Process, options: &ChildPoolOptions) -> Result<Hell
         max_frame: options.max_frame,
     };
     let start = frame::bare(&start).map_err(|error| error.to_string())?;
-    process.socket.write_all(&start).await.map_err(|error| error.to_string())?;
+    // It may end before it has read anything, or after; neither says more than that it ended.
+    let ended = "it ended before it was ready";
+    process.socket.write_all(&start).await.map_err(|_| ended)?;
     match frame::read_async(&mut process.socket, options.max_frame).await {
         Ok(Some(hello)) => rmp_serde::from_slice(&hello).map_err(|error| error.to_string()),
-        Ok(None) => Err("it ended before it was ready".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
+        Ok(None) | Err(_) => Err(ended.to_owned()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Isolated functions, tried with real child processes: this binary is its own child.
 //!
 //! `harness = false`, because the program must be able to become a child before a test harness reads its arguments.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+#![allow(clippy::disallowed_methods, unreachable_pub)]
 
 mod calls;
 mod deaths;
