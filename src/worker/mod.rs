@@ -1,1 +1,169 @@
-//! Room: worker.
+//! The worker: fetches messages, runs their tasks and settles what follows.
+//!
+//! Five roles, each knows only the next: consumer (a permit before a fetch) → strategy (verdict) → request (one delivery's life) →
+//! trace (one run, to an outcome) → settle (what follows). Beside them the timer keeps leases alive.
+//!
+//! # Celery
+//! `worker/worker.py` and `apps/worker.py`. Difference: start and stop order are plain code in [`Worker::run`].
+
+mod consumer;
+mod follow;
+mod request;
+mod settle;
+pub mod shutdown;
+mod state;
+mod strategy;
+mod timer;
+mod trace;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{self, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::consumer::{Fetcher, Reserved};
+use self::follow::Follower;
+use self::request::{Left, Request, Shared};
+use self::settle::Settler;
+pub use self::shutdown::{Shutdown, StopReason};
+use self::state::Leases;
+use crate::app::App;
+use crate::broker::ConsumerOptions;
+use crate::error::Result;
+use crate::pool::ChildPool;
+
+/// Bytes of messages in one fetch.
+const FETCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a worker is started with.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The queues it consumes, in their order.
+    pub queues: Vec<String>,
+    /// How many tasks run at once.
+    pub concurrency: usize,
+    /// `celery@host`.
+    pub nodename: String,
+    /// Runs isolated functions.
+    pub children: Option<ChildPool>,
+}
+
+/// A worker.
+#[derive(Debug)]
+pub struct Worker {
+    app: App,
+    options: WorkerOptions,
+}
+
+impl Worker {
+    /// A worker of this app.
+    pub fn new(app: App, options: WorkerOptions) -> Self {
+        Self { app, options }
+    }
+
+    /// Runs until `shutdown` says to stop; then everything it holds is finished or handed back.
+    pub async fn run(self, shutdown: Shutdown) -> Result<StopReason> {
+        let broker = Arc::clone(self.app.broker());
+        let lease = self.app.settings().celeriac.lease.duration();
+        broker.declare(&self.options.queues).await?;
+        let leases = Arc::new(Leases::default());
+        let shared = Arc::new(self.shared(shutdown.clone()).await?);
+        let (batches, received) = mpsc::channel(1);
+        let fetcher = Fetcher {
+            consumer: broker.consumer(self.consumer_options(lease, &shutdown)).await?,
+            reservations: Arc::new(Semaphore::new(self.reservations())),
+            leases: Arc::clone(&leases),
+            stop: shutdown.stopping().clone(),
+            batches,
+        };
+        tracing::info!(queues = ?self.options.queues, concurrency = self.options.concurrency, "{} ready.", self.options.nodename);
+
+        // Leases are renewed until the very end: what still runs during a warm stop must stay ours.
+        let stop_renewing = CancellationToken::new();
+        let mut loops = JoinSet::new();
+        loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, stop_renewing.clone()));
+        loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
+        loops.spawn(timer::release_due(Arc::clone(&broker), shutdown.stopping().clone()));
+        loops.spawn(fetcher.run());
+
+        let unfinished = serve(received, &shared, &leases).await;
+        if !unfinished.is_empty() {
+            let count = broker.put_back(&unfinished, false).await?;
+            tracing::info!(count, "handed back what was not finished");
+        }
+        stop_renewing.cancel();
+        while loops.join_next().await.is_some() {}
+        Ok(if shutdown.cut_off().is_cancelled() { StopReason::Cold } else { StopReason::Warm })
+    }
+
+    async fn shared(&self, shutdown: Shutdown) -> Result<Shared> {
+        let app = self.app.clone();
+        let environment = Arc::new(app.environment(self.options.children.clone()));
+        let follower = Follower::new(&app, &self.options.nodename);
+        let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower).await?;
+        let slots = Arc::new(Semaphore::new(self.options.concurrency));
+        let decode = app.decode_options();
+        Ok(Shared { nodename: self.options.nodename.clone(), decode, environment, settler, slots, shutdown, app })
+    }
+
+    fn consumer_options(&self, lease: Duration, shutdown: &Shutdown) -> ConsumerOptions {
+        ConsumerOptions {
+            queues: self.options.queues.clone(),
+            nodename: self.options.nodename.clone(),
+            max_bytes: FETCH_BYTES,
+            lease,
+            stop: shutdown.stopping().clone(),
+        }
+    }
+
+    /// How many messages may be held at once: Celery's window, `concurrency × worker_prefetch_multiplier`; 0 is no limit but ours.
+    fn reservations(&self) -> usize {
+        match self.app.settings().worker_prefetch_multiplier as usize {
+            0 => 10_000,
+            multiplier => self.options.concurrency.saturating_mul(multiplier),
+        }
+    }
+}
+
+/// Lives every request until the fetcher has stopped and all are gone; the tags to hand back, first received first.
+async fn serve(mut received: mpsc::Receiver<Vec<Reserved>>, shared: &Arc<Shared>, leases: &Leases) -> Vec<String> {
+    let mut requests = JoinSet::new();
+    // Which delivery a request lives, and the how-manieth it was.
+    let mut living: HashMap<task::Id, (usize, String)> = HashMap::new();
+    let mut unfinished: Vec<(usize, String)> = Vec::new();
+    let mut count = 0;
+    let mut fetching = true;
+    while fetching || !requests.is_empty() {
+        tokio::select! {
+            batch = received.recv(), if fetching => match batch {
+                Some(batch) => for reserved in batch {
+                    let tag = reserved.delivery.tag.clone();
+                    let request = requests.spawn(Request::new(Arc::clone(shared), reserved).live());
+                    living.insert(request.id(), (count, tag));
+                    count += 1;
+                },
+                None => fetching = false,
+            },
+            Some(ended) = requests.join_next_with_id() => {
+                let (id, left) = match ended {
+                    Ok((id, left)) => (id, left),
+                    // A panic of our own code: the lease is renewed no more, and the message comes back by itself.
+                    Err(error) => {
+                        tracing::error!(%error, "a request broke");
+                        (error.id(), Left::Done)
+                    }
+                };
+                match (left, living.remove(&id)) {
+                    (Left::Done, Some((_, tag))) => leases.release(&tag),
+                    (Left::HandBack, Some(received)) => unfinished.push(received),
+                    (_, None) => {}
+                }
+            },
+        }
+    }
+    unfinished.sort_unstable();
+    unfinished.into_iter().map(|(_, tag)| tag).collect()
+}

@@ -1,0 +1,148 @@
+//! App: configuration, tasks, broker and backend under one name.
+//!
+//! # Celery
+//! `app/base.py: Celery`. Differences: nothing is global, and the app is whole before it is used: tasks are registered on an
+//! [`AppBuilder`], and [`AppBuilder::connect`] makes the app.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::backend::{self, Backend};
+use crate::broker::{self, Broker};
+use crate::config::Settings;
+use crate::error::Result;
+use crate::pool::ChildPool;
+use crate::producer::{Origin, Producer};
+use crate::protocol::message::DecodeOptions;
+use crate::protocol::signature::Signature;
+use crate::task::context::{Context, Environment, States};
+use crate::task::handler::AsyncFn;
+use crate::task::options::TaskOptions;
+use crate::task::outcome::TaskError;
+use crate::task::registry::Registry;
+
+/// An app that is being put together.
+#[derive(Debug, Default)]
+pub struct AppBuilder {
+    settings: Settings,
+    registry: Registry,
+    states: States,
+}
+
+impl AppBuilder {
+    /// An app with these settings and no tasks yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Registers an `async fn(Context, Args) -> Result<T, TaskError>` under the name Python calls it by.
+    pub fn task<F, A, R, Fut>(&mut self, name: &str, function: F) -> &mut TaskOptions
+    where
+        F: Fn(Context, A) -> Fut + Send + Sync + 'static,
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+        Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
+    {
+        self.registry.add(name, Arc::new(AsyncFn::new(name, function)))
+    }
+
+    /// Hands a value to all tasks, which find it by its type ([`Context::state`]).
+    pub fn state<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
+        self.states.insert(value);
+        self
+    }
+
+    /// Connects to the broker and backend that the settings name.
+    pub async fn connect(self) -> Result<App> {
+        let broker = broker::open(&self.settings).await?;
+        let backend = backend::open(&self.settings).await?;
+        Ok(self.connect_with(broker, backend))
+    }
+
+    /// Uses this broker and backend, whatever the settings say.
+    pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
+        let Self { settings, mut registry, states } = self;
+        registry.annotate(&settings);
+        let settings = Arc::new(settings);
+        let producer = Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings));
+        App { inner: Arc::new(Inner { settings, registry, states, broker, backend, producer }) }
+    }
+}
+
+struct Inner {
+    settings: Arc<Settings>,
+    registry: Registry,
+    states: States,
+    broker: Arc<dyn Broker>,
+    backend: Arc<dyn Backend>,
+    producer: Producer,
+}
+
+/// An app. Clones are one app.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("tasks", &self.inner.registry.names()).field("broker", &self.inner.broker).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// An app with these settings and no tasks yet.
+    pub fn builder(settings: Settings) -> AppBuilder {
+        AppBuilder::new(settings)
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Its tasks.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Where its messages travel.
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.inner.broker
+    }
+
+    /// Where its results are kept.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.inner.backend
+    }
+
+    /// What sends its tasks.
+    pub fn producer(&self) -> &Producer {
+        &self.inner.producer
+    }
+
+    /// Sends a task or canvas; its id.
+    pub async fn send(&self, signature: impl Into<Signature>) -> Result<String> {
+        Ok(self.inner.producer.send(signature.into(), Origin::default()).await?.id)
+    }
+
+    /// What it reads of messages.
+    pub(crate) fn decode_options(&self) -> DecodeOptions {
+        let settings = self.settings();
+        DecodeOptions { accept: settings.accept_content.clone(), max_body_bytes: settings.celeriac.max_body_bytes }
+    }
+
+    pub(crate) fn environment(&self, children: Option<ChildPool>) -> Environment {
+        Environment {
+            producer: self.inner.producer.clone(),
+            backend: Arc::clone(&self.inner.backend),
+            children,
+            states: self.inner.states.clone(),
+            result_expires: self.settings().result_lifetime().map(|lifetime| lifetime.as_secs()),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The producer is responsible for turning signatures into messages in queues: it freezes a canvas, routes each message and encodes it.
+//!
+//! # Celery
+//! `app/amqp.py` and `app/base.py: send_task`.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use crate::backend::Backend;
+use crate::broker::Broker;
+use crate::canvas::{self, Applied, Publish};
+use crate::config::Settings;
+use crate::error::Result;
+use crate::protocol::compression::Compression;
+use crate::protocol::message::EncodeOptions;
+use crate::protocol::meta::ResultTuple;
+use crate::protocol::serializer::Serializer;
+use crate::protocol::signature::Signature;
+use crate::settlement::Outgoing;
+
+/// Where a call comes from. Both are `None` outside a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The first task of the workflow.
+    pub root_id: Option<String>,
+    /// The task that sends.
+    pub parent_id: Option<String>,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The id whose result is the canvas's.
+    pub id: String,
+    /// Its result tuple, as a parent's `children` hold it.
+    pub result: ResultTuple,
+}
+
+/// Sends tasks. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Producer {
+    broker: Arc<dyn Broker>,
+    backend: Arc<dyn Backend>,
+    settings: Arc<Settings>,
+    /// Who we are, for the header of this name.
+    origin: Arc<str>,
+    /// For `reply_to`, which Python's `rpc://` backend reads.
+    reply_to: Arc<str>,
+}
+
+impl Producer {
+    pub(crate) fn new(broker: Arc<dyn Broker>, backend: Arc<dyn Backend>, settings: Arc<Settings>) -> Self {
+        let origin = format!("gen{}@celeriac", std::process::id()).into();
+        Self { broker, backend, settings, origin, reply_to: fresh_id().into() }
+    }
+
+    /// Sends a task or canvas.
+    pub async fn send(&self, signature: Signature, origin: Origin) -> Result<Sent> {
+        let applied = Applied { root_id: origin.root_id, parent_id: origin.parent_id, ..self.applied() };
+        let plan = canvas::apply(signature, applied, &mut fresh_id)?;
+        let outgoing = self.encode(&plan.messages)?;
+        // The chord is opened before its parts can end.
+        self.backend.apply(&plan.writes).await?;
+        self.broker.publish(&outgoing).await?;
+        Ok(Sent { id: plan.id, result: plan.result })
+    }
+
+    /// The circumstances of every canvas this producer freezes.
+    pub(crate) fn applied(&self) -> Applied {
+        Applied {
+            reply_to: Some(self.reply_to.to_string()),
+            origin: Some(self.origin.to_string()),
+            ttl: self.settings.chord_lifetime().map(|lifetime| lifetime.as_secs()),
+            result_serializer: Serializer::from_name(&self.settings.result_serializer).unwrap_or_default(),
+            ..Applied::at(Utc::now())
+        }
+    }
+
+    /// Routes and encodes messages.
+    pub(crate) fn encode(&self, messages: &[Publish]) -> Result<Vec<Outgoing>> {
+        messages.iter().map(|publish| self.outgoing(publish)).collect()
+    }
+
+    fn outgoing(&self, publish: &Publish) -> Result<Outgoing> {
+        let settings = &self.settings;
+        let route = settings.task_routes.route(&publish.message.headers.task);
+        let queue = publish.queue.as_deref().or_else(|| route.and_then(|route| route.queue.as_deref()));
+        let queue = queue.unwrap_or(&settings.task_default_queue).to_owned();
+        let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
+        let mut message = publish.message.clone();
+        message.properties.priority = publish.priority.or(usual).unwrap_or_default();
+        let options = EncodeOptions {
+            serializer: publish.serializer.or_else(|| Serializer::from_name(&settings.task_serializer)).unwrap_or_default(),
+            compression: publish.compression.or_else(|| settings.task_compression.as_deref().and_then(Compression::from_name)),
+            ..EncodeOptions::to_queue(&queue, fresh_id())
+        };
+        let envelope = message.encode(&options)?.write();
+        Ok(Outgoing { queue, priority: message.properties.priority, envelope })
+    }
+}
+
+/// A new task id.
+pub(crate) fn fresh_id() -> String {
+    Uuid::new_v4().to_string()
+}

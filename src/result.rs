@@ -1,0 +1,62 @@
+//! How a task's state becomes what lies in the backend, and what a caller reads there.
+//!
+//! # Celery
+//! `backends/base.py: encode` and `result.py: AsyncResult`.
+
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::protocol::compression::Compression;
+use crate::protocol::meta::{Meta, meta_key};
+use crate::protocol::serializer::Serializer;
+use crate::protocol::state::State;
+use crate::settlement::Write;
+
+/// No stored meta is larger than this once it is unpacked.
+const MAX_META: usize = 256 << 20;
+
+/// How states are written.
+#[derive(Debug, Clone, Default)]
+pub struct ResultOptions {
+    /// `result_serializer`.
+    pub serializer: Serializer,
+    /// `result_compression`.
+    pub compression: Option<Compression>,
+    /// Seconds a result is kept; `None`: for ever.
+    pub expires: Option<u64>,
+    /// Seconds a failure is kept.
+    pub failure_expires: Option<u64>,
+}
+
+impl ResultOptions {
+    /// The write that stores a state.
+    pub fn state(&self, meta: &Meta) -> Result<Write> {
+        let ttl = if meta.status == State::Failure { self.failure_expires } else { self.expires };
+        Ok(Write::State { key: meta_key(&meta.task_id), value: self.encode(meta)?, ttl })
+    }
+
+    /// A meta as it is stored.
+    pub fn encode(&self, meta: &Meta) -> Result<Vec<u8>> {
+        meta.encode(self.serializer, self.compression)
+    }
+
+    /// A stored meta.
+    pub fn decode(&self, data: &[u8]) -> Result<Meta> {
+        Meta::decode(data, self.serializer, MAX_META)
+    }
+
+    /// The state of a task now; `None`: nothing is known of it (`PENDING`).
+    pub async fn get(&self, backend: &dyn Backend, task_id: &str) -> Result<Option<Meta>> {
+        let stored = backend.get(&[meta_key(task_id)]).await?.pop().flatten();
+        stored.map(|data| self.decode(&data)).transpose()
+    }
+
+    /// Waits until a task has ended.
+    pub async fn wait(&self, backend: &dyn Backend, task_id: &str, timeout: Duration) -> Result<Meta> {
+        let options = self.clone();
+        let ended = move |data: &[u8]| options.decode(data).is_ok_and(|meta| meta.status.is_ready());
+        let data = backend.wait(&meta_key(task_id), timeout, &ended).await?;
+        self.decode(&data).map_err(|error| Error::protocol(format!("the result of {task_id}: {error}")))
+    }
+}

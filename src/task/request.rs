@@ -1,0 +1,71 @@
+//! What a task can know about the call it is running for.
+//!
+//! # Celery
+//! `app/task.py: Context` (`self.request`).
+
+use chrono::{DateTime, Utc};
+
+use crate::protocol::message::Message;
+
+/// The call a task is running for.
+#[derive(Debug, Clone)]
+pub struct RequestInfo {
+    /// The message as it was decoded: headers, arguments, embed, properties.
+    pub message: Message,
+    /// The queue it came from.
+    pub queue: String,
+    /// The node that runs it.
+    pub hostname: String,
+}
+
+impl RequestInfo {
+    /// The task's id.
+    pub fn id(&self) -> &str {
+        &self.message.headers.id
+    }
+
+    /// The task's name.
+    pub fn task(&self) -> &str {
+        &self.message.headers.task
+    }
+
+    /// The first task of the workflow.
+    pub fn root_id(&self) -> &str {
+        self.message.headers.root_id.as_deref().unwrap_or_else(|| self.id())
+    }
+
+    /// The task that sent this one.
+    pub fn parent_id(&self) -> Option<&str> {
+        self.message.headers.parent_id.as_deref()
+    }
+
+    /// The group or chord header it belongs to.
+    pub fn group_id(&self) -> Option<&str> {
+        self.message.headers.group.as_deref()
+    }
+
+    /// Whether it was delivered before.
+    pub fn redelivered(&self) -> bool {
+        self.message.properties.redelivered
+    }
+
+    /// How often its process died while it was leased.
+    pub fn lost_deliveries(&self) -> u32 {
+        self.message.properties.delivery_count
+    }
+
+    /// Whether it came too late.
+    pub fn expired(&self, now: DateTime<Utc>) -> bool {
+        self.message.headers.expires.is_some_and(|expires| expires.moment() <= now)
+    }
+
+    /// Not to be run before this.
+    pub fn eta(&self) -> Option<DateTime<Utc>> {
+        self.message.headers.eta.map(|eta| eta.moment())
+    }
+
+    /// How often it was retried before.
+    pub fn retries(&self) -> u32 {
+        self.message.headers.retries
+    }
+}

@@ -1,0 +1,80 @@
+//! The consumer is responsible for fetching no more than the worker may hold: a permit before a fetch.
+//!
+//! One task owns the fetch connection, awaits each fetch to its end and hands the batch over; stopping is told and never a dropped
+//! future, so that a leased message is never forgotten in a socket.
+//!
+//! # Celery
+//! `worker/consumer/consumer.py` and kombu's QoS. Difference: a permit is bound to its message instead of a count that can drift.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::state::Leases;
+use crate::broker::{Consumer, Delivery};
+
+/// At most so many messages in one fetch.
+const BATCH: usize = 64;
+
+/// A message the worker has taken, with its permit to hold it.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    pub(super) delivery: Delivery,
+    /// Cancelled when the lease was lost.
+    pub(super) lost: CancellationToken,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// The fetch loop.
+#[derive(Debug)]
+pub(super) struct Fetcher {
+    pub(super) consumer: Box<dyn Consumer>,
+    /// How many messages may be held at once.
+    pub(super) reservations: Arc<Semaphore>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) stop: CancellationToken,
+    pub(super) batches: mpsc::Sender<Vec<Reserved>>,
+}
+
+impl Fetcher {
+    /// Fetches until told to stop.
+    pub(super) async fn run(mut self) {
+        while let Some(permits) = self.permits().await {
+            let deliveries = match self.consumer.fetch(permits.len()).await {
+                Ok(deliveries) => deliveries,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "fetch failed; trying again in a second");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+            };
+            let reserve = |(delivery, permit): (Delivery, OwnedSemaphorePermit)| {
+                let lost = self.leases.hold(&delivery.tag);
+                Reserved { delivery, lost, permit }
+            };
+            let batch: Vec<Reserved> = deliveries.into_iter().zip(permits).map(reserve).collect();
+            if !batch.is_empty() && self.batches.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// At least one permit, and as many more as are free; `None` when stopping.
+    async fn permits(&self) -> Option<Vec<OwnedSemaphorePermit>> {
+        let first = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return None,
+            permit = Arc::clone(&self.reservations).acquire_owned() => permit.ok()?,
+        };
+        let mut permits = vec![first];
+        while permits.len() < BATCH {
+            match Arc::clone(&self.reservations).try_acquire_owned() {
+                Ok(permit) => permits.push(permit),
+                Err(_) => break,
+            }
+        }
+        Some(permits)
+    }
+}

@@ -1,0 +1,246 @@
+//! A request is responsible for one delivery, from received to acked: wait, take a slot, run, settle. Only it acks.
+//!
+//! # Celery
+//! `worker/request.py`. Difference: the steps move one value on, so that none can be skipped or done twice.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::consumer::Reserved;
+use super::settle::{Ending, Settler};
+use super::shutdown::Shutdown;
+use super::strategy::{Rules, Verdict};
+use super::trace::{Limits, trace};
+use crate::app::App;
+use crate::broker::{DeadLetter, Delivery};
+use crate::protocol::exception::Exception;
+use crate::config::Seconds;
+use crate::protocol::message::DecodeOptions;
+use crate::protocol::meta::ResultTuple;
+use crate::task::arguments::Arguments;
+use crate::task::context::{Context, Environment, Stops};
+use crate::task::outcome::{Failure, Outcome};
+use crate::task::registry::Task;
+use crate::task::request::RequestInfo;
+
+/// What all requests of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) app: App,
+    pub(super) nodename: String,
+    pub(super) decode: DecodeOptions,
+    pub(super) environment: Arc<Environment>,
+    pub(super) settler: Settler,
+    /// How many tasks run at once.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) shutdown: Shutdown,
+}
+
+/// How a request left the worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing more is to be done about its delivery.
+    Done,
+    /// It is still leased and must be handed back.
+    HandBack,
+}
+
+/// One delivery.
+#[derive(Debug)]
+pub(super) struct Request {
+    shared: Arc<Shared>,
+    delivery: Delivery,
+    /// Cancelled when the lease was lost.
+    lost: CancellationToken,
+    _reservation: OwnedSemaphorePermit,
+}
+
+impl Request {
+    pub(super) fn new(shared: Arc<Shared>, reserved: Reserved) -> Self {
+        Self { shared, delivery: reserved.delivery, lost: reserved.lost, _reservation: reserved.permit }
+    }
+
+    /// The whole life of the delivery.
+    pub(super) async fn live(self) -> Left {
+        let shared = &self.shared;
+        let rules = Rules {
+            registry: shared.app.registry(),
+            decode: &shared.decode,
+            nodename: &shared.nodename,
+            max_deliveries: shared.app.settings().celeriac.max_deliveries,
+        };
+        match rules.judge(&self.delivery, Utc::now()) {
+            Verdict::Run(info) => self.run(*info).await,
+            Verdict::Park(due) => self.park(due).await,
+            Verdict::Expired(info) => {
+                tracing::info!("Discarding expired task: {}[{}]", info.task(), info.id());
+                self.end(&info, Outcome::Revoked("expired")).await
+            }
+            Verdict::Unknown(info) => self.unknown(*info).await,
+            Verdict::Poison(info) => self.give_up(*info).await,
+            Verdict::Discard(reason) => {
+                tracing::error!(queue = %self.delivery.queue, %reason, "Received and deleted unknown message. Wrong destination?!?");
+                self.shared.settler.ack(&self.delivery.tag, &self.lost).await;
+                Left::Done
+            }
+        }
+    }
+
+    async fn park(&self, due: chrono::DateTime<Utc>) -> Left {
+        match self.shared.app.broker().park(&self.delivery.tag, due).await {
+            Ok(_) => {
+                tracing::debug!(%due, "parked");
+                Left::Done
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot park a message; handing it back");
+                Left::HandBack
+            }
+        }
+    }
+
+    async fn unknown(&self, info: RequestInfo) -> Left {
+        tracing::error!("Received unregistered task of type '{}'. The message has been ignored and discarded.", info.task());
+        let failure = Failure::new(Exception::not_registered(info.task()));
+        self.shared.settler.settle_unknown(&self.delivery.tag, &info, &failure, &self.lost).await;
+        Left::Done
+    }
+
+    /// Gives a message up that was delivered too often: its state says so, its chord and errbacks are told, and it is kept for a person.
+    async fn give_up(&self, info: RequestInfo) -> Left {
+        let deliveries = info.lost_deliveries();
+        let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
+        tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
+        let failure = Failure::new(Exception::worker_lost(&reason));
+        let ending = Ending { tag: None, info: &info, outcome: Outcome::Failure(failure), children: Vec::new(), task: self.task(&info) };
+        self.shared.settler.settle(ending, &self.lost).await;
+        let letter = DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries };
+        match self.shared.app.broker().dead_letter(&self.delivery.tag, &letter).await {
+            Ok(_) => Left::Done,
+            Err(_) => Left::HandBack,
+        }
+    }
+
+    async fn run(&self, info: RequestInfo) -> Left {
+        tracing::info!("Task {}[{}] received", info.task(), info.id());
+        let Some(_slot) = self.slot(&info).await else { return Left::HandBack };
+        if self.lost.is_cancelled() {
+            return Left::Done;
+        }
+        if info.expired(Utc::now()) {
+            return self.end(&info, Outcome::Revoked("expired")).await;
+        }
+        self.start(info).await
+    }
+
+    /// Waits for the ETA and for a free slot; `None` when the worker stops first.
+    async fn slot(&self, info: &RequestInfo) -> Option<OwnedSemaphorePermit> {
+        let wait = info.eta().and_then(|eta| (eta - Utc::now()).to_std().ok()).unwrap_or_default();
+        let ready = async {
+            tokio::time::sleep(wait).await;
+            Arc::clone(&self.shared.slots).acquire_owned().await.ok()
+        };
+        tokio::select! {
+            biased;
+            () = self.shared.shutdown.stopping().cancelled() => None,
+            slot = ready => slot,
+        }
+    }
+
+    async fn start(&self, info: RequestInfo) -> Left {
+        let Some(task) = self.task(&info) else { return Left::HandBack };
+        let late = task.options.acks_late.unwrap_or(self.shared.app.settings().task_acks_late);
+        if !late && !self.shared.settler.ack(&self.delivery.tag, &self.lost).await {
+            return Left::Done;
+        }
+        self.shared.settler.started(&info, task).await;
+        let begun = Instant::now();
+        let (outcome, children) = self.trace(&info, task, late).await;
+        if outcome == Outcome::Abandoned {
+            return self.abandoned(&info, late).await;
+        }
+        log_outcome(&info, &outcome, begun.elapsed());
+        let tag = late.then_some(self.delivery.tag.as_str());
+        self.shared.settler.settle(Ending { tag, info: &info, outcome, children, task: Some(task) }, &self.lost).await;
+        Left::Done
+    }
+
+    async fn trace(&self, info: &RequestInfo, task: &Task, late: bool) -> (Outcome, Vec<ResultTuple>) {
+        let stops = Stops::default();
+        let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
+        let call = Arguments { args: info.message.args.clone(), kwargs: info.message.kwargs.clone() };
+        let run = task.handler.call(context.clone(), call);
+        let outcome = trace(run, task, info, self.limits(info, task), &stops, self.cut_off(late)).await;
+        (outcome, context.children())
+    }
+
+    /// Ends when a run must be cut off: by a cold stop, or, while its message is not acked, by the loss of its lease.
+    async fn cut_off(&self, late: bool) {
+        let lost = async {
+            if late { self.lost.cancelled().await } else { std::future::pending().await }
+        };
+        tokio::select! {
+            () = lost => {}
+            () = self.shared.shutdown.cut_off().cancelled() => {}
+        }
+    }
+
+    fn limits(&self, info: &RequestInfo, task: &Task) -> Limits {
+        let settings = self.shared.app.settings();
+        let asked = info.message.headers.timelimit;
+        let seconds = |seconds: Option<f64>| seconds.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
+        let default = |limit: Option<Seconds>| limit.and_then(Seconds::limit);
+        Limits {
+            hard: seconds(asked.hard).or(task.options.time_limit).or(default(settings.task_time_limit)),
+            soft: seconds(asked.soft).or(task.options.soft_time_limit).or(default(settings.task_soft_time_limit)),
+        }
+    }
+
+    async fn abandoned(&self, info: &RequestInfo, late: bool) -> Left {
+        if late && !self.lost.is_cancelled() {
+            return Left::HandBack;
+        }
+        tracing::warn!("Task {}[{}] was cut off: {}", info.task(), info.id(), if late { "its lease was lost" } else { "cold shutdown" });
+        if !late {
+            self.shared.settler.cut_off(info).await;
+        }
+        Left::Done
+    }
+
+    async fn end(&self, info: &RequestInfo, outcome: Outcome) -> Left {
+        let ending = Ending { tag: Some(&self.delivery.tag), info, outcome, children: Vec::new(), task: self.task(info) };
+        self.shared.settler.settle(ending, &self.lost).await;
+        Left::Done
+    }
+
+    fn task(&self, info: &RequestInfo) -> Option<&Task> {
+        self.shared.app.registry().get(info.task())
+    }
+}
+
+/// Celery's words for how a run ended.
+fn log_outcome(info: &RequestInfo, outcome: &Outcome, runtime: std::time::Duration) {
+    let (name, id, runtime) = (info.task(), info.id(), runtime.as_secs_f64());
+    match outcome {
+        Outcome::Success(value) => {
+            tracing::info!("Task {name}[{id}] succeeded in {runtime}s");
+            tracing::debug!(?value, "Task {name}[{id}] returned");
+        }
+        Outcome::Failure(failure) => {
+            tracing::error!(traceback = failure.traceback, "Task {name}[{id}] raised unexpected: {}", failure.exception);
+        }
+        Outcome::Retry { cause, delay } => {
+            let cause = cause.as_ref().map(|failure| failure.exception.to_string()).unwrap_or_default();
+            tracing::info!("Task {name}[{id}] retry: Retry in {}s: {cause}", delay.as_secs_f64());
+        }
+        Outcome::Reject { requeue, reason } => tracing::warn!(requeue, "Task {name}[{id}] rejected: {reason}"),
+        Outcome::Ignore => tracing::info!("Task {name}[{id}] ignored"),
+        Outcome::Replace(signature) => tracing::info!("Task {name}[{id}] replaced by {} in {runtime}s", signature.task),
+        Outcome::Revoked(reason) => tracing::info!("Discarding {reason} task: {name}[{id}]"),
+        Outcome::Abandoned => {}
+    }
+}

@@ -1,0 +1,191 @@
+//! Settle is responsible for everything that follows an outcome: one [`Settlement`], carried out in one step where broker and backend
+//! share a server, and in the safe order (writes, chord part, messages, ack) where they do not.
+//!
+//! A write that fails because the server is away is tried again, apart from the task, until it succeeds or the lease is lost.
+//!
+//! # Celery
+//! The second half of `app/trace.py`, `backends/base.py: mark_as_*` and `on_chord_part_return`. Difference: one step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::follow::{Follow, Follower};
+use crate::backend::Backend;
+use crate::broker::Broker;
+use crate::error::{Error, Result};
+use crate::protocol::meta::ResultTuple;
+use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement};
+use crate::task::outcome::{Failure, Outcome};
+use crate::task::registry::Task;
+use crate::task::request::RequestInfo;
+
+/// How long to wait before asking again for a chord that another is closing.
+const CHORD_BUSY: Duration = Duration::from_millis(500);
+
+/// A run that ended, and all that is known of it.
+#[derive(Debug)]
+pub(super) struct Ending<'a> {
+    /// The delivery; `None` when its message was acked before the run.
+    pub(super) tag: Option<&'a str>,
+    pub(super) info: &'a RequestInfo,
+    pub(super) outcome: Outcome,
+    /// The results of what the run sent.
+    pub(super) children: Vec<ResultTuple>,
+    /// `None` for a task that is not registered here.
+    pub(super) task: Option<&'a Task>,
+}
+
+/// Carries settlements out.
+#[derive(Debug)]
+pub(super) struct Settler {
+    broker: Arc<dyn Broker>,
+    backend: Arc<dyn Backend>,
+    /// Where the backend is, if it is on the broker's server.
+    colocated: Option<Location>,
+    follower: Follower,
+}
+
+impl Settler {
+    pub(super) async fn new(broker: Arc<dyn Broker>, backend: Arc<dyn Backend>, follower: Follower) -> Result<Self> {
+        let (here, there) = (broker.location().await?, backend.location().await?);
+        let colocated = (here.server == there.server).then_some(there);
+        if colocated.is_none() {
+            tracing::info!("broker and backend are on different servers: results are stored first and messages acked last, in separate steps");
+        }
+        Ok(Self { broker, backend, colocated, follower })
+    }
+
+    /// Acks and nothing else; false when the delivery is not ours any more.
+    pub(super) async fn ack(&self, tag: &str, lost: &CancellationToken) -> bool {
+        self.carry_out(&Settlement::ack(tag), lost).await == Settled::Done
+    }
+
+    /// Stores `STARTED`, if the task wants it. A failure is not worth more than a line: the state that follows will be stored.
+    pub(super) async fn started(&self, info: &RequestInfo, task: &Task) {
+        if let Some(write) = self.follower.started(info, task)
+            && let Err(error) = self.backend.apply(&[write]).await
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot store STARTED");
+        }
+    }
+
+    /// Ends a run.
+    pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) {
+        let disposal = match ending.outcome {
+            Outcome::Reject { requeue: true, .. } => Disposal::Requeue,
+            _ => Disposal::Ack,
+        };
+        let follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
+        let tag = ending.tag.map(ToOwned::to_owned);
+        let Follow { writes, chord_part, publish } = follow;
+        let settlement = Settlement { tag, writes, chord_part, publish, disposal };
+        self.settle_chord(settlement, ending.info, lost).await;
+    }
+
+    /// Stores `NotRegistered` for a task nobody here knows; its chord and errbacks are not told, as in Celery.
+    pub(super) async fn settle_unknown(&self, tag: &str, info: &RequestInfo, failure: &Failure, lost: &CancellationToken) {
+        let writes = self.follower.failure_only(info, failure);
+        self.carry_out(&Settlement { writes, ..Settlement::ack(tag) }, lost).await;
+    }
+
+    /// Stores that a run whose message was acked early was cut off: nobody will run it again.
+    pub(super) async fn cut_off(&self, info: &RequestInfo) {
+        let writes = self.follower.cut_off(info);
+        if let Err(error) = self.backend.apply(&writes).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot store the state of a task that was cut off");
+        }
+    }
+
+    /// Settles; the part that completes a chord is settled in two steps, and the delivery stays leased between them.
+    async fn settle_chord(&self, mut settlement: Settlement, info: &RequestInfo, lost: &CancellationToken) {
+        loop {
+            match self.carry_out(&settlement, lost).await {
+                Settled::Done => return,
+                Settled::Lost => {
+                    tracing::warn!("Task {}[{}] was taken over by another worker; this run changes nothing", info.task(), info.id());
+                    return;
+                }
+                Settled::ChordBusy => tokio::time::sleep(CHORD_BUSY).await,
+                Settled::ChordComplete => {
+                    let Some(part) = settlement.chord_part.take() else { return };
+                    match self.close_chord(info, &part.group_id, &part.token).await {
+                        Ok(closing) => {
+                            settlement.writes = closing.writes;
+                            settlement.publish.extend(closing.publish);
+                        }
+                        Err(error) => {
+                            tracing::warn!(error = &error as &dyn std::error::Error, "cannot close a chord; trying again");
+                            settlement.chord_part = Some(part);
+                            tokio::time::sleep(CHORD_BUSY).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn close_chord(&self, info: &RequestInfo, group_id: &str, token: &str) -> Result<Follow> {
+        let results = self.follower.join(&*self.backend, info, group_id).await?;
+        self.backend.extend_claim(group_id, token, self.follower.claim_s()).await?;
+        self.follower.close_chord(info, group_id, token, results)
+    }
+
+    /// Carries one settlement out, waiting outages out. A refusal is tried again, too: the message must not be lost for it.
+    async fn carry_out(&self, settlement: &Settlement, lost: &CancellationToken) -> Settled {
+        let mut failing_since = None;
+        loop {
+            match self.try_once(settlement).await {
+                Ok(settled) => {
+                    if let Some(since) = failing_since.map(|since: tokio::time::Instant| since.elapsed()) {
+                        tracing::info!(downtime = since.as_secs_f64(), "settling works again");
+                    }
+                    return settled;
+                }
+                Err(error) => {
+                    if failing_since.is_none() {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "settling failed; trying again");
+                        failing_since = Some(tokio::time::Instant::now());
+                    }
+                }
+            }
+            let pause = Duration::from_millis(fastrand::u64(50..1000));
+            tokio::select! {
+                biased;
+                () = lost.cancelled() => return Settled::Lost,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn try_once(&self, settlement: &Settlement) -> Result<Settled> {
+        match (&self.colocated, &settlement.tag) {
+            (Some(location), _) => self.broker_settle(settlement, Some(location)).await,
+            (None, _) => self.step_by_step(settlement).await,
+        }
+    }
+
+    async fn broker_settle(&self, settlement: &Settlement, location: Option<&Location>) -> Result<Settled> {
+        let mut settled = self.broker.settle(std::slice::from_ref(settlement), location).await;
+        settled.pop().unwrap_or(Err(Error::Shutdown))
+    }
+
+    /// Two servers: what is stored first may be stored again by a repetition, so the ack comes last.
+    async fn step_by_step(&self, settlement: &Settlement) -> Result<Settled> {
+        if let Some(tag) = &settlement.tag
+            && !self.broker.renew(std::slice::from_ref(tag)).await?.is_empty()
+        {
+            return Ok(Settled::Lost);
+        }
+        self.backend.apply(&settlement.writes).await?;
+        if let Some(part) = &settlement.chord_part {
+            match self.backend.chord_part(part).await? {
+                ChordState::Counted => {}
+                ChordState::Complete => return Ok(Settled::ChordComplete),
+                ChordState::Busy => return Ok(Settled::ChordBusy),
+            }
+        }
+        self.broker_settle(settlement, None).await
+    }
+}

@@ -1,0 +1,45 @@
+//! What a worker holds right now: its leases and its running requests.
+//!
+//! # Celery
+//! `worker/state.py`. Difference: it belongs to one worker and not to the process.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// The leases a worker really holds: only these are renewed, so that a message whose reply was lost comes back by itself.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    held: Mutex<HashMap<String, CancellationToken>>,
+}
+
+impl Leases {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds a lease; the token tells when it was lost.
+    pub(super) fn hold(&self, tag: &str) -> CancellationToken {
+        let lost = CancellationToken::new();
+        self.held().insert(tag.to_owned(), lost.clone());
+        lost
+    }
+
+    /// Lets a lease go: it is settled or handed back.
+    pub(super) fn release(&self, tag: &str) {
+        self.held().remove(tag);
+    }
+
+    /// Lets a lease go that another has taken, and tells its request.
+    pub(super) fn lose(&self, tag: &str) {
+        if let Some(lost) = self.held().remove(tag) {
+            lost.cancel();
+        }
+    }
+
+    /// All tags held.
+    pub(super) fn tags(&self) -> Vec<String> {
+        self.held().keys().cloned().collect()
+    }
+}

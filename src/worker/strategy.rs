@@ -1,0 +1,75 @@
+//! The strategy is responsible for deciding what to do with a message: a pure function from the delivery to a [`Verdict`].
+//!
+//! # Celery
+//! `worker/strategy.py` and the checks at the top of `worker/request.py`. Differences: a far ETA is parked in the broker, and a message
+//! that was delivered too often is given up before it runs.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::broker::Delivery;
+use crate::protocol::envelope::Envelope;
+use crate::protocol::message::{DecodeOptions, Message};
+use crate::task::registry::Registry;
+use crate::task::request::RequestInfo;
+
+/// A message whose ETA is nearer than this waits in the worker.
+const PARK_AHEAD: Duration = Duration::seconds(3);
+
+/// What to do with a message.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Run it, not before its ETA.
+    Run(Box<RequestInfo>),
+    /// Put it away until then.
+    Park(DateTime<Utc>),
+    /// It came too late.
+    Expired(Box<RequestInfo>),
+    /// No such task here.
+    Unknown(Box<RequestInfo>),
+    /// It is no task, or cannot be read: remove it, and leave no result.
+    Discard(String),
+    /// It was delivered too often: its process dies of it.
+    Poison(Box<RequestInfo>),
+}
+
+/// What verdicts depend on beside the message.
+#[derive(Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) decode: &'a DecodeOptions,
+    pub(super) nodename: &'a str,
+    pub(super) max_deliveries: u32,
+}
+
+impl Rules<'_> {
+    /// Judges one delivery.
+    pub(super) fn judge(&self, delivery: &Delivery, now: DateTime<Utc>) -> Verdict {
+        let request = match self.read(delivery) {
+            Ok(request) => request,
+            Err(reason) => return Verdict::Discard(reason),
+        };
+        if self.registry.get(request.task()).is_none() {
+            return Verdict::Unknown(request);
+        }
+        if self.max_deliveries > 0 && request.lost_deliveries() >= self.max_deliveries {
+            return Verdict::Poison(request);
+        }
+        if request.expired(now) {
+            return Verdict::Expired(request);
+        }
+        match request.eta() {
+            Some(eta) if eta - now > PARK_AHEAD => Verdict::Park(eta),
+            _ => Verdict::Run(request),
+        }
+    }
+
+    fn read(&self, delivery: &Delivery) -> Result<Box<RequestInfo>, String> {
+        let envelope = Envelope::parse(&delivery.envelope).map_err(|error| error.to_string())?;
+        let message = Message::decode(&envelope, self.decode).map_err(|error| error.to_string())?;
+        Ok(Box::new(RequestInfo {
+            message,
+            queue: delivery.queue.clone(),
+            hostname: self.nodename.to_owned(),
+        }))
+    }
+}

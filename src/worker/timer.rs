@@ -1,0 +1,101 @@
+//! The timer is responsible for what happens by the clock: leases are renewed, a dead worker's messages are put back, due messages return.
+//!
+//! Each is a loop of its own, so that none waits behind another, and none behind tasks.
+//!
+//! # Celery
+//! kombu's `maybe_restore_messages` (visibility timeout) and `worker/consumer`'s ETA timer. Difference: leases of seconds, renewed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::state::Leases;
+use crate::broker::Broker;
+use crate::error::Error;
+
+/// At most so many parked messages return in one step.
+const RELEASE: usize = 500;
+/// How long the releaser sleeps when nothing is parked, and at most: another worker may park something that is due sooner.
+const RELEASE_EVERY: Duration = Duration::from_millis(1000);
+
+/// Logs the first failure and the recovery with its downtime, never one line a try.
+#[derive(Debug)]
+struct Outage {
+    what: &'static str,
+    since: Option<tokio::time::Instant>,
+}
+
+impl Outage {
+    fn new(what: &'static str) -> Self {
+        Self { what, since: None }
+    }
+
+    fn seen<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if let Some(since) = self.since.take() {
+                    tracing::info!(downtime = since.elapsed().as_secs_f64(), "{} works again", self.what);
+                }
+                Some(value)
+            }
+            Err(error) => {
+                if self.since.is_none() {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "{} failed; trying again", self.what);
+                    self.since = Some(tokio::time::Instant::now());
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Renews every lease a quarter of its length apart.
+pub(super) async fn renew_leases(broker: Arc<dyn Broker>, leases: Arc<Leases>, lease: Duration, stop: CancellationToken) {
+    let mut outage = Outage::new("renewing leases");
+    while pause(lease / 4, &stop).await {
+        let tags = leases.tags();
+        if tags.is_empty() {
+            continue;
+        }
+        for lost in outage.seen(broker.renew(&tags).await).unwrap_or_default() {
+            leases.lose(&lost);
+        }
+    }
+}
+
+/// Puts back what dead workers held. Workers look at random times, so that they do not all look at once.
+pub(super) async fn restore_orphans(broker: Arc<dyn Broker>, lease: Duration, stop: CancellationToken) {
+    let mut outage = Outage::new("looking for orphaned messages");
+    loop {
+        if let Some(count @ 1..) = outage.seen(broker.restore_orphans(lease).await) {
+            tracing::warn!(count, "put back messages of workers that died");
+            continue;
+        }
+        let spread = lease.mul_f64(0.1 + 0.1 * fastrand::f64());
+        if !pause(spread, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Returns parked messages when they are due.
+pub(super) async fn release_due(broker: Arc<dyn Broker>, stop: CancellationToken) {
+    let mut outage = Outage::new("returning parked messages");
+    loop {
+        let released = outage.seen(broker.release_due(RELEASE).await).unwrap_or_default();
+        let wait = if released.count == RELEASE { Duration::ZERO } else { released.next_in.unwrap_or(RELEASE_EVERY).min(RELEASE_EVERY) };
+        if !pause(wait, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Sleeps; false when told to stop.
+async fn pause(length: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(length) => true,
+    }
+}
