@@ -40,13 +40,11 @@ fn option(flag: &str, variable: &str) -> Option<String> {
 }
 
 fn app() -> AppBuilder {
-    let mut settings = Settings {
-        broker_url: option("--broker", "BENCH_BROKER"),
-        result_backend: option("--backend", "BENCH_BACKEND"),
-        result_expires: Some(Seconds::new(3600.0)),
-        task_acks_late: option("--acks-late", "BENCH_ACKS_LATE").is_some_and(|value| value == "1"),
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.broker_url = option("--broker", "BENCH_BROKER");
+    settings.result_backend = option("--backend", "BENCH_BACKEND");
+    settings.result_expires = Some(Seconds::new(3600.0));
+    settings.task_acks_late = option("--acks-late", "BENCH_ACKS_LATE").is_some_and(|value| value == "1");
     if let Some(multiplier) = option("--prefetch", "BENCH_PREFETCH").and_then(|text| text.parse().ok()) {
         settings.worker_prefetch_multiplier = multiplier;
     }
@@ -70,7 +68,7 @@ async fn main() -> ExitCode {
             nodename: format!("bench-{}@localhost", std::process::id()),
             children: None,
         };
-        Worker::new(app().connect().await?, options).run(shutdown.clone()).await
+        Worker::new(app().connect()?, options).run(shutdown.clone()).await
     };
     let signals = async {
         while tokio::signal::ctrl_c().await.is_ok() {

@@ -4,21 +4,28 @@
 //! `app/base.py: Celery`. Differences: nothing is global, and the app is whole before it is used: tasks are registered on an
 //! [`AppBuilder`], and [`AppBuilder::connect`] makes the app.
 
+mod open;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::backend::{self, Backend};
-use crate::broker::{self, Broker};
+use crate::backend::Backend;
+use crate::broker::Broker;
 use crate::config::Settings;
 use crate::error::Result;
 use crate::pool::ChildPool;
 use crate::producer::{Origin, Producer};
+use crate::protocol::compression::Compression;
 use crate::protocol::message::DecodeOptions;
+use crate::protocol::meta::Meta;
+use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
+use crate::result::ResultOptions;
 use crate::task::context::{Context, Environment, States};
 use crate::task::handler::AsyncFn;
 use crate::task::options::TaskOptions;
@@ -57,9 +64,8 @@ impl AppBuilder {
     }
 
     /// Connects to the broker and backend that the settings name.
-    pub async fn connect(self) -> Result<App> {
-        let broker = broker::open(&self.settings).await?;
-        let backend = backend::open(&self.settings).await?;
+    pub fn connect(self) -> Result<App> {
+        let (broker, backend) = open::open(&self.settings)?;
         Ok(self.connect_with(broker, backend))
     }
 
@@ -90,7 +96,10 @@ pub struct App {
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("tasks", &self.inner.registry.names()).field("broker", &self.inner.broker).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("tasks", &self.inner.registry.names())
+            .field("broker", &self.inner.broker)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,19 +139,41 @@ impl App {
         Ok(self.inner.producer.send(signature.into(), Origin::default()).await?.id)
     }
 
+    /// Waits until a task has ended; its meta.
+    pub async fn result(&self, task_id: &str, timeout: Duration) -> Result<Meta> {
+        self.result_options().wait(&*self.inner.backend, task_id, timeout).await
+    }
+
+    /// What is known of a task now; `None` is `PENDING`.
+    pub async fn state_of(&self, task_id: &str) -> Result<Option<Meta>> {
+        self.result_options().get(&*self.inner.backend, task_id).await
+    }
+
     /// What it reads of messages.
     pub(crate) fn decode_options(&self) -> DecodeOptions {
         let settings = self.settings();
-        DecodeOptions { accept: settings.accept_content.clone(), max_body_bytes: settings.celeriac.max_body_bytes }
+        let accept = settings.accept_content.iter().filter_map(|name| Serializer::from_name(name)).collect();
+        DecodeOptions { accept, max_body_bytes: settings.celeriac.max_body_bytes }
     }
 
-    pub(crate) fn environment(&self, children: Option<ChildPool>) -> Environment {
+    /// How it writes states.
+    pub(crate) fn result_options(&self) -> ResultOptions {
+        let settings = self.settings();
+        ResultOptions {
+            serializer: Serializer::from_name(&settings.result_serializer).unwrap_or_default(),
+            compression: settings.result_compression.as_deref().and_then(Compression::from_name),
+            expires: settings.result_lifetime().map(|lifetime| lifetime.as_secs()),
+            failure_expires: settings.failure_lifetime().map(|lifetime| lifetime.as_secs()),
+        }
+    }
+
+    pub(crate) fn environment(&self, children: Option<Arc<ChildPool>>) -> Environment {
         Environment {
             producer: self.inner.producer.clone(),
             backend: Arc::clone(&self.inner.backend),
             children,
             states: self.inner.states.clone(),
-            result_expires: self.settings().result_lifetime().map(|lifetime| lifetime.as_secs()),
+            results: self.result_options(),
         }
     }
 }

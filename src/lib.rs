@@ -1,12 +1,15 @@
 //! A Celery-compatible worker runtime: speaks Celery 5.7's protocol over Redis, and never loses a task.
 
+pub mod app;
 pub mod backend;
 pub mod broker;
 pub mod canvas;
 pub mod config;
 pub mod error;
 pub mod pool;
+pub mod producer;
 pub mod protocol;
+pub mod result;
 pub mod settlement;
 pub mod task;
 pub mod worker;

@@ -59,7 +59,7 @@ impl Producer {
     /// Sends a task or canvas.
     pub async fn send(&self, signature: Signature, origin: Origin) -> Result<Sent> {
         let applied = Applied { root_id: origin.root_id, parent_id: origin.parent_id, ..self.applied() };
-        let plan = canvas::apply(signature, applied, &mut fresh_id)?;
+        let plan = canvas::apply(signature, &applied, &mut fresh_id)?;
         let outgoing = self.encode(&plan.messages)?;
         // The chord is opened before its parts can end.
         self.backend.apply(&plan.writes).await?;

@@ -3,6 +3,8 @@
 //! # Celery
 //! `broker_transport_options`, under the same names and with the same defaults.
 
+pub use crate::config::QueueOrder;
+
 /// Settings of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -47,18 +49,6 @@ impl Options {
             Some(number) => format!("{queue}{}{number}", self.sep),
         }
     }
-}
-
-/// Which of several queues is served first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum QueueOrder {
-    /// A queue that delivered goes to the end.
-    #[default]
-    RoundRobin,
-    /// As configured.
-    Priority,
-    /// By name.
-    Sorted,
 }
 
 /// The queues of a consumer in the order they are served next.

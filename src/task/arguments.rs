@@ -175,7 +175,8 @@ impl<'de> Deserializer<'de> for Call {
     ) -> Result<V::Value, ArgumentError> {
         if name == ANY_CALL {
             let parts = [("args", Value::List(self.args)), ("kwargs", Value::Map(self.kwargs))];
-            return visitor.visit_map(MapDeserializer::new(parts.map(|(k, value)| (k, Argument { name: None, value })).into_iter()));
+            return visitor
+                .visit_map(MapDeserializer::new(parts.map(|(k, value)| (k, Argument { name: None, value })).into_iter()));
         }
         visitor.visit_map(MapDeserializer::new(self.by_name(fields)?.into_iter()))
     }

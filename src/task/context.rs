@@ -22,11 +22,11 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::pool::{CallError, CallOptions, ChildPool, Isolated};
 use crate::producer::{Origin, Producer};
-use crate::protocol::meta::{self, Meta, ResultTuple};
+use crate::protocol::meta::{Meta, ResultTuple};
 use crate::protocol::signature::Signature;
 use crate::protocol::state::State;
-use crate::result::ResultOptions;
 use crate::protocol::value::to_value;
+use crate::result::ResultOptions;
 
 /// Values a program hands to its tasks, one of each type.
 #[derive(Clone, Default)]
@@ -60,7 +60,7 @@ pub struct Environment {
     /// Keeps states.
     pub backend: Arc<dyn Backend>,
     /// Runs isolated functions, if the program has any.
-    pub children: Option<ChildPool>,
+    pub children: Option<Arc<ChildPool>>,
     /// What the program handed in.
     pub states: States,
     /// How states are written.
@@ -130,10 +130,9 @@ impl Context {
 
     /// Stores a custom state of another task, which keeps a `SUCCESS` it has.
     pub async fn update_state_of(&self, task_id: &str, status: &str, progress: &(impl Serialize + Sync)) -> Result<()> {
-        let result = to_value(progress)?;
-        let key = meta::meta_key(task_id);
-        let meta = Meta { children: Some(Vec::new()), ..Meta::new(task_id, state::State::from(status), result) };
-        self.environment().backend.apply(&[Write::State { key, value: meta.encode(), ttl: self.environment().result_expires }]).await
+        let result = to_value(progress).map_err(|error| Error::protocol(format!("a state's meta: {error}")))?;
+        let meta = Meta::new(task_id, State::from(status), result);
+        self.environment().backend.apply(&[self.environment().results.state(&meta)?]).await
     }
 
     /// Sets marks in a row that all workers share, and returns the whole row; see [`Backend::mark`].

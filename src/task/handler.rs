@@ -59,9 +59,13 @@ where
         let run = (self.function)(context, arguments);
         Box::pin(async move {
             let returned = run.await?;
-            to_value(returned).map_err(|error| {
+            to_value(&returned).map_err(|error| {
                 let message = format!("the return value cannot be serialized: {error}");
-                TaskError::failure(crate::protocol::exception::Exception::new("kombu.exceptions", "EncodeError", vec![message.into()]))
+                TaskError::failure(crate::protocol::exception::Exception::new(
+                    "kombu.exceptions",
+                    "EncodeError",
+                    vec![message.into()],
+                ))
             })
         })
     }

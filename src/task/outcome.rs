@@ -120,7 +120,12 @@ fn failed_call(error: &CallError) -> Failure {
 
 /// The failure an error becomes on the wire, under this class name.
 pub fn failure_of(error: &(dyn StdError + 'static), exc_type: &str) -> Failure {
-    let chain: Vec<String> = std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect();
+    let mut chain = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain.push(error.to_string());
+        cause = error.source();
+    }
     let traceback = format!("{exc_type}: {}", chain.join("\n  caused by: "));
     let exception = Exception::new(ERRORS_MODULE, exc_type, vec![Value::from(chain.join(": "))]);
     Failure { exception, traceback: Some(traceback) }

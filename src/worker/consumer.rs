@@ -30,6 +30,7 @@ pub(super) struct Reserved {
 /// The fetch loop.
 #[derive(Debug)]
 pub(super) struct Fetcher {
+    /// Owned by this loop alone.
     pub(super) consumer: Box<dyn Consumer>,
     /// How many messages may be held at once.
     pub(super) reservations: Arc<Semaphore>,
@@ -40,9 +41,10 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Fetches until told to stop.
-    pub(super) async fn run(mut self) {
-        while let Some(permits) = self.permits().await {
-            let deliveries = match self.consumer.fetch(permits.len()).await {
+    pub(super) async fn run(self) {
+        let Self { mut consumer, reservations, leases, stop, batches } = self;
+        while let Some(permits) = permits(&reservations, &stop).await {
+            let deliveries = match consumer.fetch(permits.len()).await {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "fetch failed; trying again in a second");
@@ -51,30 +53,30 @@ impl Fetcher {
                 }
             };
             let reserve = |(delivery, permit): (Delivery, OwnedSemaphorePermit)| {
-                let lost = self.leases.hold(&delivery.tag);
+                let lost = leases.hold(&delivery.tag);
                 Reserved { delivery, lost, permit }
             };
             let batch: Vec<Reserved> = deliveries.into_iter().zip(permits).map(reserve).collect();
-            if !batch.is_empty() && self.batches.send(batch).await.is_err() {
+            if !batch.is_empty() && batches.send(batch).await.is_err() {
                 return;
             }
         }
     }
+}
 
-    /// At least one permit, and as many more as are free; `None` when stopping.
-    async fn permits(&self) -> Option<Vec<OwnedSemaphorePermit>> {
-        let first = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return None,
-            permit = Arc::clone(&self.reservations).acquire_owned() => permit.ok()?,
-        };
-        let mut permits = vec![first];
-        while permits.len() < BATCH {
-            match Arc::clone(&self.reservations).try_acquire_owned() {
-                Ok(permit) => permits.push(permit),
-                Err(_) => break,
-            }
+/// At least one permit, and as many more as are free; `None` when stopping.
+async fn permits(reservations: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
+    let first = tokio::select! {
+        biased;
+        () = stop.cancelled() => return None,
+        permit = Arc::clone(reservations).acquire_owned() => permit.ok()?,
+    };
+    let mut permits = vec![first];
+    while permits.len() < BATCH {
+        match Arc::clone(reservations).try_acquire_owned() {
+            Ok(permit) => permits.push(permit),
+            Err(_) => break,
         }
-        Some(permits)
     }
+    Some(permits)
 }

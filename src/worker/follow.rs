@@ -1,21 +1,18 @@
-//! What follows an outcome, as values: states to store, the chord part to report, messages to publish. Nothing is done here.
+//! What follows an outcome, as values: states to store, chord parts to report, messages to publish. Nothing is done here.
 //!
 //! # Celery
 //! The order of `app/trace.py`: callbacks and the next link of the chain are made before the state, so that its `children` list them.
-
-use std::time::Duration;
 
 use chrono::Utc;
 
 use super::settle::Ending;
 use crate::app::App;
-use crate::backend::Backend;
-use crate::canvas::{self, Applied, Plan};
-use crate::error::{Error, Result};
+use crate::canvas::{self, Applied, ChordFailure, Failed, Part, Plan};
+use crate::error::Result;
 use crate::producer::{Producer, fresh_id};
 use crate::protocol::exception::Exception;
-use crate::protocol::meta::{ChordEntry, Extended, Meta, ResultTuple, group_key, meta_key, read_group_meta};
-use crate::protocol::signature::Signature;
+use crate::protocol::json;
+use crate::protocol::meta::{ChordEntry, Extended, Meta, ResultTuple, decode_stored, read_group_meta};
 use crate::protocol::state::State;
 use crate::protocol::time::Timestamp;
 use crate::protocol::value::{Map, Value};
@@ -25,19 +22,38 @@ use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
 
+/// No stored group structure is larger than this.
+const MAX_STRUCTURE: usize = 64 << 20;
+
 /// What follows an outcome.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Follow {
     pub(super) writes: Vec<Write>,
-    pub(super) chord_part: Option<ChordPart>,
+    pub(super) parts: Vec<Report>,
     pub(super) publish: Vec<Outgoing>,
 }
 
+impl Follow {
+    /// Both, one after the other.
+    pub(super) fn append(&mut self, other: Self) {
+        self.writes.extend(other.writes);
+        self.parts.extend(other.parts);
+        self.publish.extend(other.publish);
+    }
+}
+
+/// A chord part to be counted, and the chord it belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Report {
+    pub(super) part: Part,
+    pub(super) count: ChordPart,
+}
+
 /// A state to be stored, before it is a meta.
-struct Ended<'a> {
+struct Ended {
     status: State,
     result: Value,
-    traceback: Option<&'a str>,
+    traceback: Option<String>,
     children: Vec<ResultTuple>,
 }
 
@@ -51,7 +67,265 @@ pub(super) struct Follower {
     store_errors: bool,
     track_started: bool,
     extended: bool,
+    inherit_priority: bool,
     ordered: bool,
     chord_ttl: Option<u64>,
-    join_timeout: Duration,
+    claim_s: u64,
+}
+
+impl Follower {
+    pub(super) fn new(app: &App, nodename: &str) -> Self {
+        let settings = app.settings();
+        Self {
+            producer: app.producer().clone(),
+            results: app.result_options(),
+            nodename: nodename.to_owned(),
+            ignore_result: settings.task_ignore_result,
+            store_errors: settings.task_store_errors_even_if_ignored,
+            track_started: settings.task_track_started,
+            extended: settings.result_extended,
+            inherit_priority: settings.task_inherit_parent_priority,
+            ordered: settings.result_backend_transport_options.result_chord_ordered,
+            chord_ttl: settings.chord_lifetime().map(|lifetime| lifetime.as_secs()),
+            // Celery's: twice the join timeout, 5 s at least.
+            claim_s: (settings.result_chord_join_timeout.as_f64() * 2.0).max(5.0) as u64,
+        }
+    }
+
+    /// How long a claim of a complete chord lasts.
+    pub(super) fn claim_s(&self) -> u64 {
+        self.claim_s
+    }
+
+    /// Whether a chord's entries are in order of their index.
+    pub(super) fn ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// Stores `STARTED`, if the task wants it.
+    pub(super) fn started(&self, info: &RequestInfo, task: &Task) -> Option<Write> {
+        let wanted = task.options.track_started.unwrap_or(self.track_started) && !self.ignored(info, Some(task));
+        let result = Map::from_iter([
+            ("pid".to_owned(), Value::Int(i64::from(std::process::id()))),
+            ("hostname".to_owned(), Value::from(&self.nodename)),
+        ]);
+        let ended = || Ended { status: State::Started, result: Value::Map(result), traceback: None, children: Vec::new() };
+        wanted.then(|| self.state(info, ended()).ok()).flatten()
+    }
+
+    /// What follows a run.
+    pub(super) fn follow(&self, ending: &Ending<'_>) -> Result<Follow> {
+        let Ending { info, task, .. } = ending;
+        let children = ending.children.clone();
+        let stored = !self.ignored(info, *task);
+        match &ending.outcome {
+            Outcome::Success(value) => self.success(info, value, children, stored),
+            Outcome::Failure(failure) => {
+                let mut follow = self.failure(info, failure, children, stored || self.stores_errors(*task))?;
+                let errbacks = info.message.embed.errbacks.as_deref().unwrap_or_default();
+                self.add(&mut follow, &canvas::errbacks(errbacks, info.id(), &self.applied(info), &mut fresh_id)?)?;
+                Ok(follow)
+            }
+            Outcome::Reject { requeue: false, reason } => {
+                let failure = Failure::new(Exception::reject(Value::from(reason)));
+                self.failure(info, &failure, children, stored)
+            }
+            Outcome::Retry { cause, delay } => self.retry(info, cause.as_ref(), *delay, stored),
+            Outcome::Replace(signature) => {
+                let mut follow = Follow::default();
+                let plan = canvas::replace(&info.message, (**signature).clone(), &self.applied(info), &mut fresh_id)?;
+                self.add(&mut follow, &plan)?;
+                Ok(follow)
+            }
+            Outcome::Revoked(reason) => self.revoked(info, reason),
+            Outcome::Reject { requeue: true, .. } | Outcome::Ignore | Outcome::Abandoned => Ok(Follow::default()),
+        }
+    }
+
+    /// What follows when what should have followed cannot be made (a callback that is no signature): the task has failed.
+    pub(super) fn cannot_follow(&self, ending: &Ending<'_>, error: &crate::error::Error) -> Follow {
+        tracing::error!("Task {}[{}]: what follows it cannot be made: {error}", ending.info.task(), ending.info.id());
+        let failure = Failure::new(Exception::runtime_error(error.to_string()));
+        self.failure(ending.info, &failure, Vec::new(), true)
+            .unwrap_or_else(|_| Follow { writes: self.failure_only(ending.info, &failure), ..Follow::default() })
+    }
+
+    /// The state of a failure, and nothing else.
+    pub(super) fn failure_only(&self, info: &RequestInfo, failure: &Failure) -> Vec<Write> {
+        self.state(info, failed(failure, Vec::new())).into_iter().collect()
+    }
+
+    /// The state of a run whose message was acked early and that was cut off: Celery's word for it is `RETRY`, though nobody will.
+    pub(super) fn cut_off(&self, info: &RequestInfo) -> Vec<Write> {
+        let exception = Exception::retry("cold shutdown");
+        let ended = Ended { status: State::Retry, result: exception.to_value(), traceback: None, children: Vec::new() };
+        self.state(info, ended).into_iter().collect()
+    }
+
+    /// The values of a complete header, from what the backend holds of it.
+    pub(super) fn join(&self, entries: &[Vec<u8>], structure: Option<&[u8]>) -> Result<Vec<Value>, Box<ChordFailure>> {
+        let entry = |data: &Vec<u8>| ChordEntry::from_value(json::parse(data)?);
+        let entries = entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(ChordFailure::join)?;
+        let read = |data: &[u8]| decode_stored(data, self.results.serializer, MAX_STRUCTURE);
+        let structure = structure.map(read).transpose().map_err(ChordFailure::join)?;
+        canvas::join(&entries, structure.as_ref().and_then(read_group_meta).as_ref()).map_err(Box::new)
+    }
+
+    /// What follows a complete chord: its body with the values, or everything that fails with it.
+    pub(super) fn close_chord(
+        &self,
+        info: &RequestInfo,
+        report: &Report,
+        values: Result<Vec<Value>, ChordFailure>,
+    ) -> Result<Follow> {
+        let applied = self.applied(info);
+        let Part { group_id, body, .. } = &report.part;
+        let mut follow = Follow::default();
+        let made = values.and_then(|values| {
+            canvas::chord_body(body.clone(), values, &applied, &mut fresh_id)
+                .map_err(|error| Box::new(ChordFailure::callback(error)))
+        });
+        match made {
+            Ok(plan) => {
+                self.add(&mut follow, &plan)?;
+                follow.writes.push(Write::ChordClose { group_id: group_id.clone(), token: report.count.token.clone() });
+            }
+            Err(failure) => {
+                tracing::error!("Chord {group_id} failed: {}", failure.error);
+                let (exception, failed, plan) = canvas::chord_failure(body, &failure, &applied, &mut fresh_id)?;
+                self.fail_along(&mut follow, &failed, &exception, None)?;
+                self.add(&mut follow, &plan)?;
+                follow.writes.push(Write::ChordFail { group_id: group_id.clone() });
+            }
+        }
+        Ok(follow)
+    }
+
+    fn success(&self, info: &RequestInfo, value: &Value, mut children: Vec<ResultTuple>, stored: bool) -> Result<Follow> {
+        let (message, applied) = (&info.message, self.applied(info));
+        let mut plan = canvas::callbacks(message, value, &applied, &mut fresh_id)?;
+        if let Some(next) = canvas::next_in_chain(message, value, &applied, &mut fresh_id)? {
+            plan = plan.and(next);
+        }
+        let mut follow = Follow::default();
+        self.add(&mut follow, &plan)?;
+        children.extend(plan.children);
+        if stored {
+            let ended = Ended { status: State::Success, result: value.clone(), traceback: None, children };
+            follow.writes.push(self.state(info, ended)?);
+        }
+        follow.parts.extend(canvas::part_of(message).map(|part| self.report(part, State::Success, value.clone())));
+        Ok(follow)
+    }
+
+    fn failure(&self, info: &RequestInfo, failure: &Failure, children: Vec<ResultTuple>, stored: bool) -> Result<Follow> {
+        let mut follow = Follow::default();
+        if stored {
+            follow.writes.push(self.state(info, failed(failure, children))?);
+        }
+        let value = failure.exception.to_value();
+        follow.parts.extend(canvas::part_of(&info.message).map(|part| self.report(part, State::Failure, value)));
+        let along = canvas::propagate(&info.message)?;
+        self.fail_along(&mut follow, &along, &failure.exception, failure.traceback.as_ref())?;
+        Ok(follow)
+    }
+
+    fn fail_along(&self, follow: &mut Follow, failed: &Failed, exception: &Exception, traceback: Option<&String>) -> Result<()> {
+        let now = Timestamp::utc(Utc::now());
+        for task in &failed.tasks {
+            follow.writes.push(self.results.state(&task.meta(exception, traceback.cloned(), now))?);
+        }
+        let report = |part: &Part| self.report(part.clone(), State::Failure, exception.to_value());
+        follow.parts.extend(failed.parts.iter().map(report));
+        Ok(())
+    }
+
+    fn retry(&self, info: &RequestInfo, cause: Option<&Failure>, delay: std::time::Duration, stored: bool) -> Result<Follow> {
+        let eta = Utc::now() + chrono::TimeDelta::from_std(delay).unwrap_or_default();
+        let again = canvas::Retry { eta: Some(Timestamp::utc(eta)), ..canvas::Retry::default() };
+        let publish = self.producer.encode(&[canvas::retry(&info.message, again)])?;
+        let result = cause.map_or(Value::Null, |failure| failure.exception.to_value());
+        let traceback = cause.and_then(|failure| failure.traceback.clone());
+        let ended = Ended { status: State::Retry, result, traceback, children: vec![ResultTuple::task(info.id())] };
+        let writes = if stored { vec![self.state(info, ended)?] } else { Vec::new() };
+        Ok(Follow { writes, publish, parts: Vec::new() })
+    }
+
+    fn revoked(&self, info: &RequestInfo, reason: &str) -> Result<Follow> {
+        let value = Exception::revoked(reason).to_value();
+        let ended = Ended { status: State::Revoked, result: value.clone(), traceback: None, children: Vec::new() };
+        let parts = canvas::part_of(&info.message).map(|part| self.report(part, State::Revoked, value)).into_iter().collect();
+        Ok(Follow { writes: vec![self.state(info, ended)?], parts, publish: Vec::new() })
+    }
+
+    fn add(&self, follow: &mut Follow, plan: &Plan) -> Result<()> {
+        follow.writes.extend(plan.writes.iter().cloned());
+        follow.publish.extend(self.producer.encode(&plan.messages)?);
+        Ok(())
+    }
+
+    fn report(&self, part: Part, status: State, result: Value) -> Report {
+        let count = ChordPart {
+            group_id: part.group_id.clone(),
+            task_id: part.task_id.clone(),
+            group_index: part.group_index,
+            entry: json::write(&part.entry(status, result).to_value()).into_bytes(),
+            ttl: self.chord_ttl,
+            token: fresh_id(),
+            claim_s: self.claim_s,
+            ordered: self.ordered,
+        };
+        Report { part, count }
+    }
+
+    fn state(&self, info: &RequestInfo, ended: Ended) -> Result<Write> {
+        let Ended { status, result, traceback, children } = ended;
+        let headers = &info.message.headers;
+        let done = matches!(status, State::Success | State::Failure | State::Revoked);
+        self.results.state(&Meta {
+            traceback,
+            children: Some(children),
+            date_done: done.then(|| Timestamp::utc(Utc::now())),
+            extended: self.extended.then(|| Box::new(self.extended(info))),
+            group_id: headers.group.clone(),
+            parent_id: headers.parent_id.clone(),
+            ..Meta::new(info.id(), status, result)
+        })
+    }
+
+    fn extended(&self, info: &RequestInfo) -> Extended {
+        let headers = &info.message.headers;
+        Extended {
+            name: headers.task.clone(),
+            args: Value::List(info.message.args.clone()),
+            kwargs: Value::Map(info.message.kwargs.clone()),
+            worker: self.nodename.clone(),
+            retries: headers.retries,
+            queue: Some(info.queue.clone()),
+            stamps: headers.stamped_headers.clone().map(|names| (names, headers.stamps.clone())),
+        }
+    }
+
+    fn applied(&self, info: &RequestInfo) -> Applied {
+        Applied {
+            root_id: Some(info.root_id().to_owned()),
+            parent_id: Some(info.id().to_owned()),
+            priority: self.inherit_priority.then_some(info.message.properties.priority),
+            ..self.producer.applied()
+        }
+    }
+
+    /// Either side may say that no result is wanted: the caller, the task, or the settings.
+    fn ignored(&self, info: &RequestInfo, task: Option<&Task>) -> bool {
+        let own = task.and_then(|task| task.options.ignore_result).unwrap_or(self.ignore_result);
+        own || info.message.headers.ignore_result == Some(true)
+    }
+
+    fn stores_errors(&self, task: Option<&Task>) -> bool {
+        task.and_then(|task| task.options.store_errors_even_if_ignored).unwrap_or(self.store_errors)
+    }
+}
+
+fn failed(failure: &Failure, children: Vec<ResultTuple>) -> Ended {
+    Ended { status: State::Failure, result: failure.exception.to_value(), traceback: failure.traceback.clone(), children }
 }

@@ -48,7 +48,7 @@ pub struct WorkerOptions {
     /// `celery@host`.
     pub nodename: String,
     /// Runs isolated functions.
-    pub children: Option<ChildPool>,
+    pub children: Option<Arc<ChildPool>>,
 }
 
 /// A worker.

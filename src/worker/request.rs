@@ -17,8 +17,8 @@ use super::strategy::{Rules, Verdict};
 use super::trace::{Limits, trace};
 use crate::app::App;
 use crate::broker::{DeadLetter, Delivery};
-use crate::protocol::exception::Exception;
 use crate::config::Seconds;
+use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
 use crate::protocol::meta::ResultTuple;
 use crate::task::arguments::Arguments;
@@ -116,7 +116,8 @@ impl Request {
         let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
         tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
         let failure = Failure::new(Exception::worker_lost(&reason));
-        let ending = Ending { tag: None, info: &info, outcome: Outcome::Failure(failure), children: Vec::new(), task: self.task(&info) };
+        let ending =
+            Ending { tag: None, info: &info, outcome: Outcome::Failure(failure), children: Vec::new(), task: self.task(&info) };
         self.shared.settler.settle(ending, &self.lost).await;
         let letter = DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries };
         match self.shared.app.broker().dead_letter(&self.delivery.tag, &letter).await {
@@ -180,9 +181,7 @@ impl Request {
 
     /// Ends when a run must be cut off: by a cold stop, or, while its message is not acked, by the loss of its lease.
     async fn cut_off(&self, late: bool) {
-        let lost = async {
-            if late { self.lost.cancelled().await } else { std::future::pending().await }
-        };
+        let lost = async { if late { self.lost.cancelled().await } else { std::future::pending().await } };
         tokio::select! {
             () = lost => {}
             () = self.shared.shutdown.cut_off().cancelled() => {}
@@ -204,7 +203,12 @@ impl Request {
         if late && !self.lost.is_cancelled() {
             return Left::HandBack;
         }
-        tracing::warn!("Task {}[{}] was cut off: {}", info.task(), info.id(), if late { "its lease was lost" } else { "cold shutdown" });
+        tracing::warn!(
+            "Task {}[{}] was cut off: {}",
+            info.task(),
+            info.id(),
+            if late { "its lease was lost" } else { "cold shutdown" }
+        );
         if !late {
             self.shared.settler.cut_off(info).await;
         }

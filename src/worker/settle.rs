@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{Follow, Follower};
+use super::follow::{Follow, Follower, Report};
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::error::{Error, Result};
-use crate::protocol::meta::ResultTuple;
+use crate::protocol::meta::{ResultTuple, group_key};
 use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
@@ -52,7 +52,9 @@ impl Settler {
         let (here, there) = (broker.location().await?, backend.location().await?);
         let colocated = (here.server == there.server).then_some(there);
         if colocated.is_none() {
-            tracing::info!("broker and backend are on different servers: results are stored first and messages acked last, in separate steps");
+            tracing::info!(
+                "broker and backend are on different servers: results are stored first and messages acked last, in separate steps"
+            );
         }
         Ok(Self { broker, backend, colocated, follower })
     }
@@ -78,10 +80,7 @@ impl Settler {
             _ => Disposal::Ack,
         };
         let follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
-        let tag = ending.tag.map(ToOwned::to_owned);
-        let Follow { writes, chord_part, publish } = follow;
-        let settlement = Settlement { tag, writes, chord_part, publish, disposal };
-        self.settle_chord(settlement, ending.info, lost).await;
+        self.settle_follow(ending.tag, &follow, disposal, ending.info, lost).await;
     }
 
     /// Stores `NotRegistered` for a task nobody here knows; its chord and errbacks are not told, as in Celery.
@@ -98,38 +97,82 @@ impl Settler {
         }
     }
 
-    /// Settles; the part that completes a chord is settled in two steps, and the delivery stays leased between them.
-    async fn settle_chord(&self, mut settlement: Settlement, info: &RequestInfo, lost: &CancellationToken) {
+    /// Settles what follows; a part that completes a chord is settled in two steps, and the delivery stays leased between them.
+    async fn settle_follow(
+        &self,
+        tag: Option<&str>,
+        follow: &Follow,
+        disposal: Disposal,
+        info: &RequestInfo,
+        lost: &CancellationToken,
+    ) {
         loop {
-            match self.carry_out(&settlement, lost).await {
-                Settled::Done => return,
+            let mut rest = follow.clone();
+            let settled = loop {
+                // All parts but the last are counted by themselves; mostly there is one, and it goes with everything else.
+                let last = self.count_all_but_last(&mut rest, info).await;
+                let settlement = Settlement {
+                    tag: tag.map(ToOwned::to_owned),
+                    writes: rest.writes.clone(),
+                    chord_part: last.as_ref().map(|report| report.count.clone()),
+                    publish: rest.publish.clone(),
+                    disposal: disposal.clone(),
+                };
+                match (self.carry_out(&settlement, lost).await, last) {
+                    (Settled::ChordComplete, Some(report)) => rest.append(self.close_chord(info, &report).await),
+                    (settled, _) => break settled,
+                }
+            };
+            match settled {
+                Settled::ChordBusy => tokio::time::sleep(CHORD_BUSY).await,
                 Settled::Lost => {
-                    tracing::warn!("Task {}[{}] was taken over by another worker; this run changes nothing", info.task(), info.id());
+                    tracing::warn!(
+                        "Task {}[{}] was taken over by another worker; this run changes nothing",
+                        info.task(),
+                        info.id()
+                    );
                     return;
                 }
-                Settled::ChordBusy => tokio::time::sleep(CHORD_BUSY).await,
-                Settled::ChordComplete => {
-                    let Some(part) = settlement.chord_part.take() else { return };
-                    match self.close_chord(info, &part.group_id, &part.token).await {
-                        Ok(closing) => {
-                            settlement.writes = closing.writes;
-                            settlement.publish.extend(closing.publish);
-                        }
-                        Err(error) => {
-                            tracing::warn!(error = &error as &dyn std::error::Error, "cannot close a chord; trying again");
-                            settlement.chord_part = Some(part);
-                            tokio::time::sleep(CHORD_BUSY).await;
-                        }
-                    }
-                }
+                Settled::Done | Settled::ChordComplete => return,
             }
         }
     }
 
-    async fn close_chord(&self, info: &RequestInfo, group_id: &str, token: &str) -> Result<Follow> {
-        let results = self.follower.join(&*self.backend, info, group_id).await?;
-        self.backend.extend_claim(group_id, token, self.follower.claim_s()).await?;
-        self.follower.close_chord(info, group_id, token, results)
+    async fn count_all_but_last(&self, follow: &mut Follow, info: &RequestInfo) -> Option<Report> {
+        while follow.parts.len() > 1 {
+            let report = follow.parts.remove(0);
+            match self.backend.chord_part(&report.count).await {
+                Ok(ChordState::Counted) => {}
+                Ok(ChordState::Complete) => {
+                    let closing = self.close_chord(info, &report).await;
+                    follow.append(closing);
+                }
+                Ok(ChordState::Busy) | Err(_) => {
+                    tokio::time::sleep(CHORD_BUSY).await;
+                    follow.parts.push(report);
+                }
+            }
+        }
+        follow.parts.pop()
+    }
+
+    /// What follows a chord that is complete and ours; waits outages out.
+    async fn close_chord(&self, info: &RequestInfo, report: &Report) -> Follow {
+        loop {
+            match self.try_close(info, report).await {
+                Ok(follow) => return follow,
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot close a chord; trying again"),
+            }
+            tokio::time::sleep(CHORD_BUSY).await;
+        }
+    }
+
+    async fn try_close(&self, info: &RequestInfo, report: &Report) -> Result<Follow> {
+        let group_id = &report.count.group_id;
+        let entries = self.backend.chord_entries(group_id, self.follower.ordered()).await?;
+        let structure = self.backend.get(&[group_key(group_id)]).await?.pop().flatten();
+        self.backend.extend_claim(group_id, &report.count.token, self.follower.claim_s()).await?;
+        self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref()))
     }
 
     /// Carries one settlement out, waiting outages out. A refusal is tried again, too: the message must not be lost for it.

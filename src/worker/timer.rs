@@ -84,7 +84,8 @@ pub(super) async fn release_due(broker: Arc<dyn Broker>, stop: CancellationToken
     let mut outage = Outage::new("returning parked messages");
     loop {
         let released = outage.seen(broker.release_due(RELEASE).await).unwrap_or_default();
-        let wait = if released.count == RELEASE { Duration::ZERO } else { released.next_in.unwrap_or(RELEASE_EVERY).min(RELEASE_EVERY) };
+        let wait =
+            if released.count == RELEASE { Duration::ZERO } else { released.next_in.unwrap_or(RELEASE_EVERY).min(RELEASE_EVERY) };
         if !pause(wait, &stop).await {
             return;
         }

@@ -47,7 +47,14 @@ impl Limits {
 }
 
 /// Runs `run` to its outcome; `abandon` drops it (cold stop, lost lease).
-pub(super) async fn trace(run: Run, task: &Task, request: &RequestInfo, limits: Limits, stops: &Stops, abandon: impl Future<Output = ()>) -> Outcome {
+pub(super) async fn trace(
+    run: Run,
+    task: &Task,
+    request: &RequestInfo,
+    limits: Limits,
+    stops: &Stops,
+    abandon: impl Future<Output = ()>,
+) -> Outcome {
     let begun = Instant::now();
     let far = begun + Duration::from_secs(86_400 * 365 * 30);
     let at = |limit: Option<Duration>| limit.map_or(far, |limit| begun + limit);
@@ -78,7 +85,11 @@ pub(super) async fn trace(run: Run, task: &Task, request: &RequestInfo, limits: 
 /// What a panic becomes.
 fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    TaskError::failure(Exception::new(crate::task::outcome::ERRORS_MODULE, "Panic", vec![Value::from(message.unwrap_or("task panicked"))]))
+    TaskError::failure(Exception::new(
+        crate::task::outcome::ERRORS_MODULE,
+        "Panic",
+        vec![Value::from(message.unwrap_or("task panicked"))],
+    ))
 }
 
 fn conclude(ended: Result<Value, TaskError>, task: &Task, request: &RequestInfo) -> Outcome {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use celeriac::app::App;
-use celeriac::backend::memory::MemoryBackend;
 use celeriac::broker::memory::{self, MemoryBroker};
 use celeriac::canvas::{chord, group};
 use celeriac::config::Settings;
@@ -125,7 +124,6 @@ fn count(ctx: &Context) -> Result<(), TaskError> {
 pub(crate) struct House {
     pub(crate) app: App,
     pub(crate) broker: MemoryBroker,
-    pub(crate) backend: MemoryBackend,
     pub(crate) traces: Arc<Traces>,
 }
 
@@ -156,7 +154,9 @@ impl Running {
 
 impl House {
     pub(crate) fn new() -> Self {
-        Self::with(Settings { task_acks_late: true, ..Settings::default() })
+        let mut settings = Settings::default();
+        settings.task_acks_late = true;
+        Self::with(settings)
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
@@ -183,8 +183,8 @@ impl House {
         app.task("t.batch", batch);
         app.task("t.sends", sends);
         app.state(Arc::clone(&traces));
-        let app = app.connect_with(Arc::new(broker.clone()), Arc::new(backend.clone()));
-        Self { app, broker, backend, traces }
+        let app = app.connect_with(Arc::new(broker.clone()), Arc::new(backend));
+        Self { app, broker, traces }
     }
 
     /// Starts a worker.
