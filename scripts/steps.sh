@@ -52,13 +52,14 @@ apt_try() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@" >"$log" 2>&1
 }
 
-# needed PROGRAM=PACKAGE…: installs the packages of those programs that are not here; silent when all are.
-needed() {
-    local pair packages=()
+# missing ARRAY PROGRAM=PACKAGE…: adds to ARRAY the packages of those programs that are not here.
+missing() {
+    local -n into=$1
+    local pair
+    shift
     for pair in "$@"; do
-        has "${pair%%=*}" || packages+=("${pair#*=}")
+        has "${pair%%=*}" || into+=("${pair#*=}")
     done
-    [[ ${#packages[@]} -eq 0 ]] || apt_install "${packages[@]}"
 }
 
 # A pip that can download; prints the command. The virtual environment's own comes first.

@@ -1,6 +1,7 @@
 """A web service that hands documents to celeriac workers, with nothing but Flask and Celery.
 
-    POST /documents         {"path": …} or {"url": …} or {"store_key": …} or {"images_base64": […]}, or a file upload
+    POST /documents         {"path": …} or {"url": …} or {"store_key": …}, {"images_base64": […]} or {"pdf_base64": …},
+                            or a file upload
     GET  /documents/<id>    its state, its progress, and in the end its result
 """
 
@@ -11,7 +12,7 @@ from pathlib import Path
 from celery import Celery
 from flask import Flask, jsonify, request, url_for
 
-SOURCES = ("path", "url", "store_key", "images_base64")
+SOURCES = ("path", "url", "store_key", "images_base64", "pdf_base64")
 OPTIONS = ("pages", "batch_size", "dpi", "ocr", "lang", "analysis", "summary", "audio")
 
 app = Flask(__name__)
