@@ -8,7 +8,7 @@ use chrono::Utc;
 use super::settle::Ending;
 use crate::app::App;
 use crate::canvas::{self, Applied, ChordFailure, Failed, Part, Plan};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::producer::{Producer, fresh_id};
 use crate::protocol::exception::Exception;
 use crate::protocol::json;
@@ -143,7 +143,7 @@ impl Follower {
     }
 
     /// What follows when what should have followed cannot be made (a callback that is no signature): the task has failed.
-    pub(super) fn cannot_follow(&self, ending: &Ending<'_>, error: &crate::error::Error) -> Follow {
+    pub(super) fn cannot_follow(&self, ending: &Ending<'_>, error: &Error) -> Follow {
         tracing::error!("Task {}[{}]: what follows it cannot be made: {error}", ending.info.task(), ending.info.id());
         let failure = Failure::new(Exception::runtime_error(error.to_string()));
         self.failure(ending.info, &failure, Vec::new(), true)
@@ -165,9 +165,9 @@ impl Follower {
     /// The values of a complete header, from what the backend holds of it.
     pub(super) fn join(&self, entries: &[Vec<u8>], structure: Option<&[u8]>) -> Result<Vec<Value>, Box<ChordFailure>> {
         let entry = |data: &Vec<u8>| ChordEntry::from_value(json::parse(data)?);
-        let entries = entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(ChordFailure::join)?;
+        let entries = entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(unjoined)?;
         let read = |data: &[u8]| decode_stored(data, self.results.serializer, MAX_STRUCTURE);
-        let structure = structure.map(read).transpose().map_err(ChordFailure::join)?;
+        let structure = structure.map(read).transpose().map_err(unjoined)?;
         canvas::join(&entries, structure.as_ref().and_then(read_group_meta).as_ref()).map_err(Box::new)
     }
 
@@ -176,7 +176,7 @@ impl Follower {
         &self,
         info: &RequestInfo,
         report: &Report,
-        values: Result<Vec<Value>, ChordFailure>,
+        values: Result<Vec<Value>, Box<ChordFailure>>,
     ) -> Result<Follow> {
         let applied = self.applied(info);
         let Part { group_id, body, .. } = &report.part;
@@ -324,6 +324,10 @@ impl Follower {
     fn stores_errors(&self, task: Option<&Task>) -> bool {
         task.and_then(|task| task.options.store_errors_even_if_ignored).unwrap_or(self.store_errors)
     }
+}
+
+fn unjoined(error: Error) -> Box<ChordFailure> {
+    Box::new(ChordFailure::join(error))
 }
 
 fn failed(failure: &Failure, children: Vec<ResultTuple>) -> Ended {
