@@ -52,7 +52,10 @@ pub(super) enum ReplyHead {
     NotRegistered,
     Codec(String),
     /// The value is larger than a frame may be.
-    TooLarge(u64),
+    TooLarge {
+        bytes: u64,
+        limit: u64,
+    },
 }
 
 /// A whole frame: prefix, head and, after the head, `payload`.
@@ -122,7 +125,7 @@ pub(super) async fn read_async(from: &mut (impl AsyncRead + Unpin), max: u64) ->
 
 fn checked(prefix: [u8; PREFIX], max: u64) -> io::Result<usize> {
     let length = u32::from_be_bytes(prefix);
-    if u64::from(length) > max {
+    if length == u32::MAX || u64::from(length) > max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes, {max} allowed")));
     }
     Ok(length as usize)

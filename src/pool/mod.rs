@@ -9,19 +9,20 @@
 //! (the worker is threaded), only the named functions run in them (tasks themselves stay in the worker), they are sandboxed,
 //! and a call can prefer the child that served the same key before.
 
+mod calls;
 mod child;
 mod dispatch;
 mod error;
 mod frame;
 mod function;
 mod options;
-mod pool;
 mod process;
 mod sandbox;
+mod system_calls;
 
+pub use calls::{ChildInfo, ChildPool};
 pub use child::{CHILD_ARGUMENT, child_main};
 pub use error::{CallError, Failure};
 pub use function::{Functions, Isolated, Setup};
 pub use options::{CallOptions, ChildPoolOptions, Settings};
-pub use pool::{ChildInfo, ChildPool};
 pub use sandbox::Sandbox;
