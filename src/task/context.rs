@@ -211,7 +211,7 @@ where
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             match &self.context.environment().children {
-                Some(pool) => pool.call(self.function, &self.arguments, self.options).await,
+                Some(pool) => pool.call(self.function, self.arguments, self.options).await,
                 None => Err(CallError::NotRegistered(self.function.name().to_owned())),
             }
         })
