@@ -6,7 +6,7 @@ use bytes::Bytes;
 use celeriac::pool::CallOptions;
 use libtest_mimic::Trial;
 
-use crate::functions::ECHO;
+use crate::functions::{ECHO, REPEAT};
 use crate::support::{pid, pool};
 use crate::trial;
 
@@ -25,6 +25,8 @@ async fn figures() {
         pid(&pool).await;
     });
     println!("empty call: {:?}", empty.await);
+    let reply = per_call(async || drop(pool.call(&REPEAT, ("x".to_owned(), 250 << 10), CallOptions::default()).await.unwrap()));
+    println!("a reply of 250 KiB: {:?}", reply.await);
     for kib in [1, 250, 1024] {
         let bytes = Bytes::from(vec![7; kib << 10]);
         let echo = async || drop(pool.call(&ECHO, bytes.clone(), CallOptions::default()).await.unwrap());
