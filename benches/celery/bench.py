@@ -28,6 +28,7 @@ TARGET = os.path.abspath(os.environ.get('CARGO_TARGET_DIR', os.path.join(ROOT, '
 PATHS = {
     'CEL': os.environ.get('BENCH_CEL', os.path.join(ROOT, '.venv/bin')),
     'CELERIAC': os.environ.get('BENCH_CELERIAC', os.path.join(TARGET, 'release/examples/bench_worker')),
+    'RUSTY': os.environ.get('BENCH_RUSTY', os.path.join(TARGET, 'bench/release/rusty-celery-peer')),
     'LIMIT': os.environ.get('BENCH_LIMIT', os.path.join(TARGET, 'bench/release/bench-limit')),
 }
 
@@ -77,7 +78,7 @@ class Bench:
         kw.setdefault('conc', spec.get('conc', 2))
         return Worker(spec, self.rds, **kw)
 
-    def state(self, results):
+    def state(self, results, spec):
         """left/done by queue length, unacked and number of stored results"""
         c, r = self.rds.c, self.rds.r
 
@@ -86,7 +87,7 @@ class Bench:
             p.llen(L.QUEUE)
             p.hlen('unacked')
             q, un = p.execute()
-            return q, q == 0 and un == 0 and r.dbsize() >= results
+            return q, q == 0 and un == 0 and (r.dbsize() >= results or bool(spec.get('stores_nothing')))
         return f
 
     def drained(self, spec, n, task='bench.noop', args=(), ignore=True, timeout=120, window=None, **kw):
@@ -95,7 +96,7 @@ class Bench:
         m, _ = message(task, args, ignore=False)               # the last one tells the end
         self.rds.c.lpush(L.QUEUE, m)
         with self.worker(spec, **kw) as w:
-            return Drain(w, n, self.state(1 if ignore else n), timeout=timeout, window=window,
+            return Drain(w, n, self.state(1 if ignore else n, spec), timeout=timeout, window=window,
                          own_per_poll={'llen': 1, 'hlen': 1, 'dbsize': 0.01}).run()
 
     # -- scenarios ----------------------------------------------------------

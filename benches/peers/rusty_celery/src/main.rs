@@ -2,6 +2,9 @@
 //!
 //! It stores no results (the crate has no result backend), so only the scenarios whose tasks ignore theirs can be measured.
 
+// The crate's macro puts its impls where newer compilers warn.
+#![allow(non_local_definitions)]
+
 use celery::prelude::*;
 
 #[celery::task(name = "bench.noop")]
