@@ -113,6 +113,7 @@ fn send_chord(plan: &mut Plan, chord: Signature, applied: &Applied, ids: Ids<'_>
         inherit(&mut member, "chord", body.clone());
         member.args.splice(0..0, given(&member, &chord.args));
         member.kwargs.extend(extra.clone());
+        freeze(&mut member, ids)?;
         send(plan, member, applied, ids)?;
     }
     Ok(result)

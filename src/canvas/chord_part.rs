@@ -103,6 +103,8 @@ pub struct FailedTask {
     pub task_id: String,
     /// The group it belongs to.
     pub group_id: Option<String>,
+    /// What was sent in its name: the errbacks of a chord's body.
+    pub children: Vec<ResultTuple>,
 }
 
 impl FailedTask {
@@ -110,6 +112,7 @@ impl FailedTask {
     pub fn meta(&self, exception: &Exception, traceback: Option<String>, now: Timestamp) -> Meta {
         Meta {
             traceback,
+            children: Some(self.children.clone()),
             date_done: Some(now),
             group_id: self.group_id.clone(),
             ..Meta::new(&self.task_id, State::Failure, exception.to_value())
@@ -147,7 +150,7 @@ impl Failed {
             let part = Part { group_id: group_id.clone(), task_id: task_id.clone(), group_index: signature.group_index(), body };
             self.parts.push(part);
         }
-        self.tasks.push(FailedTask { task_id, group_id });
+        self.tasks.push(FailedTask { task_id, group_id, children: Vec::new() });
         Ok(())
     }
 }
@@ -177,7 +180,12 @@ pub fn chord_failure(
     let id = end.task_id().ok_or_else(|| Error::protocol("a chord's body without an id"))?.to_owned();
     let errors = end.option_signatures("link_error")?;
     let applied = Applied { root_id: Some(id.clone()), ..applied.clone() };
-    Ok((exception, failed, errbacks(&errors, &id, &applied, ids)?))
+    let plan = errbacks(&errors, &id, &applied, ids)?;
+    if let Some(end) = failed.tasks.iter_mut().find(|task| task.task_id == id) {
+        end.group_id = None;
+        end.children.clone_from(&plan.children);
+    }
+    Ok((exception, failed, plan))
 }
 
 /// The task whose end is the end of the body: where its errbacks and id are.

@@ -4,8 +4,8 @@
 //! The second half of `app/trace.py`, `Task.retry` and `Task.replace` of `app/task.py`, `_call_task_errbacks` of `backends/base.py`.
 //! Errbacks are always sent as messages with the failed task's id; Celery calls those it knows, of more than one argument, in place.
 
-use super::builder::{chord_of, group};
-use super::inherit::{force, inherit};
+use super::builder::group;
+use super::inherit::{force, inherit, parts};
 use super::{Applied, Ids, Plan, Publish, apply};
 use crate::error::{Error, Result};
 use crate::protocol::{Map, Message, Properties, Signature, Timestamp, Value};
@@ -83,14 +83,22 @@ pub fn retry(message: &Message, retry: Retry) -> Publish {
     }
 }
 
+/// Whether several tasks end it: none of them could bear the id of the task it replaces.
+fn ends_in_group(signature: &Signature) -> bool {
+    if signature.is_chord() {
+        return parts(signature).is_ok_and(|(_, body)| ends_in_group(&body));
+    }
+    signature.is_group() || signature.is_chain() && signature.tasks().last().is_some_and(ends_in_group)
+}
+
 /// What takes a task's place: under its id, in its group and chord, before the rest of its chain, with its callbacks and errbacks.
 pub fn replace(message: &Message, signature: Signature, applied: &Applied, ids: Ids<'_>) -> Result<Plan> {
     if signature.option("chord").is_some() {
         return Err(Error::protocol("a signature that replaces a task must not be part of a chord"));
     }
     let mut signature = signature;
-    if signature.is_group() {
-        signature = chord_of(signature, Signature::new("celery.accumulate").kwarg("index", 0));
+    if ends_in_group(&signature) {
+        signature = signature.then(Signature::new("celery.accumulate").kwarg("index", 0));
     }
     let Message { headers, embed, .. } = message;
     let nesting = Value::from(headers.replaced_task_nesting.saturating_add(1));

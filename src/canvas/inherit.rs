@@ -63,6 +63,7 @@ fn give(part: &mut Signature, name: &str, value: Value, force: bool) {
 
 fn set(part: &mut Signature, name: &str, value: Value, force: bool) {
     match name {
+        "link" | "link_error" if !value.is_truthy() => {}
         "link" | "link_error" => part.extend_option(name, listed(value)),
         "chain" => {
             let mut rest = listed(value);

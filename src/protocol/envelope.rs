@@ -91,6 +91,16 @@ impl Envelope {
         }
     }
 
+    /// The task's name, where the headers say it (protocol 1 says it in the body).
+    pub fn task_name(&self) -> Option<&str> {
+        self.headers.get("task").and_then(Value::as_str)
+    }
+
+    /// The task's id, where the headers say it.
+    pub fn task_id(&self) -> Option<&str> {
+        self.headers.get("id").and_then(Value::as_str)
+    }
+
     /// Unique among unacked messages.
     pub fn delivery_tag(&self) -> Option<&str> {
         self.properties.get("delivery_tag").and_then(Value::as_str)

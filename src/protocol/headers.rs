@@ -124,7 +124,7 @@ impl Headers {
         set("argsrepr", self.argsrepr.clone().into());
         set("kwargsrepr", self.kwargsrepr.clone().into());
         set("origin", self.origin.clone().into());
-        set("ignore_result", self.ignore_result.unwrap_or(false).into());
+        set("ignore_result", self.ignore_result.into());
         set("replaced_task_nesting", self.replaced_task_nesting.into());
         set("stamped_headers", self.stamped_headers.clone().into());
         set("stamps", Value::Map(self.stamps.clone()));

@@ -1,0 +1,9 @@
+//! What lies on the wire: recorded by real Celery 5.7, read and written here to the same bytes; and canvases, played through to their end.
+
+mod canvases;
+mod messages;
+mod monitors;
+mod player;
+mod properties;
+mod results;
+mod vectors;
