@@ -71,7 +71,7 @@ def environment(redis, tmp_path, documents):
         "CELERY_RESULT_BACKEND": redis.result_backend,
         "CELERIAC_STORAGE_URL": str(tmp_path / "store"),
         "CELERIAC_DOCUMENTS_ALLOWED_PATHS": str(documents),
-        "CELERIAC_PDFIUM": str(TARGET / "pdfium"),
+        "CELERIAC_PDFIUM": str(TARGET / "pdfium/libpdfium.so"),
         "NO_COLOR": "1",
     }
 
