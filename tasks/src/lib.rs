@@ -1,6 +1,7 @@
 //! Document tasks: sources, pages, batches, summaries and narration, written against celeriac's public API as a user would write them.
 
 pub mod error;
+pub mod page;
 pub mod render;
 pub mod result;
 pub mod source;

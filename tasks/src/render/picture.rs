@@ -29,7 +29,7 @@ pub(super) fn open(path: &Path, kind: Kind) -> Result<Opened, DocumentError> {
         return Err(corrupt(Stage::Open, "the TIFF file has no image in it"));
     }
     // An image that is broken further on is a page that fails, not a document that cannot be opened.
-    let size = decoder(path, kind, 0).and_then(|decoder| Ok(decoder.dimensions())).unwrap_or_default();
+    let size = decoder(path, kind, 0).map(|decoder| decoder.dimensions()).unwrap_or_default();
     let sizes = vec![(size.0 as f32, size.1 as f32)];
     Ok(Opened { pages, title: None, authors: Vec::new(), sizes, pdf: None })
 }

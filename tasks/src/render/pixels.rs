@@ -84,7 +84,7 @@ mod tests {
     fn shrinking_keeps_the_mean_of_what_is_covered() {
         let data = [0, 100, 200, 50, 10, 20, 30, 40];
         let pixels = Pixels { data: &data, width: 4, height: 2, layout: Layout::Gray };
-        assert_eq!(shrink(&pixels, 2, 1), vec![(100 + 10 + 20) / 4, (200 + 50 + 30 + 40) / 4]);
+        assert_eq!(shrink(&pixels, 2, 1), vec![(100 + 10 + 20) / 4, (320u32 / 4) as u8]);
         assert_eq!(shrink(&pixels, 4, 2), data);
         assert_eq!(shrink(&pixels, 400, 200), data, "never enlarges");
     }

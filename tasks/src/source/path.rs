@@ -74,6 +74,7 @@ fn unreadable(wanted: &Path, error: &io::Error) -> DocumentError {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             DocumentError::new(Code::SourceMissing, Stage::Fetch, format!("there is no file {wanted}"))
         }
+        io::ErrorKind::InvalidInput => refused(format!("{wanted} is no path")),
         io::ErrorKind::PermissionDenied => refused(format!("this user may not read {wanted}")),
         _ => DocumentError::new(Code::SourceUnreachable, Stage::Fetch, format!("cannot read {wanted}: {error}")),
     }

@@ -79,6 +79,8 @@ async fn checked(url: &Url, options: &SourceOptions) -> Result<(String, Vec<Sock
     let (host, addresses) = match url.host() {
         Some(Host::Ipv4(address)) => (address.to_string(), vec![SocketAddr::new(IpAddr::V4(address), port)]),
         Some(Host::Ipv6(address)) => (address.to_string(), vec![SocketAddr::new(IpAddr::V6(address), port)]),
+        // Whatever a resolver makes of it, this name means this machine.
+        Some(Host::Domain(name)) if !plain && is_local_name(name) => return Err(not_public(name)),
         Some(Host::Domain(name)) => {
             let found = options.resolver.resolve(name, port).await;
             (name.to_owned(), found.map_err(|error| unreachable(format!("{name} has no address: {error}")))?)
@@ -91,9 +93,18 @@ async fn checked(url: &Url, options: &SourceOptions) -> Result<(String, Vec<Sock
     // One bad address among good ones is enough: which of them is tried first is not ours to say.
     let good = |address: &SocketAddr| if plain { address.ip().is_loopback() } else { is_public(address.ip()) };
     if !addresses.iter().all(good) {
-        return Err(refused(format!("{host} is not on the public internet; documents are not fetched from there")));
+        return Err(not_public(&host));
     }
     Ok((host, addresses))
+}
+
+fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn not_public(host: &str) -> DocumentError {
+    refused(format!("{host} is not on the public internet; documents are not fetched from there"))
 }
 
 async fn receive(

@@ -109,10 +109,10 @@ impl Store {
             }
             upload.put(Bytes::from(chunk)).await.map_err(|error| failure::write(key, &error))?;
         }
-        upload
-            .shutdown()
-            .await
-            .map_err(|error| failure::write(key, &object_store::Error::Generic { store: "upload", source: Box::new(error) }))
+        upload.shutdown().await.map_err(|error| match error.downcast::<object_store::Error>() {
+            Ok(error) => failure::write(key, &error),
+            Err(error) => failure::write(key, &object_store::Error::Generic { store: "upload", source: Box::new(error) }),
+        })
     }
 
     /// A file with what is under `key`, for a child to read.
