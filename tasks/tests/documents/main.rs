@@ -1,5 +1,7 @@
 //! Documents, from where they come to what a page holds: real PDFium, real files, hostile ones among them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod images;
 mod ocr;
 mod pdf;
