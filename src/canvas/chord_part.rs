@@ -45,7 +45,7 @@ pub fn part_of(message: &Message) -> Option<Part> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChordFailure {
     /// The exception of the member that failed first in order, if one did.
-    pub cause: Option<Exception>,
+    pub cause: Option<Box<Exception>>,
     /// What the body fails with: a `ChordError`.
     pub error: Exception,
 }
@@ -65,7 +65,7 @@ impl ChordFailure {
         let cause = Exception::from_value(&entry.result)
             .unwrap_or_else(|| Exception::new("builtins", "Exception", vec![entry.result.clone()]));
         let error = Exception::chord_error(format!("Dependency {} raised {cause}", entry.task_id));
-        Self { cause: Some(cause), error }
+        Self { cause: Some(Box::new(cause)), error }
     }
 }
 
@@ -174,7 +174,7 @@ pub fn chord_failure(
     failed.add(body)?;
     let end = end_of(body)?;
     let exception = match &failure.cause {
-        Some(cause) if body.is_group() => cause.clone(),
+        Some(cause) if body.is_group() => cause.as_ref().clone(),
         _ => failure.error.clone(),
     };
     let id = end.task_id().ok_or_else(|| Error::protocol("a chord's body without an id"))?.to_owned();

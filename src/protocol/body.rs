@@ -79,10 +79,9 @@ impl Body {
         for name in ["callbacks", "errbacks", "chord"] {
             embed.insert(name.to_owned(), map.shift_remove(name).unwrap_or_default());
         }
-        if let Some(taskset) = map.shift_remove("taskset") {
-            if !(taskset.is_null() && map.contains_key("group")) {
-                map.insert("group".to_owned(), taskset);
-            }
+        let taskset = map.shift_remove("taskset").filter(|taskset| !taskset.is_null() || !map.contains_key("group"));
+        if let Some(taskset) = taskset {
+            map.insert("group".to_owned(), taskset);
         }
         map.shift_remove("utc");
         Ok((Self { args, kwargs, embed: Embed::read(Value::Map(embed))? }, map))

@@ -67,12 +67,20 @@ fn quoted(text: &str, prefix: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             char if char == quote => out.extend(['\\', quote]),
-            char if (char as u32) < 0x20 || char as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", char as u32)),
+            char if char.is_control() || char.is_whitespace() && char != ' ' => out.push_str(&escape(char)),
             char => out.push(char),
         }
     }
     out.push(quote);
     out
+}
+
+fn escape(char: char) -> String {
+    match u32::from(char) {
+        code @ ..=0xff => format!("\\x{code:02x}"),
+        code @ ..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    }
 }
 
 /// Bytes as Python shows them: `b'…'`.

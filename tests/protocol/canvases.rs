@@ -234,7 +234,7 @@ fn run(message: &Message) -> Ran {
         },
         "celery.accumulate" => Ran::Value(message.args[0].clone()),
         "fail" => Ran::Failure(Exception::value_error("no")),
-        "replace" => Ran::Replace(Signature::from_value(message.kwargs["by"].clone()).unwrap()),
+        "replace" => Ran::Replace(Box::new(Signature::from_value(message.kwargs["by"].clone()).unwrap())),
         other => panic!("no task {other}"),
     }
 }

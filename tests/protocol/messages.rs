@@ -192,6 +192,7 @@ fn reprs_are_made_as_python_makes_them() {
     let long = repr::args(&decode(&load("msg_argsrepr_truncated").messages()[0]).args);
     assert!(long.chars().count() <= 1024 + 3 && long.ends_with("..."), "{long}");
     assert_eq!(repr::value(&Value::from("it's"), 100), r#""it's""#);
+    assert_eq!(repr::value(&Value::from("\u{2028}\0é"), 100), "'\\u2028\\x00é'");
     assert_eq!(repr::value(&Value::from(vec![vec![vec![vec![1]]]]), 100), "[[[[...]]]]");
 }
 

@@ -25,9 +25,9 @@ fn tasks(message: &Message) -> Ran {
         "proj.fail" => return Ran::Failure(Exception::new("builtins", "ValueError", vec![args[0].clone()])),
         "proj.retrying" if message.headers.retries == 0 => return Ran::Retry(Exception::builtin("KeyError", "first")),
         "proj.retrying" => Value::from(number(0) + i64::from(message.headers.retries)),
-        "proj.replace_single" => return Ran::Replace(add(number(0), number(1))),
-        "proj.replace_chain" => return Ran::Replace(chain([add(number(0), 1), Signature::new("proj.mul").arg(10)])),
-        "proj.replace_group" => return Ran::Replace(group([add(number(0), 1), add(number(0), 2)])),
+        "proj.replace_single" => return Ran::Replace(Box::new(add(number(0), number(1)))),
+        "proj.replace_chain" => return Ran::Replace(Box::new(chain([add(number(0), 1), Signature::new("proj.mul").arg(10)]))),
+        "proj.replace_group" => return Ran::Replace(Box::new(group([add(number(0), 1), add(number(0), 2)]))),
         other => panic!("no task {other}"),
     };
     Ran::Value(value)

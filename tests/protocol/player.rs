@@ -9,10 +9,10 @@ use celeriac::settlement::Write;
 use chrono::{DateTime, Utc};
 
 /// What a task comes to.
-pub enum Ran {
+pub(crate) enum Ran {
     Value(Value),
     Failure(Exception),
-    Replace(Signature),
+    Replace(Box<Signature>),
     Retry(Exception),
 }
 
@@ -24,24 +24,24 @@ struct Chord {
 }
 
 /// The worker.
-pub struct Player {
-    pub waiting: VecDeque<Message>,
+pub(crate) struct Player {
+    pub(crate) waiting: VecDeque<Message>,
     /// What the worker published, in order.
-    pub published: Vec<Publish>,
+    pub(crate) published: Vec<Publish>,
     /// The last meta of every task.
-    pub metas: HashMap<String, Meta>,
+    pub(crate) metas: HashMap<String, Meta>,
     chords: HashMap<String, Chord>,
     structures: HashMap<String, ResultTuple>,
     ids: Box<dyn FnMut() -> String>,
     run: fn(&Message) -> Ran,
 }
 
-pub fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     Timestamp::parse("2026-11-22T00:00:00+00:00").unwrap().moment()
 }
 
 impl Player {
-    pub fn new(run: fn(&Message) -> Ran) -> Self {
+    pub(crate) fn new(run: fn(&Message) -> Ran) -> Self {
         Self {
             waiting: VecDeque::new(),
             published: Vec::new(),
@@ -54,28 +54,28 @@ impl Player {
     }
 
     /// Publishes a canvas as a client, and returns its result.
-    pub fn start(&mut self, signature: Signature) -> ResultTuple {
+    pub(crate) fn start(&mut self, signature: Signature) -> ResultTuple {
         let plan = canvas::apply(signature, &Applied::at(now()), &mut self.ids).unwrap();
         let result = plan.result.clone();
         self.carry_out(plan);
         result
     }
 
-    pub fn open_chord(&mut self, group_id: &str, size: u64) {
+    pub(crate) fn open_chord(&mut self, group_id: &str, size: u64) {
         self.chords.insert(group_id.to_owned(), Chord { size, ..Chord::default() });
     }
 
-    pub fn save_structure(&mut self, structure: ResultTuple) {
+    pub(crate) fn save_structure(&mut self, structure: ResultTuple) {
         self.structures.insert(structure.id.clone(), structure);
     }
 
     /// Header groups that were opened and never came to an end.
-    pub fn open_chords(&self) -> Vec<&String> {
+    pub(crate) fn open_chords(&self) -> Vec<&String> {
         self.chords.iter().filter(|(_, chord)| !chord.closed).map(|(id, _)| id).collect()
     }
 
     /// Runs everything in the order it was published.
-    pub fn play(&mut self) {
+    pub(crate) fn play(&mut self) {
         let mut left = 100_000;
         while let Some(message) = self.waiting.pop_front() {
             self.run(&message);
@@ -85,7 +85,7 @@ impl Player {
     }
 
     /// Runs one waiting message of this id; false if there is none.
-    pub fn run_id(&mut self, id: &str) -> bool {
+    pub(crate) fn run_id(&mut self, id: &str) -> bool {
         let Some(place) = self.waiting.iter().position(|message| message.headers.id == id) else { return false };
         let message = self.waiting.remove(place).unwrap();
         self.run(&message);
@@ -93,7 +93,7 @@ impl Player {
     }
 
     /// Runs every waiting message of this task.
-    pub fn run_all_of(&mut self, task: &str) {
+    pub(crate) fn run_all_of(&mut self, task: &str) {
         while let Some(place) = self.waiting.iter().position(|message| message.headers.task == task) {
             let message = self.waiting.remove(place).unwrap();
             self.run(&message);
@@ -101,7 +101,7 @@ impl Player {
     }
 
     /// The value of a finished result, groups as lists.
-    pub fn value(&self, result: &ResultTuple) -> Option<Value> {
+    pub(crate) fn value(&self, result: &ResultTuple) -> Option<Value> {
         match &result.children {
             Some(children) => children.iter().map(|child| self.value(child)).collect::<Option<Vec<_>>>().map(Value::List),
             None => self.metas.get(&result.id).filter(|meta| meta.status == State::Success).map(|meta| meta.result.clone()),
@@ -114,7 +114,7 @@ impl Player {
             Ran::Value(value) => self.succeed(message, value, &applied),
             Ran::Failure(exception) => self.fail(message, &exception, &applied),
             Ran::Replace(signature) => {
-                let plan = canvas::replace(message, signature, &applied, &mut self.ids).unwrap();
+                let plan = canvas::replace(message, *signature, &applied, &mut self.ids).unwrap();
                 self.carry_out(plan);
             }
             Ran::Retry(exception) => {

@@ -126,6 +126,39 @@ fn floats_are_written_as_python_writes_them() {
 }
 
 #[test]
+fn keys_of_a_typed_map_are_read_back_from_their_text() {
+    use std::collections::BTreeMap;
+    let pages = BTreeMap::from([(1u32, Some("a".to_owned())), (20, None)]);
+    let value = to_value(&pages).unwrap();
+    assert_eq!(value.to_string(), r#"{"1": "a", "20": null}"#);
+    assert_eq!(from_value::<BTreeMap<u32, Option<String>>>(value.clone()).unwrap(), pages);
+    assert_eq!(serde::Deserialize::deserialize(&value), Ok(pages));
+    assert!(from_value::<BTreeMap<bool, String>>(value).is_err());
+}
+
+#[test]
+fn enums_are_read_as_serde_json_reads_them() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Source {
+        Upload,
+        Path(String),
+        Range(u32, u32),
+        Key { bucket: String, key: String },
+    }
+    let key = Source::Key { bucket: "b".to_owned(), key: "k".to_owned() };
+    for source in [Source::Upload, Source::Path("p".to_owned()), Source::Range(1, 2), key] {
+        let value = to_value(&source).unwrap();
+        assert_eq!(serde_json::Value::from(value.clone()), serde_json::to_value(&source).unwrap());
+        assert_eq!(
+            serde::Deserialize::deserialize(&value),
+            Ok(&source).map(|source| serde_json::from_value::<Source>(serde_json::to_value(source).unwrap()).unwrap())
+        );
+        assert_eq!(from_value::<Source>(value).unwrap(), source);
+    }
+}
+
+#[test]
 fn times_are_read_in_every_form_python_accepts() {
     for (text, printed) in [
         ("2026-11-22T00:34:31.065160+00:00", "2026-11-22T00:34:31.065160+00:00"),

@@ -9,22 +9,22 @@ use base64::engine::general_purpose::STANDARD;
 use celeriac::protocol::{DecodeOptions, Envelope, Map, Message, Serializer, Value, json};
 
 /// One recording.
-pub struct Vector {
-    pub name: String,
-    pub value: Value,
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    pub(crate) value: Value,
 }
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vectors")
 }
 
-pub fn load(name: &str) -> Vector {
+pub(crate) fn load(name: &str) -> Vector {
     let data = fs::read(folder().join(format!("{name}.json"))).unwrap();
     Vector { name: name.to_owned(), value: json::parse(&data).unwrap() }
 }
 
 /// All recordings whose name begins so.
-pub fn all(prefixes: &[&str]) -> Vec<Vector> {
+pub(crate) fn all(prefixes: &[&str]) -> Vec<Vector> {
     let names = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect();
     names.retain(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
@@ -34,7 +34,7 @@ pub fn all(prefixes: &[&str]) -> Vec<Vector> {
 }
 
 /// Text or `{"__b64__": …}` as bytes.
-pub fn bytes(value: &Value) -> Option<Vec<u8>> {
+pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.as_bytes().to_vec()),
         other => Some(STANDARD.decode(other.get("__b64__")?.as_str()?).unwrap()),
@@ -48,30 +48,30 @@ impl Vector {
     }
 
     /// The messages of a recording of kind `message`.
-    pub fn messages(&self) -> Vec<String> {
+    pub(crate) fn messages(&self) -> Vec<String> {
         self.raws("captured")
     }
 
     /// What was pushed before the worker started.
-    pub fn pushed(&self) -> Vec<String> {
+    pub(crate) fn pushed(&self) -> Vec<String> {
         self.raws("pushed")
     }
 
     /// The commands of a recording of kind `monitor`.
-    pub fn commands(&self) -> Vec<Vec<String>> {
+    pub(crate) fn commands(&self) -> Vec<Vec<String>> {
         let list = self.value.get("decoded").unwrap().as_list().unwrap();
         let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
         list.iter().map(|command| command.get("args").unwrap().as_list().unwrap().iter().map(text).collect()).collect()
     }
 
     /// Every message that was pushed while the recording ran.
-    pub fn published(&self) -> Vec<Message> {
+    pub(crate) fn published(&self) -> Vec<Message> {
         let commands = self.commands();
         commands.iter().filter(|command| command[0] == "LPUSH").map(|command| decode(&command[2])).collect()
     }
 
     /// Every task meta that was stored, in order, as (id, meta).
-    pub fn stored(&self) -> Vec<(String, Value)> {
+    pub(crate) fn stored(&self) -> Vec<(String, Value)> {
         let commands = self.commands();
         let stores = commands.iter().filter(|command| command[0] == "SETEX");
         stores
@@ -82,13 +82,13 @@ impl Vector {
     }
 }
 
-pub fn decode(raw: &str) -> Message {
+pub(crate) fn decode(raw: &str) -> Message {
     let options = DecodeOptions { accept: vec![Serializer::Json, Serializer::Msgpack], ..DecodeOptions::default() };
     Message::decode(&Envelope::parse(raw.as_bytes()).unwrap(), &options).unwrap()
 }
 
 /// A message without what differs between two runs or is only looks: tags, senders, exact times.
-pub fn shape(message: &Message, queue: Option<&str>, priority: Option<i64>) -> Value {
+pub(crate) fn shape(message: &Message, queue: Option<&str>, priority: Option<i64>) -> Value {
     let headers = &message.headers;
     let embed = &message.embed;
     let list = |signatures: &Option<Vec<celeriac::protocol::Signature>>| -> Value {
@@ -119,7 +119,7 @@ pub fn shape(message: &Message, queue: Option<&str>, priority: Option<i64>) -> V
 }
 
 /// The same of a message as it was recorded.
-pub fn recorded_shape(message: &Message) -> Value {
+pub(crate) fn recorded_shape(message: &Message) -> Value {
     shape(message, Some(&message.properties.delivery_info.routing_key), Some(message.properties.priority))
 }
 
@@ -142,10 +142,10 @@ fn strip(value: Value) -> Value {
 
 /// Names every id by the order in which it first appears.
 #[derive(Default)]
-pub struct Names(HashMap<String, String>);
+pub(crate) struct Names(HashMap<String, String>);
 
 impl Names {
-    pub fn rename(&mut self, value: &Value) -> Value {
+    pub(crate) fn rename(&mut self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.rename_text(text)),
             Value::List(values) => values.iter().map(|value| self.rename(value)).collect(),
@@ -182,7 +182,7 @@ fn find_id(text: &str) -> Option<usize> {
 }
 
 /// Fresh ids that look like uuids and are the same in every run.
-pub fn ids() -> impl FnMut() -> String {
+pub(crate) fn ids() -> impl FnMut() -> String {
     let mut count = 0u64;
     move || {
         count += 1;

@@ -1,5 +1,7 @@
 //! From values to Rust types, and any serde format into values.
 
+use std::borrow::Cow;
+
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
     VariantAccess, Visitor,
@@ -187,7 +189,7 @@ impl<'de> Deserializer<'de> for &'de Value {
                 access.end().map(|()| read)
             }
             Value::Map(map) => {
-                let entries = map.iter().map(|(key, value)| (key.as_str(), value));
+                let entries = map.iter().map(|(key, value)| (Key(Cow::Borrowed(key)), value));
                 let mut access = serde::de::value::MapDeserializer::new(entries);
                 let read = visitor.visit_map(&mut access)?;
                 access.end().map(|()| read)
@@ -244,7 +246,7 @@ fn visit_list<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V:
 }
 
 fn visit_map<'de, V: Visitor<'de>>(map: Map, visitor: V) -> Result<V::Value, ValueError> {
-    let mut access = serde::de::value::MapDeserializer::new(map.into_iter());
+    let mut access = serde::de::value::MapDeserializer::new(map.into_iter().map(|(key, value)| (Key(Cow::Owned(key)), value)));
     let read = visitor.visit_map(&mut access)?;
     access.end().map(|()| read)
 }
@@ -262,6 +264,66 @@ impl<'de> IntoDeserializer<'de, ValueError> for &'de Value {
 
     fn into_deserializer(self) -> Self {
         self
+    }
+}
+
+/// A key of an object. All are text on the wire: numbers and booleans are read back from it where they are asked for.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> IntoDeserializer<'de, ValueError> for Key<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! key_by_parsing {
+    ($($method:ident => $visit:ident),*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+            match self.0.parse() {
+                Ok(value) => visitor.$visit(value),
+                Err(_) => self.deserialize_any(visitor),
+            }
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Key<'de> {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.0 {
+            Cow::Borrowed(key) => visitor.visit_borrowed_str(key),
+            Cow::Owned(key) => visitor.visit_string(key),
+        }
+    }
+
+    key_by_parsing!(
+        deserialize_bool => visit_bool, deserialize_i8 => visit_i8, deserialize_i16 => visit_i16, deserialize_i32 => visit_i32,
+        deserialize_i64 => visit_i64, deserialize_u8 => visit_u8, deserialize_u16 => visit_u16, deserialize_u32 => visit_u32,
+        deserialize_u64 => visit_u64, deserialize_f32 => visit_f32, deserialize_f64 => visit_f64
+    );
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        visitor.visit_enum(Variant { name: self.0.into_owned(), content: None })
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 
