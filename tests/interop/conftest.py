@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from processes import TARGET, CeleriacWorker, RedisServer
 
 # One worker for each queue, as render.yaml has them.
 QUEUES = ["default", "document_orchestration", "batch_processing", "page_processing", "audio_generation"]
+
+
+def pytest_configure():
+    """A TERM ends the session as Ctrl-C does, so that the servers and workers it started are ended too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def absent(what):
