@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod canvases;
+mod following;
 mod messages;
 mod monitors;
 mod player;
 mod properties;
+mod random_canvases;
 mod results;
 mod vectors;

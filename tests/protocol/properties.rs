@@ -84,7 +84,7 @@ const COMPRESSIONS: [Compression; 5] =
 
 #[test]
 fn a_decompression_bomb_is_stopped_at_the_limit() {
-    let zeros = vec![0u8; 50_000_000];
+    let zeros = vec![0u8; 5_000_000];
     for compression in COMPRESSIONS {
         let bomb = compression.compress(&zeros).unwrap();
         assert!(bomb.len() < 100_000, "{compression:?} is no bomb");

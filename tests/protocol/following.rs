@@ -1,0 +1,102 @@
+//! What follows a task, case by case: another try, a replacement, a chord that fails.
+
+use celeriac::canvas::{Applied, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
+use celeriac::protocol::meta::ChordEntry;
+use celeriac::protocol::{Exception, Headers, Message, ResultTuple, Signature, State, Value};
+
+use crate::canvases::{add, sig};
+use crate::player::now;
+use crate::vectors::{decode, ids};
+
+/// A message that has everything a message can have.
+fn rich() -> Message {
+    let signature = add(1, 2)
+        .link(sig("ident", &[]))
+        .link_error(sig("errback_old", &[]))
+        .header("x-trace", "abc")
+        .set("expires", "2030-01-01T00:00:00+00:00")
+        .set("time_limit", 30)
+        .set("group_id", "g")
+        .set("group_index", 3)
+        .set("chord", sig("xsum", &[]).id("body"))
+        .set("stamped_headers", vec!["tenant"])
+        .set("tenant", "t9")
+        .priority(6)
+        .queue("q");
+    let plan = apply(chain([signature, sig("mul", &[3]).id("next")]), &Applied::at(now()), &mut ids()).unwrap();
+    let mut envelope = plan.messages[0].envelope("q", "tag", celeriac::protocol::Serializer::Json).unwrap();
+    envelope.mark_redelivered(true);
+    decode(&envelope.write())
+}
+
+#[test]
+fn a_retry_keeps_all_of_a_message_but_its_marks_of_delivery() {
+    let message = rich();
+    assert!(message.properties.redelivered && message.properties.delivery_count == 1);
+    let again = retry(&message, Retry { args: Some(vec![Value::Int(7)]), ..Retry::default() });
+    assert_eq!((again.queue.as_deref(), again.priority), (Some("q"), Some(6)));
+    let sent = decode(&again.envelope("q", "tag2", celeriac::protocol::Serializer::Json).unwrap().write());
+    assert_eq!(
+        (sent.properties.redelivered, sent.properties.delivery_count, sent.properties.delivery_tag.as_deref()),
+        (false, 0, Some("tag2"))
+    );
+    assert_eq!(
+        (sent.headers.retries, sent.args.as_slice(), sent.headers.argsrepr.as_deref()),
+        (1, &[Value::Int(7)][..], Some("(7,)"))
+    );
+    assert_eq!(sent.headers.parent_id, Some(message.headers.id.clone()));
+    assert_eq!(sent.embed, message.embed);
+    let same = |headers: &Headers| {
+        let Headers { id, root_id, group, group_index, expires, timelimit, stamps, stamped_headers, custom, .. } = headers.clone();
+        (id, root_id, group, group_index, expires, timelimit, (stamps, stamped_headers, custom))
+    };
+    assert_eq!(same(&sent.headers), same(&message.headers));
+}
+
+#[test]
+fn a_replacement_takes_over_the_whole_place_of_a_task() {
+    let message = rich();
+    let by = chord([add(1, 1), add(2, 2)], sig("noop", &[]));
+    let plan = replace(&message, by, &Applied::within(&message, now()), &mut ids()).unwrap();
+    assert_eq!(plan.id, message.headers.id);
+    let body = plan.messages[1].message.embed.chord.clone().unwrap();
+    assert_eq!((body.task_id(), body.group_id(), body.group_index()), (Some(message.headers.id.as_str()), Some("g"), Some(3)));
+    assert_eq!(body.chord().unwrap().unwrap().task, "proj.xsum");
+    let options = ["link", "link_error", "chain"].map(|name| body.option_signatures(name).unwrap()[0].task.clone());
+    assert_eq!(options, ["proj.ident", "proj.errback_old", "proj.mul"]);
+    assert!(plan.messages.iter().all(|publish| publish.message.headers.replaced_task_nesting == 1));
+    assert!(plan.messages.iter().all(|publish| publish.message.embed.errbacks.is_none()), "errbacks of a chord belong to its body");
+    assert!(replace(&message, add(1, 1).set("chord", add(1, 2)), &Applied::within(&message, now()), &mut ids()).is_err());
+}
+
+#[test]
+fn a_chord_that_fails_takes_its_body_and_what_comes_after_with_it() {
+    let entry = |id: &str, status, result| ChordEntry { task_id: id.to_owned(), status, result };
+    let cause = Exception::value_error("hdr");
+    let entries = [entry("a", State::Success, 1.into()), entry("b", State::Failure, cause.to_value())];
+    let failure = join(&entries, None).unwrap_err();
+    assert_eq!(failure.error, Exception::chord_error("Dependency b raised ValueError('hdr')"));
+    let applied = Applied::at(now());
+    let body = sig("xsum", &[])
+        .id("body")
+        .set("chain", vec![sig("ident", &[]).id("last").set("group_id", "g").set("chord", sig("noop", &[]))]);
+    let (exception, failed, _) = chord_failure(&body, &failure, &applied, &mut ids()).unwrap();
+    assert_eq!(exception, failure.error);
+    assert_eq!(failed.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["body", "last"]);
+    assert_eq!(
+        failed.parts.iter().map(|part| (part.group_id.as_str(), part.task_id.as_str())).collect::<Vec<_>>(),
+        [("g", "last")]
+    );
+    let body = group([sig("xsum", &[]).id("one"), sig("ident", &[]).id("two")]).id("group");
+    let (exception, failed, _) = chord_failure(&body, &failure, &applied, &mut ids()).unwrap();
+    assert_eq!((exception, failed.tasks.len()), (cause, 2), "the tasks of a group fail with the member's own exception");
+}
+
+#[test]
+fn a_part_that_is_missing_is_a_join_error() {
+    let structure = ResultTuple::group("g", vec![ResultTuple::task("a"), ResultTuple::group("h", vec![ResultTuple::task("b")])]);
+    let entry = |id: &str| ChordEntry { task_id: id.to_owned(), status: State::Success, result: id.into() };
+    assert_eq!(join(&[entry("b"), entry("a")], Some(&structure)).unwrap(), [Value::from("a"), vec!["b"].into()]);
+    let error = join(&[entry("a")], Some(&structure)).unwrap_err().error;
+    assert!(error.message().starts_with("Join error: "), "{error}");
+}
