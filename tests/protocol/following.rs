@@ -2,7 +2,7 @@
 
 use celeriac::canvas::{Applied, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
 use celeriac::protocol::meta::ChordEntry;
-use celeriac::protocol::{Exception, Headers, Message, ResultTuple, Signature, State, Value};
+use celeriac::protocol::{Exception, Headers, Message, ResultTuple, State, Value};
 
 use crate::canvases::{add, sig};
 use crate::player::now;
