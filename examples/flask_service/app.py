@@ -5,6 +5,7 @@
     GET  /documents/<id>    its state, its progress, and in the end its result
 """
 
+import json
 import os
 import uuid
 from pathlib import Path
@@ -13,7 +14,10 @@ from celery import Celery
 from flask import Flask, jsonify, request, url_for
 
 SOURCES = ("path", "url", "store_key", "images_base64", "pdf_base64")
-OPTIONS = ("pages", "batch_size", "dpi", "ocr", "lang", "analysis", "summary", "audio")
+OPTIONS = (
+    "job_id", "password", "file_name", "pages", "batch_size", "dpi", "ocr", "ocr_languages", "analysis", "model",
+    "summary", "audio", "voice", "user_id", "tags", "metadata", "priority",
+)  # fmt: skip
 
 app = Flask(__name__)
 app.config["UPLOAD_FOLDER"] = os.environ.get("UPLOAD_FOLDER", "uploads")
@@ -29,12 +33,11 @@ celery.conf.task_routes = {"tasks.process_document": {"queue": "document_orchest
 
 @app.post("/documents")
 def submit():
-    if "file" in request.files:
-        kwargs = {"path": save_upload(request.files["file"])}
-        given = request.form
-    else:
-        given = request.get_json(silent=True) or {}
-        kwargs = {name: given[name] for name in SOURCES if name in given}
+    try:
+        given = asked_for()
+    except ValueError:
+        return jsonify(error="what is asked for is a JSON object"), 400
+    kwargs = {name: given[name] for name in SOURCES if name in given}
     if len(kwargs) != 1:
         return jsonify(error=f"say one of {', '.join(SOURCES)}, or upload a file"), 400
     kwargs.update({name: given[name] for name in OPTIONS if name in given})
@@ -58,6 +61,20 @@ def show(task_id):
     elif state == "FAILURE":
         answer["error"] = {"type": type(info).__name__, "message": str(info.args[0]) if info.args else str(info)}
     return jsonify(answer)
+
+
+def asked_for():
+    """The JSON object of the body, or of an upload's field `options`."""
+    if "file" not in request.files:
+        given = request.get_json(silent=True)
+    else:
+        given = json.loads(request.form.get("options", "{}"))
+    if not isinstance(given, dict):
+        raise ValueError("not an object")
+    if "file" in request.files:
+        upload = request.files["file"]
+        given = {"file_name": upload.filename, **given, "path": save_upload(upload)}
+    return given
 
 
 def save_upload(upload):

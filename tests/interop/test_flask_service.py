@@ -70,8 +70,9 @@ def test_a_document_by_its_path_is_processed(service, deployment, make_pdf):
 
 
 def test_an_upload_is_processed(service, deployment, make_pdf):
-    content = make_pdf("upload.pdf", 2).read_bytes()
-    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="upload.pdf"\r\n\r\n' + content + b"\r\n--b--\r\n"
+    content = make_pdf("upload.pdf", 4).read_bytes()
+    field = b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    body = field % (b"file", b'; filename="upload.pdf"', content) + field % (b"options", b"", b'{"pages": "1-2"}') + b"--b--\r\n"
 
     status, accepted = service.call("/documents", body, "multipart/form-data; boundary=b")
 
@@ -79,6 +80,7 @@ def test_an_upload_is_processed(service, deployment, make_pdf):
     last = service.follow(accepted["task_id"])[-1]
     assert last["state"] == "SUCCESS", last
     assert last["result"]["counts"]["ok"] == 2
+    assert last["result"]["document"]["file_name"] == "upload.pdf"
 
 
 def test_a_broken_document_is_an_error_with_its_type(service, deployment, documents):
@@ -98,3 +100,8 @@ def test_a_call_without_exactly_one_source_is_refused(service, body):
 
     assert status == 400
     assert "say one of" in answer["error"]
+
+
+def test_a_call_that_is_no_json_object_is_refused(service):
+    assert service.call("/documents", b"[1, 2]")[0] == 400
+    assert service.call("/documents", b"path=a.pdf")[0] == 400
