@@ -5,6 +5,7 @@ pub mod backend;
 pub mod broker;
 pub mod canvas;
 pub mod config;
+mod connection;
 pub mod error;
 pub mod pool;
 pub mod producer;

@@ -10,6 +10,7 @@
 
 pub mod memory;
 mod open;
+mod redis;
 
 use std::fmt::Debug;
 use std::time::Duration;

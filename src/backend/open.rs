@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::memory::MemoryBackend;
-use crate::error::{Error, Result};
+use super::redis::RedisBackend;
+use crate::connection::Server;
+use crate::error::Result;
 
 /// Settings of a backend (`result_backend_transport_options`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,10 +28,10 @@ impl Options {
 
 /// The backend a URL names: `memory://` (a new, empty one; see [`crate::broker::memory::pair`]), `redis://`, `rediss://` or
 /// `redis+socket://`. Nothing is connected yet.
-pub fn open(url: &str, _options: Options) -> Result<Arc<dyn Backend>> {
+pub fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>> {
     match url.split_once("://") {
         Some(("memory", _)) => Ok(Arc::new(MemoryBackend::new())),
-        _ => Err(Error::config("result_backend: its scheme is none of memory, redis, rediss, redis+socket")),
+        _ => Ok(Arc::new(RedisBackend::new(&Server::parse(url, "result_backend")?, &options)?)),
     }
 }
 

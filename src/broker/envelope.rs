@@ -66,6 +66,18 @@ pub(crate) fn entry(text: &[u8]) -> Option<Entry> {
     Some(Entry { envelope, exchange, routing_key })
 }
 
+/// The parts of an entry whose message is no JSON: what our fetch put around it is taken off again.
+pub(crate) fn torn_entry(text: &[u8]) -> Entry {
+    let text = text.strip_prefix(b"[").unwrap_or(text);
+    let middle = br#", "", ""#;
+    let split = (0..text.len()).rev().find(|at| text[*at..].starts_with(middle));
+    let queue = split.and_then(|at| serde_json::from_slice(text[at + middle.len() - 1..].strip_suffix(b"]")?).ok());
+    match (split, queue) {
+        (Some(at), Some(queue)) => Entry { envelope: text[..at].to_vec(), exchange: String::new(), routing_key: queue },
+        _ => Entry { envelope: text.to_vec(), exchange: String::new(), routing_key: String::new() },
+    }
+}
+
 /// One value of `unacked`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -198,6 +210,9 @@ mod tests {
         let found = entry(text.as_bytes()).unwrap();
         assert_eq!(found.envelope, ENVELOPE.as_bytes());
         assert_eq!((found.exchange.as_str(), found.routing_key.as_str()), ("", "a é"));
+        assert_eq!(torn_entry(br#"[no "json, "", "q"]"#).envelope, br#"no "json"#);
+        assert_eq!(torn_entry(br#"[no json, "", "q\"x"]"#).routing_key, "q\"x");
+        assert_eq!(torn_entry(b"[nothing").envelope, b"nothing");
         assert_eq!(entry(b"{}"), None);
         assert_eq!(entry(b"[1]"), None);
     }

@@ -15,6 +15,7 @@ pub(crate) mod envelope;
 pub mod memory;
 mod open;
 mod options;
+mod redis;
 pub(crate) mod tag;
 
 use std::fmt::Debug;

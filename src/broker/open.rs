@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::memory::MemoryBroker;
+use super::redis::RedisBroker;
 use super::{Broker, Options};
-use crate::error::{Error, Result};
+use crate::connection::Server;
+use crate::error::Result;
 
 /// The broker a URL names: `memory://` (a new, empty one), `redis://`, `rediss://` or `redis+socket://`. Nothing is connected yet.
 pub fn open(url: &str, options: Options) -> Result<Arc<dyn Broker>> {
     match url.split_once("://") {
         Some(("memory", _)) => Ok(Arc::new(MemoryBroker::new(options))),
-        _ => Err(Error::config("broker_url: its scheme is none of memory, redis, rediss, redis+socket")),
+        _ => Ok(Arc::new(RedisBroker::new(&Server::parse(url, "broker_url")?, options)?)),
     }
 }

@@ -1,0 +1,140 @@
+//! The collector is responsible for sending settlements together that are ready together, and for never waiting for one reply before
+//! it sends the next: from the server's side that is half of the cost.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use redis::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::Shared;
+use super::settle::{Encoded, settled};
+use crate::error::{Error, Result};
+use crate::settlement::{Location, Settled, Settlement};
+
+/// How many settlements one call carries, and how many bytes at most (one more may overshoot).
+const MOST: usize = 16;
+const MOST_BYTES: usize = 256 * 1024;
+/// How many settlements wait for the collector before those who settle wait too.
+const WAITING: usize = 1024;
+/// How many calls are under way at once.
+const UNDER_WAY: usize = 64;
+
+/// The way to the collecting task.
+#[derive(Debug)]
+pub(super) struct Collector {
+    shared: Arc<Shared>,
+    running: Mutex<Running>,
+}
+
+/// The collecting task; dropped, it ends.
+#[derive(Debug, Default)]
+struct Running {
+    inbox: Option<mpsc::Sender<Item>>,
+    task: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Item {
+    encoded: Encoded,
+    reply: oneshot::Sender<Result<Settled>>,
+}
+
+impl Collector {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, running: Mutex::default() }
+    }
+
+    pub(super) async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>> {
+        join_all(settlements.iter().map(|settlement| self.settle_one(settlement, backend))).await
+    }
+
+    async fn settle_one(&self, settlement: &Settlement, backend: Option<&Location>) -> Result<Settled> {
+        let Some(encoded) = self.shared.encode(settlement, backend).await? else { return Ok(Settled::Lost) };
+        let (reply, answer) = oneshot::channel();
+        self.inbox().send(Item { encoded, reply }).await.map_err(|_| Error::Shutdown)?;
+        answer.await.map_err(|_| Error::Shutdown)?
+    }
+
+    /// The way to the task, which is started at the first use: only then there is surely a runtime.
+    fn inbox(&self) -> mpsc::Sender<Item> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inbox) = running.inbox.as_ref().filter(|inbox| !inbox.is_closed()) {
+            return inbox.clone();
+        }
+        let (inbox, items) = mpsc::channel(WAITING);
+        running.task.spawn(collect(self.shared.clone(), items));
+        running.inbox = Some(inbox.clone());
+        inbox
+    }
+}
+
+async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
+    let mut calls = FuturesUnordered::new();
+    let mut gathered = Vec::with_capacity(MOST);
+    loop {
+        // Both branches are cancel-safe: an item is in `gathered` or still in the channel, a call stays in `calls`.
+        tokio::select! {
+            count = items.recv_many(&mut gathered, MOST), if calls.len() < UNDER_WAY => {
+                if count == 0 {
+                    break;
+                }
+                while !gathered.is_empty() {
+                    calls.push(send(&shared, batch(&mut gathered)));
+                }
+            }
+            Some(()) = calls.next(), if !calls.is_empty() => {}
+        }
+    }
+    while calls.next().await.is_some() {}
+}
+
+/// Takes from the front what fits into one call: one database for results, not too many bytes.
+fn batch(gathered: &mut Vec<Item>) -> Vec<Item> {
+    let (mut database, mut bytes, mut count) = (None, 0, 0);
+    for item in gathered.iter() {
+        let other = item.encoded.database.is_some_and(|wanted| database.is_some_and(|database| database != wanted));
+        if count > 0 && (other || bytes >= MOST_BYTES) {
+            break;
+        }
+        database = database.or(item.encoded.database);
+        bytes += item.encoded.bytes;
+        count += 1;
+    }
+    gathered.drain(..count).collect()
+}
+
+async fn send(shared: &Shared, items: Vec<Item>) {
+    let results = items.iter().find_map(|item| item.encoded.database).unwrap_or(shared.db);
+    let keys = [&shared.keys.unacked, &shared.keys.unacked_index];
+    let mut call = shared.scripts.settle.call(&keys).arg(shared.db).arg(results);
+    let mut replies = Vec::with_capacity(items.len());
+    for Item { encoded, reply } in items {
+        call = call.arg(encoded.values);
+        replies.push(reply);
+    }
+    // Who settled may be gone: then nobody waits for the answer.
+    match shared.link.call::<Vec<Value>>("settling", &call).await {
+        Ok(answers) => {
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                drop(reply.send(settled(&answer)));
+            }
+        }
+        Err(cause) => replies.into_iter().for_each(|reply| drop(reply.send(Err(repeated(&cause))))),
+    }
+}
+
+/// The same failure for one of several callers.
+fn repeated(cause: &Error) -> Error {
+    let mut context = cause.to_string();
+    if let Some(source) = std::error::Error::source(cause) {
+        context = format!("{context}: {source}");
+    }
+    match cause {
+        Error::Refused { .. } => Error::Refused { context, source: None },
+        _ => Error::Connection { context, source: None },
+    }
+}

@@ -1,0 +1,102 @@
+//! Every key the broker uses.
+//!
+//! # Celery
+//! kombu's names, and five of ours that begin with `celeriac.`: two for parked messages, two for dead letters.
+
+use crate::broker::Options;
+
+/// The whole names, with the key prefix.
+#[derive(Debug)]
+pub(super) struct Keys {
+    options: Options,
+    pub(super) unacked: String,
+    pub(super) unacked_index: String,
+    /// Hash of parked messages, as they lay in `unacked`.
+    pub(super) parked: String,
+    /// When they are due.
+    pub(super) parked_index: String,
+    /// Hash of dead letters.
+    pub(super) dead: String,
+    /// When they were given up.
+    pub(super) dead_index: String,
+}
+
+impl Keys {
+    pub(super) fn new(mut options: Options) -> Self {
+        options.priority_steps.sort_unstable();
+        options.priority_steps.dedup();
+        if options.priority_steps.is_empty() {
+            options.priority_steps.push(0);
+        }
+        let prefix = &options.global_keyprefix;
+        let whole = |key: &str| format!("{prefix}{key}");
+        Self {
+            unacked: whole(&options.unacked_key),
+            unacked_index: whole(&options.unacked_index_key),
+            parked: whole("celeriac.parked"),
+            parked_index: whole("celeriac.parked_index"),
+            dead: whole("celeriac.dead_letters"),
+            dead_index: whole("celeriac.dead_letters_index"),
+            options,
+        }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The list a message of this priority lies in.
+    pub(super) fn list(&self, queue: &str, priority: i64) -> String {
+        self.step_list(queue, self.options.step(priority))
+    }
+
+    fn step_list(&self, queue: &str, step: usize) -> String {
+        format!("{}{}", self.options.global_keyprefix, self.options.list(queue, step))
+    }
+
+    /// The lists of all steps of a queue.
+    pub(super) fn lists(&self, queue: &str) -> Vec<String> {
+        (0..self.options.priority_steps.len()).map(|step| self.step_list(queue, step)).collect()
+    }
+
+    /// The lists of all queues as they are served, each with its queue: step before queue.
+    pub(super) fn serving<'a>(&self, queues: &'a [String]) -> Vec<(String, &'a str)> {
+        let steps = 0..self.options.priority_steps.len();
+        steps.flat_map(|step| queues.iter().map(move |queue| (self.step_list(queue, step), queue.as_str()))).collect()
+    }
+
+    /// The two sets that bind a queue to the exchange of its name, and their member.
+    pub(super) fn bindings(&self, queue: &str) -> ([String; 2], String) {
+        let (prefix, sep) = (&self.options.global_keyprefix, &self.options.sep);
+        let sets = ["binding", "binding_permanent"].map(|kind| format!("{prefix}_kombu.{kind}.{queue}"));
+        (sets, format!("{queue}{sep}{sep}{queue}"))
+    }
+}
+
+/// The end of an entry of `unacked` that began with `[` and the envelope.
+pub(super) fn entry_end(queue: &str) -> String {
+    format!(", \"\", {}]", serde_json::Value::from(queue))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_bears_the_prefix_and_steps_come_before_queues() {
+        let keys = Keys::new(Options { global_keyprefix: "p:".to_owned(), priority_steps: vec![5, 0], ..Options::default() });
+        let queues = ["a".to_owned(), "b".to_owned()];
+        let lists: Vec<String> = keys.serving(&queues).into_iter().map(|(list, _)| list).collect();
+        assert_eq!(lists, ["p:a", "p:b", "p:a\u{6}\u{16}5", "p:b\u{6}\u{16}5"]);
+        assert_eq!(keys.unacked, "p:unacked");
+        let (sets, member) = keys.bindings("q");
+        assert_eq!(sets, ["p:_kombu.binding.q", "p:_kombu.binding_permanent.q"]);
+        assert_eq!(member, "q\u{6}\u{16}\u{6}\u{16}q");
+    }
+
+    #[test]
+    fn an_entry_ends_as_kombu_writes_it() {
+        assert_eq!(entry_end("celery"), r#", "", "celery"]"#);
+        assert_eq!(entry_end("a\"b"), r#", "", "a\"b"]"#);
+    }
+}

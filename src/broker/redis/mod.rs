@@ -1,0 +1,163 @@
+//! The Redis broker: kombu's keys, one script a step.
+//!
+//! One connection carries everything but fetching; each consumer has one of its own, which waits.
+//!
+//! # Celery
+//! kombu's `transport/redis.py`: the same lists, `unacked`, `unacked_index` and binding sets. Differences: messages are fetched and
+//! leased in one step, leases are renewed, parked and dead messages lie in keys of our own, `x-expires` queues are not declared.
+
+mod collector;
+mod consumer;
+mod keys;
+mod lease;
+mod park;
+mod settle;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use redis::pipe;
+
+use self::collector::Collector;
+use self::consumer::RedisConsumer;
+use self::keys::Keys;
+use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Options, Released};
+use crate::connection::{Link, Script, Server, command, locate};
+use crate::error::Result;
+use crate::settlement::{Location, Outgoing, Settled, Settlement};
+
+/// A broker on a Redis server.
+#[derive(Debug)]
+pub(super) struct RedisBroker {
+    shared: Arc<Shared>,
+    collector: Collector,
+}
+
+/// What the broker and its consumers use.
+#[derive(Debug)]
+struct Shared {
+    link: Link,
+    db: i64,
+    keys: Keys,
+    scripts: Scripts,
+}
+
+#[derive(Debug)]
+struct Scripts {
+    fetch: Script,
+    renew: Script,
+    page: Script,
+    restore: Script,
+    relocate: Script,
+    settle: Script,
+}
+
+impl RedisBroker {
+    /// A broker; it connects at its first use.
+    pub(super) fn new(server: &Server, options: Options) -> Result<Self> {
+        let scripts = Scripts {
+            fetch: Script::new(include_str!("fetch.lua")),
+            renew: Script::new(include_str!("renew.lua")),
+            page: Script::new(include_str!("page.lua")),
+            restore: Script::new(include_str!("restore.lua")),
+            relocate: Script::new(include_str!("move.lua")),
+            settle: Script::new(settle::SCRIPT),
+        };
+        let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
+        Ok(Self { collector: Collector::new(shared.clone()), shared })
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    async fn declare(&self, queues: &[String]) -> Result<()> {
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        for queue in queues {
+            let (sets, member) = self.shared.keys.bindings(queue);
+            for set in sets {
+                pipeline.cmd("SADD").arg(set).arg(&member).ignore();
+            }
+        }
+        self.shared.link.pipeline("declaring queues", &pipeline).await
+    }
+
+    async fn publish(&self, messages: &[Outgoing]) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = pipe();
+        for message in messages {
+            let list = self.shared.keys.list(&message.queue, message.priority);
+            pipeline.cmd("LPUSH").arg(list).arg(&message.envelope).ignore();
+        }
+        self.shared.link.pipeline("publishing", &pipeline).await
+    }
+
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        Ok(Box::new(RedisConsumer::new(self.shared.clone(), options)?))
+    }
+
+    async fn renew(&self, tags: &[String]) -> Result<Vec<String>> {
+        self.shared.renew(tags).await
+    }
+
+    async fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize> {
+        self.shared.put_back(tags, raise_count).await
+    }
+
+    async fn restore_orphans(&self, lease: Duration) -> Result<usize> {
+        self.shared.restore_orphans(lease).await
+    }
+
+    async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool> {
+        self.shared.park(tag, due).await
+    }
+
+    async fn release_due(&self, limit: usize) -> Result<Released> {
+        self.shared.release_due(limit).await
+    }
+
+    async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {
+        self.shared.dead_letter(tag, letter).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>> {
+        self.collector.settle(settlements, backend).await
+    }
+
+    async fn queue_len(&self, queue: &str) -> Result<usize> {
+        let mut pipeline = pipe();
+        for list in self.shared.keys.lists(queue) {
+            pipeline.cmd("LLEN").arg(list);
+        }
+        let lengths: Vec<usize> = self.shared.link.pipeline("counting messages", &pipeline).await?;
+        Ok(lengths.iter().sum())
+    }
+
+    async fn purge(&self, queue: &str) -> Result<usize> {
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        for list in self.shared.keys.lists(queue) {
+            pipeline.cmd("LLEN").arg(&list).cmd("DEL").arg(&list).ignore();
+        }
+        let lengths: Vec<usize> = self.shared.link.pipeline("purging", &pipeline).await?;
+        Ok(lengths.iter().sum())
+    }
+
+    async fn location(&self) -> Result<Location> {
+        locate(&self.shared.link, self.shared.db, &self.shared.keys.options().global_keyprefix).await
+    }
+}
+
+impl Shared {
+    /// The entries of `unacked` under these tags.
+    async fn entries(&self, tags: &[String]) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut read = command("HMGET", &[&self.keys.unacked]);
+        read.arg(tags);
+        self.link.query("reading leased messages", &read).await
+    }
+}

@@ -1,0 +1,82 @@
+//! Messages that leave `unacked` without being run: parked until they are due, or given up.
+//!
+//! # Celery
+//! A Python worker keeps tasks with an ETA in its memory and in `unacked`; a parked one lies in `celeriac.parked`, by due time.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use redis::pipe;
+use serde_json::json;
+
+use super::Shared;
+use super::lease::Row;
+use crate::broker::envelope::{self, Entry};
+use crate::broker::{DeadLetter, Released};
+use crate::error::Result;
+
+impl Shared {
+    pub(super) async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool> {
+        let keys = [&self.keys.unacked, &self.keys.unacked_index, &self.keys.parked, &self.keys.parked_index];
+        let call = self.scripts.relocate.call(&keys).arg(tag).arg(seconds(due)).arg("");
+        self.link.call("parking a message", &call).await
+    }
+
+    pub(super) async fn release_due(&self, limit: usize) -> Result<Released> {
+        let keys = [&self.keys.parked, &self.keys.parked_index];
+        let page = self.page(keys, Duration::ZERO, "", 0, limit).await?;
+        // The last due is pushed first, so that the first is the next to be served.
+        let rows: Vec<Row> = page.rows.into_iter().rev().map(|(tag, entry)| self.due(tag, &entry)).collect();
+        let count = self.restore(keys, Some(Duration::ZERO), &rows).await?;
+        Ok(Released { count, next_in: self.next_due().await? })
+    }
+
+    async fn next_due(&self) -> Result<Option<Duration>> {
+        let mut pipeline = pipe();
+        pipeline.cmd("TIME").cmd("ZRANGEBYSCORE").arg(&self.keys.parked_index).arg("-inf").arg("+inf").arg("WITHSCORES");
+        pipeline.arg("LIMIT").arg(0).arg(1);
+        let ((now, micros), next): ((f64, f64), Vec<(String, f64)>) =
+            self.link.pipeline("reading parked messages", &pipeline).await?;
+        Ok(next.first().map(|(_, due)| Duration::try_from_secs_f64(due - now - micros / 1e6).unwrap_or_default()))
+    }
+
+    /// A parked message as it goes back to its queue: it was never begun, so it bears no mark.
+    fn due(&self, tag: String, entry: &[u8]) -> Row {
+        match envelope::entry(entry) {
+            Some(Entry { envelope, routing_key, .. }) => {
+                (tag, self.keys.list(&routing_key, envelope::priority(&envelope)), envelope)
+            }
+            None => (tag, String::new(), Vec::new()),
+        }
+    }
+
+    pub(super) async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {
+        let entry = self.entries(&[tag.to_owned()]).await?.into_iter().next().flatten();
+        let Some(entry) = entry else { return Ok(false) };
+        let Entry { envelope, routing_key, .. } = envelope::entry(&entry).unwrap_or_else(|| envelope::torn_entry(&entry));
+        self.bury(tag, &envelope, &routing_key, letter).await
+    }
+
+    /// Makes a leased message a dead letter: JSON with its envelope, as text, or in base64 if it is no text.
+    pub(super) async fn bury(&self, tag: &str, envelope: &[u8], queue: &str, letter: &DeadLetter) -> Result<bool> {
+        let now = Utc::now();
+        let mut value = json!({
+            "queue": queue, "reason": letter.reason, "nodename": letter.nodename, "deliveries": letter.deliveries,
+            "time": now.to_rfc3339(),
+        });
+        match std::str::from_utf8(envelope) {
+            Ok(text) => value["envelope"] = text.into(),
+            Err(_) => value["envelope_base64"] = STANDARD.encode(envelope).into(),
+        }
+        let keys = [&self.keys.unacked, &self.keys.unacked_index, &self.keys.dead, &self.keys.dead_index];
+        let call = self.scripts.relocate.call(&keys).arg(tag).arg(seconds(now)).arg(value.to_string());
+        self.link.call("giving a message up", &call).await
+    }
+}
+
+/// A time as a score: exact to the microsecond.
+fn seconds(time: DateTime<Utc>) -> String {
+    format!("{}.{:06}", time.timestamp(), time.timestamp_subsec_micros())
+}

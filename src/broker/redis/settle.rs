@@ -1,0 +1,88 @@
+//! One settlement as the values `settle.lua` takes, and its answer.
+
+use redis::Value;
+
+use super::Shared;
+use crate::broker::envelope::{self, Entry};
+use crate::connection::results::{chord_key, encode_part, encode_write, results_script};
+use crate::error::{Error, Result};
+use crate::settlement::{Disposal, Location, Settled, Settlement, Write};
+
+/// The script, with what it shares with the backend's.
+pub(super) const SCRIPT: &str = results_script!("settle.lua");
+
+/// One settlement, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// The database its results lie in, if it has any.
+    pub(super) database: Option<i64>,
+    /// Its values, the number of them first.
+    pub(super) values: Vec<Vec<u8>>,
+    /// Their size.
+    pub(super) bytes: usize,
+}
+
+impl Shared {
+    /// Encodes a settlement; `None` if it requeues a message that is not ours any more.
+    pub(super) async fn encode(&self, settlement: &Settlement, backend: Option<&Location>) -> Result<Option<Encoded>> {
+        let mut values = vec![Vec::new(), settlement.tag.clone().unwrap_or_default().into_bytes()];
+        match (&settlement.tag, &settlement.disposal) {
+            (Some(tag), Disposal::Requeue) => match self.requeued(tag).await? {
+                Some((list, text)) => values.extend([list.into_bytes(), text]),
+                None => return Ok(None),
+            },
+            _ => values.extend([Vec::new(), Vec::new()]),
+        }
+        let prefix = backend.map_or("", |backend| &backend.key_prefix);
+        let (closes, writes): (Vec<_>, Vec<_>) =
+            backend.map(|_| settlement.writes.iter().partition(|write| write.is_close())).unwrap_or_default();
+        push_count(&mut values, writes.len());
+        writes.into_iter().for_each(|write| encode_write(&mut values, prefix, write));
+        let part = settlement.chord_part.as_ref().filter(|_| backend.is_some());
+        push_count(&mut values, usize::from(part.is_some()));
+        part.into_iter().for_each(|part| encode_part(&mut values, prefix, part));
+        push_count(&mut values, closes.len());
+        for close in closes {
+            if let Write::ChordClose { group_id, token } = close {
+                values.extend([chord_key(prefix, group_id).into_bytes(), token.clone().into_bytes()]);
+            }
+        }
+        push_count(&mut values, settlement.publish.len());
+        for message in &settlement.publish {
+            let list = self.keys.list(&message.queue, message.priority);
+            values.extend([list.into_bytes(), message.envelope.clone().into_bytes()]);
+        }
+        values[0] = (values.len() - 1).to_string().into_bytes();
+        let bytes = values.iter().map(Vec::len).sum();
+        Ok(Some(Encoded { database: backend.map(|backend| backend.db), values, bytes }))
+    }
+
+    /// A leased message as it goes to the tail of its queue.
+    async fn requeued(&self, tag: &str) -> Result<Option<(String, Vec<u8>)>> {
+        let entry = self.entries(&[tag.to_owned()]).await?.into_iter().next().flatten();
+        let entry = entry.as_deref().and_then(envelope::entry);
+        Ok(entry.map(|Entry { envelope, routing_key, .. }| {
+            let text = envelope::redelivered(&envelope, false);
+            (self.keys.list(&routing_key, envelope::priority(&text)), text)
+        }))
+    }
+}
+
+fn push_count(values: &mut Vec<Vec<u8>>, count: usize) {
+    values.push(count.to_string().into_bytes());
+}
+
+/// What the script answered for one settlement.
+pub(super) fn settled(answer: &Value) -> Result<Settled> {
+    match answer {
+        Value::Int(0) => Ok(Settled::Lost),
+        Value::Int(1) => Ok(Settled::Done),
+        Value::Int(2) => Ok(Settled::ChordComplete),
+        Value::Int(3) => Ok(Settled::ChordBusy),
+        Value::BulkString(text) => {
+            let reason = String::from_utf8_lossy(text);
+            Err(Error::Refused { context: format!("settling: {}", reason.trim_start_matches('!')), source: None })
+        }
+        other => Err(Error::protocol(format!("settle.lua answered {other:?}"))),
+    }
+}

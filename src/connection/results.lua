@@ -1,0 +1,68 @@
+-- How states and chords lie in Redis. Not a script: put before the scripts that use it (settle, apply, part, claim).
+-- A chord's keys are its base, celeriac's or Python's `celery-taskset-meta-<group id>`, and a suffix:
+--   .j results   .s size   .t adjustment of the size   .d parts already counted   .c who finishes it, then 'done'
+
+local SUCCESS = { '{"status": "SUCCESS"', '{"status":"SUCCESS"' }
+
+local function set(key, value, ttl)
+  if (tonumber(ttl) or 0) > 0 then redis.call('SET', key, value, 'EX', ttl) else redis.call('SET', key, value) end
+end
+
+-- Stores and announces a state, unless a success lies there.
+local function state(key, value, ttl)
+  local head = redis.call('GETRANGE', key, 0, #SUCCESS[1] - 1)
+  if head:find(SUCCESS[1], 1, true) == 1 or head:find(SUCCESS[2], 1, true) == 1 then return end
+  set(key, value, ttl)
+  redis.call('PUBLISH', key, value)
+end
+
+local function start_chord(base, size, ttl)
+  redis.call('DEL', base .. '.c')
+  set(base .. '.s', size, ttl)
+end
+
+local function fail_chord(base) redis.call('DEL', base .. '.s') end
+
+-- Counts a part: 1 counted (or closed already), 2 complete and ours, 3 complete and another's.
+local function count_part(base, member, index, entry, ttl, token, claim, ordered)
+  if redis.call('GET', base .. '.c') == 'done' then return 1 end
+  if redis.call('SISMEMBER', base .. '.d', member) == 0 then
+    if ordered == '1' then redis.call('ZADD', base .. '.j', index, entry) else redis.call('RPUSH', base .. '.j', entry) end
+    redis.call('SADD', base .. '.d', member)
+  end
+  local count = redis.call(ordered == '1' and 'ZCARD' or 'LLEN', base .. '.j')
+  if (tonumber(ttl) or 0) > 0 then
+    for _, suffix in ipairs({ '.j', '.t', '.s', '.d', '' }) do redis.call('EXPIRE', base .. suffix, ttl) end
+  end
+  local size, adjustment = redis.call('GET', base .. '.s'), redis.call('GET', base .. '.t')
+  if not size or count ~= tonumber(size) + (tonumber(adjustment or 0) or 0) then return 1 end
+  if redis.call('SET', base .. '.c', token, 'NX', 'EX', claim) then return 2 end
+  if redis.call('GET', base .. '.c') ~= token then return 3 end
+  redis.call('EXPIRE', base .. '.c', claim)
+  return 2
+end
+
+-- Keeps the claim of a chord, or takes a free one of a chord that is still open: 1, else 0.
+local function keep_claim(base, token, claim)
+  local holder = redis.call('GET', base .. '.c')
+  if holder == token then redis.call('EXPIRE', base .. '.c', claim) return 1 end
+  if holder or redis.call('EXISTS', base .. '.s') == 0 then return 0 end
+  redis.call('SET', base .. '.c', token, 'EX', claim)
+  return 1
+end
+
+local function close_chord(base, token)
+  local holder = redis.call('GET', base .. '.c')
+  if holder and holder ~= token then return end
+  redis.call('DEL', base .. '.j', base .. '.t', base .. '.s', base .. '.d')
+  redis.call('SET', base .. '.c', 'done', 'EX', 300)
+end
+
+-- One write, as `results.rs` encodes it: kind and three values.
+local function write(kind, a, b, c)
+  if kind == 'state' then state(a, b, c)
+  elseif kind == 'start' then start_chord(a, b, c)
+  elseif kind == 'fail' then fail_chord(a)
+  elseif kind == 'close' then close_chord(a, b)
+  else error('unknown write ' .. tostring(kind)) end
+end
