@@ -1,0 +1,84 @@
+//! A private redis-server on a free port, killed when it is dropped. Included by path where a test binary needs one.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The server.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+}
+
+impl RedisServer {
+    /// Starts one; `None` if there is no redis-server here, which is an error under CI.
+    pub fn start() -> Option<Self> {
+        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).spawn().and_then(|mut asked| asked.wait()).is_err() {
+            assert!(std::env::var_os("CI").is_none(), "redis-server is not installed");
+            eprintln!("skipped: redis-server is not installed");
+            return None;
+        }
+        // Somebody else may take the port between the look and the start: then look again.
+        (0..5).find_map(|_| {
+            let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+            let mut server = Self { child: spawn(port), port };
+            server.is_ready().then_some(server)
+        })
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, db: u32) -> String {
+        format!("redis://127.0.0.1:{}/{db}", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it: everything in it is lost.
+    pub fn kill(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+
+    /// Starts an empty one on the same port.
+    pub fn start_again(&mut self) {
+        self.kill();
+        self.child = spawn(self.port);
+        assert!(self.is_ready(), "redis-server did not come back");
+    }
+
+    fn is_ready(&mut self) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10) {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return self.child.try_wait().is_ok_and(|ended| ended.is_none());
+            }
+            if !self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(port: u16) -> Child {
+    Command::new("redis-server")
+        .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", &port.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server starts")
+}
