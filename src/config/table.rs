@@ -222,7 +222,7 @@ pub fn check<T: serde::de::DeserializeOwned>(value: &Json) -> Result<(), String>
 macro_rules! settings {
     (
         $(#[$meta:meta])*
-        pub struct $Struct:ident at $path:literal {
+        $vis:vis struct $Struct:ident at $path:literal {
             $(
                 $(#[doc = $doc:literal])+
                 $name:ident : $ty:ty = $default:expr, $kind:expr $(, $attribute:ident : $argument:expr)* ;
@@ -234,14 +234,14 @@ macro_rules! settings {
         #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(default)]
         #[non_exhaustive]
-        pub struct $Struct {
-            $( $(#[doc = $doc])+ pub $name: $ty, )*
-            $( $( $(#[$table_meta])* pub $table: $Table, )* )?
+        $vis struct $Struct {
+            $( $(#[doc = $doc])+ $vis $name: $ty, )*
+            $( $( $(#[$table_meta])* $vis $table: $Table, )* )?
         }
 
         impl $Struct {
             /// The descriptors of these settings.
-            pub const TABLE: $crate::config::Table = $crate::config::Table {
+            $vis const TABLE: $crate::config::Table = $crate::config::Table {
                 path: $path,
                 settings: &[ $(
                     $crate::config::Setting::new(

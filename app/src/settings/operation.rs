@@ -1,0 +1,47 @@
+//! Settings of the deployment: retention, features, and the pools of workers under the names of the sources.
+
+use celeriac::config::{Kind, Seconds};
+
+const LATER: &str = "for the HTTP service and the autoscaler, which come with later versions";
+
+celeriac::settings! {
+    /// How long things are kept.
+    pub(crate) struct Retention at "celeriac.retention" {
+        /// Seconds a finished job is kept.
+        completed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds, inert: LATER;
+        /// How many finished jobs are kept.
+        completed_count: u64 = 10_000, Kind::Integer(0, i64::MAX), inert: LATER;
+        /// Seconds a failed job is kept.
+        failed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds, inert: LATER;
+        /// Seconds the pages of a job are kept.
+        artifacts_age: Seconds = Seconds::new(604_800.0), Kind::Seconds, inert: LATER;
+    }
+}
+
+celeriac::settings! {
+    /// What is switched on.
+    pub(crate) struct Features at "features" {
+        /// Whether workers size their pools.
+        autoscaling: bool = false, Kind::Flag, inert: LATER;
+        /// Whether figures are collected.
+        monitoring: bool = true, Kind::Flag, inert: LATER;
+        /// Whether alerts are sent.
+        alerts: bool = false, Kind::Flag, inert: LATER;
+    }
+}
+
+celeriac::settings! {
+    /// The pool of one queue.
+    pub(crate) struct WorkerPool at "worker_pools.*" {
+        /// The fewest workers.
+        min_workers: u32 = 1, Kind::Integer(0, 10_000), inert: LATER;
+        /// The most workers.
+        max_workers: u32 = 8, Kind::Integer(1, 10_000), inert: LATER;
+        /// Megabytes of memory for each.
+        memory_limit: u64 = 1024, Kind::Integer(1, i64::MAX), inert: LATER;
+        /// The share of the processors above which the pool does not grow.
+        cpu_limit: f64 = 0.8, Kind::Number, inert: LATER;
+        /// Seconds a task may take.
+        timeout: Seconds = Seconds::new(300.0), Kind::Seconds, inert: LATER;
+    }
+}

@@ -1,0 +1,58 @@
+//! What kind of terminal there is, and writing to standard output.
+
+use std::io::{self, IsTerminal, Write};
+
+use celeriac::config::Env;
+use serde_json::Value;
+
+use crate::exit::Failure;
+
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether colours are welcome: `NO_COLOR` and `-C` forbid them, `CLICOLOR_FORCE` demands them.
+pub(crate) fn colors(env: &Env, no_color: bool, terminal: bool) -> bool {
+    let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let forced = set("CLICOLOR_FORCE") && env.get("CLICOLOR_FORCE").is_none_or(|value| value != "0");
+    let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
+    !no_color && !set("NO_COLOR") && (forced || (terminal && !dumb))
+}
+
+/// Whether bars can be drawn: on a terminal that can, and not in a CI job.
+pub(crate) fn bars(env: &Env) -> bool {
+    let ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
+    stderr_is_terminal() && !ci && !dumb
+}
+
+/// Writes text to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure::write("standard output", &error))
+}
+
+/// Writes one JSON document to standard output.
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(name: &str, value: &str) -> Env {
+        [(name.into(), value.into())].into()
+    }
+
+    #[test]
+    fn colours_follow_the_usual_variables() {
+        assert!(colors(&Env::new(), false, true));
+        assert!(!colors(&Env::new(), true, true));
+        assert!(!colors(&Env::new(), false, false));
+        assert!(!colors(&env("NO_COLOR", "1"), false, true));
+        assert!(!colors(&env("TERM", "dumb"), false, true));
+        assert!(colors(&env("CLICOLOR_FORCE", "1"), false, false));
+        assert!(!colors(&env("CLICOLOR_FORCE", "0"), false, false));
+    }
+}
