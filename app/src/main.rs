@@ -5,10 +5,14 @@ mod config_cmd;
 mod doctor;
 mod exit;
 mod logging;
+mod pipeline;
+mod process;
 mod report;
 mod resources;
 mod settings;
+mod signals;
 mod terminal;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -30,7 +34,8 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
-        Command::Worker(_) | Command::Process(_) => Err(Failure::usage("not yet")),
+        Command::Worker(args) => worker::run(args, global),
+        Command::Process(_) => Err(Failure::usage("not yet")),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Config { command } => config_cmd::run(command, global),
         Command::Schema { of: SchemaOf::Result } => {

@@ -1,0 +1,226 @@
+//! `worker`: from settings to a running worker, and from its end to an exit code.
+//!
+//! # Celery
+//! `celery worker` (`bin/worker.py`, `apps/worker.py`), without detaching.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac::config::{Loaded, Settings};
+use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
+use indicatif::MultiProgress;
+
+use crate::args::{GlobalArgs, WorkerArgs};
+use crate::exit::{Exit, Failure};
+use crate::logging::{self, LogOptions};
+use crate::settings::{Surroundings, load};
+use crate::{pipeline, resources, signals, terminal};
+
+/// How long children may take to end when the worker does.
+const CHILDREN_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs a worker until a signal stops it.
+pub(crate) fn run(args: &WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+    args.check()?;
+    let around = Surroundings::read(global)?;
+    let loaded = load(&around, global, args.settings()?)?;
+    let settings = &loaded.settings.celeriac;
+    let level = match global.verbose {
+        0 => settings.log_level.as_str(),
+        1 => "debug",
+        _ => "trace",
+    };
+    logging::install(&LogOptions {
+        level: if global.quiet { "warning" } else { level },
+        format: &settings.log_format,
+        file: settings.log_file.as_deref().map(Path::new),
+        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
+        directives: around.env.get("RUST_LOG").map(String::as_str),
+        bars: MultiProgress::new(),
+    })?;
+    tell(&loaded, args, global);
+    let pidfile = args.pidfile.clone().map(PidFile::write).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
+    let ended = runtime.block_on(serve(args, &around, &loaded));
+    drop(pidfile);
+    // Whatever still waits for an answer from outside must not hold the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// What a person should know before it starts.
+fn tell(loaded: &Loaded, args: &WorkerArgs, global: &GlobalArgs) {
+    for note in args.notes() {
+        tracing::info!("{note}");
+    }
+    if global.app.is_some() {
+        tracing::debug!("--app: the tasks are part of this program");
+    }
+    for note in &loaded.notes {
+        // Settings that wait for a later version are no news at every start.
+        if note.contains("later versions") { tracing::debug!("{note}") } else { tracing::warn!("{note}") }
+    }
+}
+
+async fn serve(args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Result<Exit, Failure> {
+    let settings = &loaded.settings;
+    let shutdown = Shutdown::new();
+    let signals = signals::listen(shutdown.clone(), &around.env)?;
+    let concurrency = concurrency(settings);
+    let queues = queues(settings)?;
+    let nodename = nodename(settings.celeriac.hostname.as_deref().unwrap_or("celery@%h"), &host());
+
+    let pipeline = pipeline::build(loaded)?;
+    let children = Arc::new(resources::children(loaded, &around.env, pipeline.readable, concurrency)?);
+    let app = pipeline.app.connect()?;
+    if args.purge {
+        let mut removed = 0;
+        for queue in &queues {
+            removed += app.broker().purge(queue).await?;
+        }
+        tracing::warn!(removed, "purged");
+    }
+    let options = WorkerOptions { queues, concurrency, nodename, children: Some(Arc::clone(&children)) };
+    let reason = Worker::new(app, options).run(shutdown).await;
+    children.close(CHILDREN_GRACE).await;
+    drop(signals);
+    match reason? {
+        StopReason::Warm => tracing::info!("stopped"),
+        StopReason::Cold => tracing::warn!("stopped, with tasks cut off"),
+    }
+    Ok(Exit::Ok)
+}
+
+/// The slots: as the settings say, `solo` has one.
+fn concurrency(settings: &Settings) -> usize {
+    if settings.worker_pool == "solo" {
+        return 1;
+    }
+    settings.concurrency(std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// The queues to serve: those named, else those declared, else the pipeline's; without those left out.
+fn queues(settings: &Settings) -> Result<Vec<String>, Failure> {
+    let ours = &settings.celeriac;
+    let mut queues = ours.queues.clone();
+    if queues.is_empty() {
+        queues = settings.task_queues.iter().map(|(name, _)| name.to_owned()).collect();
+    }
+    if queues.is_empty() {
+        queues = pipeline::QUEUES.map(str::to_owned).to_vec();
+    }
+    queues.retain(|queue| !ours.exclude_queues.contains(queue));
+    if queues.is_empty() {
+        return Err(Failure::usage("no queue is left to serve").fix("name some with -Q, or leave out fewer with -X"));
+    }
+    Ok(queues)
+}
+
+/// The name of this machine.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".into() } else { name.into() }
+}
+
+/// Celery's expansion: `%h` the host, `%n` its first part, `%d` the rest, `%%` a percent sign; a name without `@` gets the host.
+fn nodename(format: &str, host: &str) -> String {
+    let (name, domain) = host.split_once('.').unwrap_or((host, ""));
+    let mut expanded = String::new();
+    let mut characters = format.chars();
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            expanded.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('h') => expanded.push_str(host),
+            Some('n') => expanded.push_str(name),
+            Some('d') => expanded.push_str(domain),
+            // The main process has no index.
+            Some('i' | 'I') => expanded.push('0'),
+            Some('%') | None => expanded.push('%'),
+            Some(other) => expanded.extend(['%', other]),
+        }
+    }
+    if expanded.contains('@') { expanded } else { format!("{expanded}@{host}") }
+}
+
+/// A file with the process id that goes away with the worker.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Refuses when another worker that still runs has written it.
+    fn write(path: PathBuf) -> Result<Self, Failure> {
+        if let Some(pid) = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok())
+            && Path::new(&format!("/proc/{pid}")).exists()
+            && pid != std::process::id()
+        {
+            let what = format!("{} belongs to process {pid}, which runs", path.display());
+            return Err(Failure::new(Exit::CannotWrite, what).fix("stop it, or name another --pidfile"));
+        }
+        let written = std::fs::File::create(&path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
+        written.map_err(|error| Failure::write(path.display(), &error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodenames_expand_as_celerys() {
+        for (format, expected) in [
+            ("celery@%h", "celery@web.example.com"),
+            ("w1@%n", "w1@web"),
+            ("%n.%d@x", "web.example.com@x"),
+            ("worker1", "worker1@web.example.com"),
+            ("a%%b@%h", "a%b@web.example.com"),
+            ("w%i@%n", "w0@web"),
+        ] {
+            assert_eq!(nodename(format, "web.example.com"), expected);
+        }
+        assert_eq!(nodename("%n-%d@%h", "web"), "web-@web");
+    }
+
+    #[test]
+    fn queues_are_the_named_ones_without_the_excluded() {
+        let mut settings = Settings::default();
+        assert_eq!(queues(&settings).unwrap(), pipeline::QUEUES);
+        settings.celeriac.queues = vec!["a".into(), "b".into()];
+        settings.celeriac.exclude_queues = vec!["a".into()];
+        assert_eq!(queues(&settings).unwrap(), ["b"]);
+        settings.celeriac.exclude_queues.push("b".into());
+        assert_eq!(queues(&settings).unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn solo_is_one_slot() {
+        let mut settings = Settings::default();
+        settings.worker_pool = "solo".into();
+        assert_eq!(concurrency(&settings), 1);
+    }
+
+    #[test]
+    fn a_pid_file_of_a_running_process_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        std::fs::write(&path, "1").unwrap();
+        assert_eq!(PidFile::write(path.clone()).err().unwrap().exit, Exit::CannotWrite);
+        std::fs::write(&path, "4294967295").unwrap();
+        let held = PidFile::write(path.clone()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), std::process::id().to_string());
+        drop(held);
+        assert!(!path.exists());
+    }
+}
