@@ -1,5 +1,6 @@
 //! Document tasks: sources, pages, batches, summaries and narration, written against celeriac's public API as a user would write them.
 
+pub mod analysis;
 pub mod error;
 pub mod page;
 pub mod render;
