@@ -136,9 +136,13 @@ fn kind(line: &[char]) -> Kind {
         Kind::Leader
     } else if matches!(first, '•' | '▪' | '‣' | '◦' | '●' | '∙' | '○' | '■' | '◆' | '・' | '–') {
         Kind::Bullet
-    } else if symbols * 100 > ink * 16 || letters * 2 < ink || matches!(first, '>' | '$' | '#' | '%' | '{' | '}') {
-        Kind::Code
-    } else if matches!(last, ';' | '{' | '}') && symbols >= 1 || is_call(line, last) || digits * 2 > ink {
+    } else if symbols * 100 > ink * 16
+        || letters * 2 < ink
+        || digits * 2 > ink
+        || matches!(first, '>' | '$' | '#' | '%' | '{' | '}')
+        || (matches!(last, ';' | '{' | '}') && symbols >= 1)
+        || is_call(line, last)
+    {
         Kind::Code
     } else {
         Kind::Prose
