@@ -7,6 +7,7 @@ pub mod render;
 pub mod result;
 pub mod source;
 pub mod store;
+pub mod summary;
 pub mod timestamp;
 pub mod tls;
 

@@ -11,7 +11,7 @@ use super::script::{is_han, is_hiragana, is_katakana};
 const SAMPLE: usize = 700;
 
 /// ISO 639-1 codes with their function words and stemmers. Lists are our own.
-const LANGUAGES: [(&str, &str, Option<Algorithm>); 18] = [
+const LANGUAGES: [(&str, &str, Option<Algorithm>); 20] = [
     ("en", include_str!("stopwords/en.txt"), Some(Algorithm::English)),
     ("de", include_str!("stopwords/de.txt"), Some(Algorithm::German)),
     ("fr", include_str!("stopwords/fr.txt"), Some(Algorithm::French)),
@@ -30,6 +30,8 @@ const LANGUAGES: [(&str, &str, Option<Algorithm>); 18] = [
     ("cs", include_str!("stopwords/cs.txt"), None),
     ("id", include_str!("stopwords/id.txt"), None),
     ("vi", include_str!("stopwords/vi.txt"), None),
+    ("ja", include_str!("stopwords/ja.txt"), None),
+    ("zh", include_str!("stopwords/zh.txt"), None),
 ];
 
 /// The function words of all languages: for each, a bit a language.
@@ -133,6 +135,9 @@ impl Language<'_> {
     /// The stem of a word in lower case.
     pub(crate) fn stem(&self, lower: &str) -> String {
         match &self.stemmer {
+            // Latin plurals, which the stemmer does not know: matrices, indices, vertices.
+            Some(stemmer) if lower.ends_with("trices") => stemmer.stem(&lower.replace("trices", "trix")).into_owned(),
+            Some(stemmer) if lower.ends_with("ndices") => stemmer.stem(&lower.replace("ndices", "ndex")).into_owned(),
             Some(stemmer) => stemmer.stem(lower).into_owned(),
             None => lower.to_owned(),
         }
@@ -228,6 +233,6 @@ mod tests {
         let languages = Languages::new();
         assert!(languages.language(Some("en")).is_stop("the"));
         assert!(!languages.language(Some("de")).is_stop("the"));
-        assert_eq!(languages.language(Some("en")).stem("matrices"), languages.language(Some("en")).stem("matrice"));
+        assert_eq!(languages.language(Some("en")).stem("matrices"), languages.language(Some("en")).stem("matrix"));
     }
 }

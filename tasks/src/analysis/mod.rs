@@ -22,7 +22,6 @@ pub use words::Term;
 
 pub(crate) use language::Language;
 pub(crate) use rank::{Vector, cosine, diverse, textrank};
-pub(crate) use script::is_cjk;
 pub(crate) use words::{Stems, words};
 
 use sentence::Sentence;

@@ -76,7 +76,10 @@ pub(super) fn fitness(text: &str, bag: &Bag, has_stop_list: bool) -> f32 {
     let Some((first, last)) = shape.ends else { return 0.0 };
     let cjk = shape.cjk * 2 > shape.ink;
     let (shortest, longest) = if cjk { (14, 160) } else { (45, 360) };
-    let starts = first.is_uppercase() || is_cjk(first) || matches!(first, '“' | '«' | '„' | '"' | '¿' | '¡') || shape.no_case;
+    let starts = first.is_uppercase()
+        || is_cjk(first)
+        || matches!(first, '“' | '«' | '„' | '"' | '¿' | '¡')
+        || (shape.no_case && first.is_alphabetic());
     let ends = is_terminal(last) || matches!(last, '"' | '\'' | ')') && text.contains(['.', '!', '?']);
     let too_few = !cjk && (bag.words < 7 || bag.stems.len() < 3);
     let not_prose = has_stop_list && !cjk && bag.stops * 5 < bag.words;
@@ -101,7 +104,34 @@ pub(super) fn fitness(text: &str, bag: &Bag, has_stop_list: bool) -> f32 {
     if last == '?' || text.ends_with(':') {
         fitness *= 0.6;
     }
-    fitness
+    // "… of f. f is a function …": two sentences that only look like one.
+    if text.split(". ").skip(1).any(|rest| rest.starts_with(char::is_lowercase)) {
+        fitness *= 0.4;
+    }
+    if has_heading(text) || text.ends_with(" .") {
+        fitness *= 0.3;
+    }
+    fitness * 0.7f32.powi(variables(text))
+}
+
+/// Mostly capitalised words: a heading stuck to a sentence. German sentences stay below the bound.
+fn has_heading(text: &str) -> bool {
+    let (mut words, mut capitals) = (0, 0);
+    for word in text.split(' ').skip(1) {
+        words += 1;
+        capitals += usize::from(word.starts_with(char::is_uppercase));
+    }
+    words >= 5 && capitals * 2 > words
+}
+
+/// Lone consonants: names of variables, which mean nothing out of their place. Slavic languages have such words.
+fn variables(text: &str) -> i32 {
+    if !text.is_ascii() && text.chars().any(|c| matches!(c, 'а'..='я' | 'ł' | 'ę' | 'ě' | 'ř' | 'ů')) {
+        return 0;
+    }
+    let lone = |word: &&str| matches!(word.as_bytes(), [b] if b.is_ascii_alphabetic() && !b"aeiouyAEIOUY".contains(b));
+    let count = text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’').filter(lone).count();
+    i32::try_from(count.min(4)).unwrap_or(4)
 }
 
 /// Counts of the kinds of characters in a sentence.

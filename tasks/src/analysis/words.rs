@@ -141,7 +141,7 @@ impl Phrases {
             last_end = start + word.len();
             if word.chars().next().is_some_and(is_cjk) {
                 self.flush(&mut run, weight, language);
-                self.add_cjk(word, weight);
+                self.add_cjk(word, weight, language);
                 continue;
             }
             let lower = word.to_lowercase();
@@ -169,9 +169,9 @@ impl Phrases {
     }
 
     /// Han and Katakana runs are words or compounds; long runs of Han (Chinese) are cut into groups of two to four.
-    fn add_cjk(&mut self, run: &str, weight: u32) {
+    fn add_cjk(&mut self, run: &str, weight: u32, language: &Language<'_>) {
         let chars: Vec<char> = run.chars().collect();
-        if chars.iter().any(|c| is_hiragana(*c)) || chars.len() < 2 {
+        if chars.iter().any(|c| is_hiragana(*c)) || chars.len() < 2 || language.is_stop(run) {
             return;
         }
         if chars.len() <= 6 || chars.iter().any(|c| is_katakana(*c)) {
@@ -180,7 +180,9 @@ impl Phrases {
             for length in 2..=4 {
                 for group in chars.windows(length) {
                     let text: String = group.iter().collect();
-                    self.count(text.clone(), text, weight);
+                    if !language.is_stop(&text) {
+                        self.count(text.clone(), text, weight);
+                    }
                 }
             }
         }
