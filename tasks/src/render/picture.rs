@@ -14,7 +14,7 @@ use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 
 use crate::error::{Code, DocumentError, Stage};
 
-use super::pixels::{self, Layout, Pixels};
+use super::pixels::{self, Layout, Pixels, Samples};
 use super::{Kind, Opened, PageOut, PageTimes, RenderOptions, jpeg, tiff};
 
 /// The most pixels that are decoded: a picture tells its size before it is decoded, and a bomb's is here.
@@ -43,7 +43,7 @@ pub(super) fn page(path: &Path, kind: Kind, index: u32, options: &RenderOptions)
     let full = Pixels { data: &data, width: full_width, height: full_height, layout };
     let (width, height) = pixels::fit(full_width, full_height, options.max_image_pixels, jpeg::MAX_SIDE);
     let reduced = (width, height) != (full_width, full_height);
-    let smaller = reduced.then(|| pixels::shrink(&full, width, height));
+    let smaller = reduced.then(|| pixels::shrink(&full, width, height, Samples::All));
     let shown = smaller.as_deref().map_or(full, |data| Pixels { data, width, height, layout });
     let image = encode(&shown, options.quality)?;
     let thumb = thumbnail(&shown, options)?;
@@ -68,7 +68,7 @@ pub(super) fn page(path: &Path, kind: Kind, index: u32, options: &RenderOptions)
 pub(super) fn thumbnail(page: &Pixels<'_>, options: &RenderOptions) -> Result<Bytes, DocumentError> {
     let width = u32::from(options.thumb_width).clamp(1, page.width);
     let height = (u64::from(page.height) * u64::from(width) / u64::from(page.width.max(1))).clamp(1, 4 * u64::from(width)) as u32;
-    let data = pixels::shrink(page, width, height);
+    let data = pixels::shrink(page, width, height, Samples::Few(4));
     encode(&Pixels { data: &data, width, height, layout: page.layout }, options.quality)
 }
 

@@ -1,4 +1,4 @@
-//! Pixels in memory, and making fewer of them: an exact box filter, fast because it adds whole rows first.
+//! Pixels in memory, and making fewer of them: a box filter, exact or by samples.
 
 /// How pixels lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,35 +43,54 @@ pub(super) fn fit(width: u32, height: u32, max_pixels: u32, max_side: u32) -> (u
     (((w * scale) as u32).clamp(1, max_side), ((h * scale) as u32).clamp(1, max_side))
 }
 
+/// How many of the covered pixels a smaller picture is made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Samples {
+    /// All: for pictures that are kept.
+    All,
+    /// At most so many a side: for thumbnails, where nobody sees the difference and every page pays for it.
+    Few(usize),
+}
+
 /// The picture in `width` times `height`, each new pixel the mean of those it covers. Never enlarges.
-pub(super) fn shrink(pixels: &Pixels<'_>, width: u32, height: u32) -> Vec<u8> {
+pub(super) fn shrink(pixels: &Pixels<'_>, width: u32, height: u32, samples: Samples) -> Vec<u8> {
+    match pixels.layout {
+        Layout::Rgbx => boxes::<4>(pixels, width, height, samples),
+        Layout::Rgb => boxes::<3>(pixels, width, height, samples),
+        Layout::Gray => boxes::<1>(pixels, width, height, samples),
+    }
+}
+
+fn boxes<const DEPTH: usize>(pixels: &Pixels<'_>, width: u32, height: u32, samples: Samples) -> Vec<u8> {
     let (width, height) = (width.clamp(1, pixels.width.max(1)) as usize, height.clamp(1, pixels.height.max(1)) as usize);
-    let (from_width, from_height, depth) = (pixels.width as usize, pixels.height as usize, pixels.layout.bytes());
-    let stride = from_width * depth;
-    let edges = |from: usize, to: usize| -> Vec<usize> { (0..=to).map(|i| i * from / to).collect() };
-    let (columns, rows) = (edges(from_width, width), edges(from_height, height));
-    let mut out = Vec::with_capacity(width * height * depth);
-    let mut sums = vec![0u16; stride];
-    for row in rows.windows(2) {
-        // 257 rows of bytes are what a 16-bit sum holds; of a taller box every n-th row is taken.
-        let step = (row[1] - row[0]).div_ceil(257).max(1);
-        sums.fill(0);
-        let mut taken = 0u32;
-        for y in (row[0]..row[1]).step_by(step) {
-            let line = pixels.data.get(y * stride..(y + 1) * stride).unwrap_or_default();
-            for (sum, byte) in sums.iter_mut().zip(line) {
-                *sum += u16::from(*byte);
+    let (from_width, from_height) = (pixels.width as usize, pixels.height as usize);
+    let (lines, _) = pixels.data.as_chunks::<DEPTH>();
+    let step = |covered: usize| match samples {
+        Samples::All => 1,
+        Samples::Few(most) => covered.div_ceil(most).max(1),
+    };
+    let mut out = Vec::with_capacity(width * height * DEPTH);
+    let mut sums = vec![([0u32; DEPTH], 0u32); width];
+    // Divided once, not once a row: the boxes of all rows begin and end at the same columns.
+    let columns: Vec<(usize, usize, usize)> = (0..width)
+        .map(|column| (column * from_width / width, (column + 1) * from_width / width))
+        .map(|(left, right)| (left, right, step(right - left)))
+        .collect();
+    for row in 0..height {
+        let (top, bottom) = (row * from_height / height, (row + 1) * from_height / height);
+        sums.fill(([0; DEPTH], 0));
+        for y in (top..bottom).step_by(step(bottom - top)) {
+            let line = lines.get(y * from_width..(y + 1) * from_width).unwrap_or_default();
+            for ((sum, count), (left, right, step)) in sums.iter_mut().zip(&columns) {
+                for pixel in line.get(*left..*right).unwrap_or_default().iter().step_by(*step) {
+                    for (sum, channel) in sum.iter_mut().zip(pixel) {
+                        *sum += u32::from(*channel);
+                    }
+                    *count += 1;
+                }
             }
-            taken += 1;
         }
-        for column in columns.windows(2) {
-            let covered = &sums[column[0] * depth..column[1] * depth];
-            let count = (column[1] - column[0]) as u32 * taken;
-            for channel in 0..depth {
-                let sum: u32 = covered.iter().skip(channel).step_by(depth).map(|sum| u32::from(*sum)).sum();
-                out.push((sum / count.max(1)) as u8);
-            }
-        }
+        out.extend(sums.iter().flat_map(|(sum, count)| sum.map(|sum| (sum / (*count).max(1)) as u8)));
     }
     out
 }
@@ -84,23 +103,30 @@ mod tests {
     fn shrinking_keeps_the_mean_of_what_is_covered() {
         let data = [0, 100, 200, 50, 10, 20, 30, 40];
         let pixels = Pixels { data: &data, width: 4, height: 2, layout: Layout::Gray };
-        assert_eq!(shrink(&pixels, 2, 1), vec![(100 + 10 + 20) / 4, (320u32 / 4) as u8]);
-        assert_eq!(shrink(&pixels, 4, 2), data);
-        assert_eq!(shrink(&pixels, 400, 200), data, "never enlarges");
+        assert_eq!(shrink(&pixels, 2, 1, Samples::All), vec![(100 + 10 + 20) / 4, (320u32 / 4) as u8]);
+        assert_eq!(shrink(&pixels, 4, 2, Samples::All), data);
+        assert_eq!(shrink(&pixels, 400, 200, Samples::Few(4)), data, "never enlarges");
     }
 
     #[test]
     fn channels_stay_apart() {
         let data = [255, 0, 10, 9, 255, 0, 20, 9];
         let pixels = Pixels { data: &data, width: 2, height: 1, layout: Layout::Rgbx };
-        assert_eq!(shrink(&pixels, 1, 1), vec![255, 0, 15, 9]);
+        assert_eq!(shrink(&pixels, 1, 1, Samples::All), vec![255, 0, 15, 9]);
+    }
+
+    #[test]
+    fn samples_are_spread_over_the_box() {
+        let data: Vec<u8> = (0..64u8).map(|i| if i % 8 < 4 { 0 } else { 200 }).collect();
+        let pixels = Pixels { data: &data, width: 8, height: 8, layout: Layout::Gray };
+        assert_eq!(shrink(&pixels, 1, 1, Samples::Few(4)), vec![100]);
     }
 
     #[test]
     fn a_very_tall_box_does_not_overflow() {
         let data = vec![255u8; 100_000];
         let pixels = Pixels { data: &data, width: 1, height: 100_000, layout: Layout::Gray };
-        assert_eq!(shrink(&pixels, 1, 1), vec![255]);
+        assert_eq!(shrink(&pixels, 1, 1, Samples::All), vec![255]);
     }
 
     #[test]
