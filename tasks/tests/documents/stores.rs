@@ -87,7 +87,7 @@ async fn what_is_put_is_got_and_listed_and_gone_when_deleted() {
         assert_eq!(store.size(&key).await.unwrap(), Some(6));
         let other = Key::job("job-2", "result.json").unwrap();
         store.put(&other, "{}").await.unwrap();
-        assert_eq!(store.list(&Key::job_prefix("job-1").unwrap()).await.unwrap(), [key.clone()], "{name}");
+        assert_eq!(store.list(&Key::job_prefix("job-1").unwrap()).await.unwrap(), std::slice::from_ref(&key), "{name}");
         store.delete_job("job-1").await.unwrap();
         store.delete(&key).await.unwrap();
         assert!(!store.exists(&key).await.unwrap() && store.exists(&other).await.unwrap(), "{name}");
