@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod error;
+pub mod narration;
 pub mod page;
 pub mod render;
 pub mod result;
