@@ -4,6 +4,8 @@
 //! same thing as it stands in a result, with the number of attempts and the time. Codes are part of the result's
 //! schema: a new one raises its minor version.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -122,12 +124,14 @@ pub struct DocumentError {
     /// The page it happened on, from 1.
     pub page: Option<u32>,
     retryable: bool,
+    #[serde(default)]
+    retry_after_ms: Option<u64>,
 }
 
 impl DocumentError {
     /// An error, retryable as its code says.
     pub fn new(code: Code, stage: Stage, message: impl Into<String>) -> Self {
-        Self { code, stage, message: message.into(), page: None, retryable: code.retryable() }
+        Self { code, stage, message: message.into(), page: None, retryable: code.retryable(), retry_after_ms: None }
     }
 
     /// The same error, on this page.
@@ -147,6 +151,18 @@ impl DocumentError {
     /// True when the same work may succeed later without anybody changing anything.
     pub fn retryable(&self) -> bool {
         self.retryable
+    }
+
+    /// The same error, from a server that said how long to wait.
+    #[must_use]
+    pub fn after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How long to wait at least before trying again, where a server said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ms.map(Duration::from_millis)
     }
 
     /// This error as it stands in a result.
