@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod error;
 pub mod narration;
+pub mod openai;
 pub mod page;
 pub mod render;
 pub mod result;

@@ -8,6 +8,7 @@ mod entity;
 mod language;
 mod layout;
 mod offline;
+mod openai;
 mod quote;
 mod rank;
 mod script;

@@ -8,6 +8,7 @@
 mod candidates;
 mod facts;
 mod offline;
+mod openai;
 mod sections;
 mod text;
 mod themes;

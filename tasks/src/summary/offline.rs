@@ -168,7 +168,7 @@ fn theme_sentence(names: &[String], phrases: &Phrases) -> Option<String> {
     (named.len() > 1).then(|| format!("{}{}.", phrases.themes, phrases.list(named)))
 }
 
-fn detailed(executive: &str, sections: &[Section]) -> String {
+pub(super) fn detailed(executive: &str, sections: &[Section]) -> String {
     let mut out = executive.to_owned();
     for section in sections {
         let (from, to) = (section.pages.from, section.pages.to);
