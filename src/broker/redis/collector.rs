@@ -108,6 +108,7 @@ fn batch(gathered: &mut Vec<Item>) -> Vec<Item> {
 }
 
 async fn send(shared: &Shared, items: Vec<Item>) {
+    // Without results nothing is selected.
     let results = items.iter().find_map(|item| item.encoded.database).unwrap_or(shared.db);
     let keys = [&shared.keys.unacked, &shared.keys.unacked_index];
     let mut call = shared.scripts.settle.call(&keys).arg(shared.db).arg(results);

@@ -1,13 +1,13 @@
 -- Carries out settlements, each by itself: fence, writes, chord part, pushes, closing of a chord, and the ack last of all, so that an
 -- error on the way leaves the delivery leased and the whole is repeated. Writes come before pushes because they may be repeated.
+-- All results are written before the first push, so that the database is changed twice in a call and not twice a settlement.
 -- KEYS     1 unacked, 2 unacked_index
 -- ARGV     1 our database, 2 the results' database; then for each settlement the number of its values and these:
---          tag ('' for none), list to requeue to ('' to ack), text to requeue;
---          number of writes, each with its 4 values; '1' and the 8 values of a chord part, or '0';
---          number of chords to close, each with base and token; number of pushes, each with list and text
+--          tag ('' for none); number of writes, each with 4 values; number of chord parts (0 or 1), each with 8 values;
+--          number of chords to close, each with base and token; number of pushes, each with list and text;
+--          list to requeue to ('' to ack) and text to requeue
 -- Returns  for each settlement 0 lost, 1 done, 2 chord complete and ours, 3 chord complete and another's, or '!' and an error.
-local at = 2
-local here = ARGV[1]
+local at, here = 2, ARGV[1]
 
 local function take()
   at = at + 1
@@ -21,58 +21,83 @@ local function use(database)
   end
 end
 
--- Takes `rows` rows of `width` values.
-local function take_rows(width)
-  local rows = {}
-  for row = 1, tonumber(take()) do
-    rows[row] = {}
-    for column = 1, width do rows[row][column] = take() end
-  end
-  return rows
-end
-
-local function settle_results(writes, parts, closes)
-  if #writes + #parts + #closes == 0 then return 1 end
-  use(ARGV[2])
-  for _, row in ipairs(writes) do write(unpack(row)) end
+-- In the results' database: 1 if the rest may follow.
+local function write_results()
+  for _ = 1, take() do write(take(), take(), take(), take()) end
   local answer = 1
-  for _, row in ipairs(parts) do answer = count_part(unpack(row)) end
-  if answer == 1 then
-    for _, row in ipairs(closes) do
-      if keep_claim(row[1], row[2], 6) == 0 then answer = 3 end
-    end
+  for _ = 1, take() do answer = count_part(take(), take(), take(), take(), take(), take(), take(), take()) end
+  local closes = at
+  for _ = 1, take() do
+    -- Who has lost the claim must not publish the body.
+    local base, token = take(), take()
+    if answer == 1 and keep_claim(base, token, 6) == 0 then answer = 3 end
   end
-  use(ARGV[1])
-  return answer
+  return answer, closes
 end
 
-local function settle()
-  local tag, list, text = take(), take(), take()
-  local writes, parts, closes, pushes = take_rows(4), take_rows(8), take_rows(2), take_rows(2)
-  if tag ~= '' and redis.call('HEXISTS', KEYS[1], tag) == 0 then return 0 end
-  redis.call('HDEL', KEYS[1], '') -- a write that memory limits never refuse, and so allows those after it
-  local answer = settle_results(writes, parts, closes)
-  if answer ~= 1 then return answer end
-  for _, row in ipairs(pushes) do redis.call('LPUSH', row[1], row[2]) end
-  if #closes > 0 then
+-- In ours: everything but the ack.
+local function publish(closes)
+  at = closes
+  local count = tonumber(take())
+  at = at + 2 * count
+  for _ = 1, take() do redis.call('LPUSH', take(), take()) end
+  local list, text = take(), take()
+  if count > 0 then
     use(ARGV[2])
-    for _, row in ipairs(closes) do close_chord(row[1], row[2]) end
+    at = closes + 1
+    for _ = 1, count do close_chord(take(), take()) end
     use(ARGV[1])
   end
-  if tag == '' then return 1 end
   if list ~= '' then redis.call('LPUSH', list, text) end
-  redis.call('ZREM', KEYS[2], tag)
-  redis.call('HDEL', KEYS[1], tag)
-  return 1
 end
 
-local answers = {}
+local answers, alive, settled = {}, {}, {}
+local function fail(number, cause) answers[number] = '!' .. tostring(type(cause) == 'table' and cause.err or cause) end
+
+redis.pcall('HDEL', KEYS[1], '') -- a write that memory limits never refuse, and so allows those after it
 while at < #ARGV do
-  local stop = tonumber(take())
-  stop = stop + at
-  local ok, answer = pcall(settle)
-  use(ARGV[1])
+  local values = tonumber(take())
+  local stop, tag = at + values, take()
+  local number = #answers + 1
+  local leased = tag == '' or redis.pcall('HEXISTS', KEYS[1], tag)
+  answers[number] = leased == 0 and 0 or 1
+  if type(leased) == 'table' then
+    fail(number, leased)
+  elseif leased ~= 0 then
+    alive[#alive + 1] = { number = number, tag = tag, at = at }
+  end
   at = stop
-  answers[#answers + 1] = ok and answer or ('!' .. tostring(type(answer) == 'table' and answer.err or answer))
+end
+
+use(ARGV[2])
+for _, one in ipairs(alive) do
+  at = one.at
+  local ok, answer, closes = pcall(write_results)
+  if ok then answers[one.number], one.closes = answer, closes else fail(one.number, answer) end
+end
+use(ARGV[1])
+local acks, acked = {}, {}
+for _, one in ipairs(alive) do
+  if answers[one.number] == 1 then
+    if settled[one.tag] then
+      answers[one.number] = 0 -- twice in one call
+    else
+      local ok, cause = pcall(publish, one.closes)
+      use(ARGV[1])
+      if not ok then
+        fail(one.number, cause)
+      elseif one.tag ~= '' then
+        settled[one.tag] = true
+        acks[#acks + 1], acked[#acked + 1] = one.tag, one.number
+      end
+    end
+  end
+end
+if #acks > 0 then
+  local removed = redis.pcall('ZREM', KEYS[2], unpack(acks))
+  if type(removed) == 'number' then removed = redis.pcall('HDEL', KEYS[1], unpack(acks)) end
+  if type(removed) == 'table' then
+    for _, number in ipairs(acked) do fail(number, removed) end
+  end
 end
 return answers

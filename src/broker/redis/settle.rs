@@ -25,14 +25,14 @@ pub(super) struct Encoded {
 impl Shared {
     /// Encodes a settlement; `None` if it requeues a message that is not ours any more.
     pub(super) async fn encode(&self, settlement: &Settlement, backend: Option<&Location>) -> Result<Option<Encoded>> {
-        let mut values = vec![Vec::new(), settlement.tag.clone().unwrap_or_default().into_bytes()];
-        match (&settlement.tag, &settlement.disposal) {
+        let (list, text) = match (&settlement.tag, &settlement.disposal) {
             (Some(tag), Disposal::Requeue) => match self.requeued(tag).await? {
-                Some((list, text)) => values.extend([list.into_bytes(), text]),
+                Some(requeued) => requeued,
                 None => return Ok(None),
             },
-            _ => values.extend([Vec::new(), Vec::new()]),
-        }
+            _ => Default::default(),
+        };
+        let mut values = vec![Vec::new(), settlement.tag.clone().unwrap_or_default().into_bytes()];
         let prefix = backend.map_or("", |backend| &backend.key_prefix);
         let (closes, writes): (Vec<_>, Vec<_>) =
             backend.map(|_| settlement.writes.iter().partition(|write| write.is_close())).unwrap_or_default();
@@ -52,6 +52,7 @@ impl Shared {
             let list = self.keys.list(&message.queue, message.priority);
             values.extend([list.into_bytes(), message.envelope.clone().into_bytes()]);
         }
+        values.extend([list.into_bytes(), text]);
         values[0] = (values.len() - 1).to_string().into_bytes();
         let bytes = values.iter().map(Vec::len).sum();
         Ok(Some(Encoded { database: backend.map(|backend| backend.db), values, bytes }))
