@@ -65,6 +65,20 @@ async fn a_waiting_fetch_outlives_its_server() {
     assert_eq!(names(&taken.unwrap()), ["1"]);
 }
 
+/// The driver's own time-out is half a second: it drops the call while the server goes on, and the messages are leased to nobody.
+#[tokio::test]
+async fn a_server_that_stands_still_for_a_while_answers_in_the_end() {
+    let Some(mut ground) = Ground::redis() else { return };
+    ground.publish("q", &["1"]).await;
+    let mut consumer = ground.consumer(&["q"]).await;
+    ground.server().signal("STOP");
+    let fetch = consumer.fetch(1);
+    tokio::pin!(fetch);
+    assert!(tokio::time::timeout(Duration::from_millis(800), &mut fetch).await.is_err());
+    ground.server().signal("CONT");
+    assert_eq!(names(&fetch.await.unwrap()), ["1"]);
+}
+
 #[tokio::test]
 async fn calls_fail_as_transient_while_the_server_is_away_and_work_when_it_is_back() {
     let Some(mut ground) = Ground::redis() else { return };

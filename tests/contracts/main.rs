@@ -1,6 +1,12 @@
 //! One suite for every broker and every backend: each sentence of their contracts, on memory and on a private redis-server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests, outside of test functions too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests, outside of test functions too"
+)]
 #![allow(unreachable_pub, reason = "support is shared by path")]
 
 mod backend;
@@ -11,6 +17,7 @@ mod ground;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod settle;
+mod tls;
 mod wire;
 
 /// Each named test on both grounds: memory under a paused clock, Redis in real time.

@@ -11,11 +11,17 @@ use std::time::{Duration, Instant};
 pub struct RedisServer {
     child: Child,
     port: u16,
+    listen: Vec<String>,
 }
 
 impl RedisServer {
     /// Starts one; `None` if there is no redis-server here, which is an error under CI.
     pub fn start() -> Option<Self> {
+        Self::start_with(|port| vec!["--port".to_owned(), port.to_string()])
+    }
+
+    /// Starts one with other ways in, as `listen` says for a port.
+    pub fn start_with(listen: impl Fn(u16) -> Vec<String>) -> Option<Self> {
         if Command::new("redis-server").arg("--version").stdout(Stdio::null()).spawn().and_then(|mut asked| asked.wait()).is_err() {
             assert!(std::env::var_os("CI").is_none(), "redis-server is not installed");
             eprintln!("skipped: redis-server is not installed");
@@ -24,7 +30,7 @@ impl RedisServer {
         // Somebody else may take the port between the look and the start: then look again.
         (0..5).find_map(|_| {
             let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-            let mut server = Self { child: spawn(port), port };
+            let mut server = Self { child: spawn(&listen(port)), port, listen: listen(port) };
             server.is_ready().then_some(server)
         })
     }
@@ -48,8 +54,15 @@ impl RedisServer {
     /// Starts an empty one on the same port.
     pub fn start_again(&mut self) {
         self.kill();
-        self.child = spawn(self.port);
+        self.child = spawn(&self.listen);
         assert!(self.is_ready(), "redis-server did not come back");
+    }
+
+    /// Lets it stand still (`STOP`) or go on (`CONT`).
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().expect("kill is installed");
+        assert!(sent.success());
     }
 
     fn is_ready(&mut self) -> bool {
@@ -73,9 +86,10 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(port: u16) -> Child {
+fn spawn(listen: &[String]) -> Child {
     Command::new("redis-server")
-        .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
+        .args(listen)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
