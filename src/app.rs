@@ -74,7 +74,7 @@ impl AppBuilder {
         let Self { settings, mut registry, states } = self;
         registry.annotate(&settings);
         let settings = Arc::new(settings);
-        let producer = Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings));
+        let producer = Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), registry.queues());
         App { inner: Arc::new(Inner { settings, registry, states, broker, backend, producer }) }
     }
 }

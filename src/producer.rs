@@ -3,6 +3,7 @@
 //! # Celery
 //! `app/amqp.py` and `app/base.py: send_task`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -44,6 +45,8 @@ pub struct Producer {
     broker: Arc<dyn Broker>,
     backend: Arc<dyn Backend>,
     settings: Arc<Settings>,
+    /// The queues that tasks' authors chose, by task.
+    queues: Arc<HashMap<String, String>>,
     /// Who we are, for the header of this name.
     origin: Arc<str>,
     /// For `reply_to`, which Python's `rpc://` backend reads.
@@ -51,9 +54,14 @@ pub struct Producer {
 }
 
 impl Producer {
-    pub(crate) fn new(broker: Arc<dyn Broker>, backend: Arc<dyn Backend>, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(
+        broker: Arc<dyn Broker>,
+        backend: Arc<dyn Backend>,
+        settings: Arc<Settings>,
+        queues: HashMap<String, String>,
+    ) -> Self {
         let origin = format!("gen{}@celeriac", std::process::id()).into();
-        Self { broker, backend, settings, origin, reply_to: fresh_id().into() }
+        Self { broker, backend, settings, queues: Arc::new(queues), origin, reply_to: fresh_id().into() }
     }
 
     /// Sends a task or canvas.
@@ -86,7 +94,8 @@ impl Producer {
     fn outgoing(&self, publish: &Publish) -> Result<Outgoing> {
         let settings = &self.settings;
         let route = settings.task_routes.route(&publish.message.headers.task);
-        let queue = publish.queue.as_deref().or_else(|| route.and_then(|route| route.queue.as_deref()));
+        let chosen = || self.queues.get(&publish.message.headers.task).map(String::as_str);
+        let queue = publish.queue.as_deref().or_else(|| route.and_then(|route| route.queue.as_deref())).or_else(chosen);
         let queue = queue.unwrap_or(&settings.task_default_queue).to_owned();
         let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
         let mut message = publish.message.clone();

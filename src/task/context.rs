@@ -162,9 +162,9 @@ impl Context {
     }
 
     /// Calls a function in a child process.
-    pub fn isolated<'a, A, R>(&'a self, function: &'a Isolated<A, R>, arguments: A) -> IsolatedCall<'a, A, R> {
+    pub fn isolated<A, R>(&self, function: &Isolated<A, R>, arguments: A) -> IsolatedCall<'_, A, R> {
         let options = CallOptions::default().cancel(self.cancelled().clone());
-        IsolatedCall { context: self, function, arguments, options }
+        IsolatedCall { context: self, function: function.clone(), arguments, options }
     }
 
     pub(crate) fn children(&self) -> Vec<ResultTuple> {
@@ -181,7 +181,7 @@ impl Context {
 #[must_use = "a call is made when it is awaited"]
 pub struct IsolatedCall<'a, A, R> {
     context: &'a Context,
-    function: &'a Isolated<A, R>,
+    function: Isolated<A, R>,
     arguments: A,
     options: CallOptions,
 }
@@ -211,7 +211,7 @@ where
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             match &self.context.environment().children {
-                Some(pool) => pool.call(self.function, self.arguments, self.options).await,
+                Some(pool) => pool.call(&self.function, self.arguments, self.options).await,
                 None => Err(CallError::NotRegistered(self.function.name().to_owned())),
             }
         })

@@ -46,6 +46,11 @@ impl Registry {
         self.tasks.get(name)
     }
 
+    /// The queues that tasks' authors chose, by task.
+    pub(crate) fn queues(&self) -> HashMap<String, String> {
+        self.tasks.values().filter_map(|task| Some((task.name.clone(), task.options.queue.clone()?))).collect()
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.tasks.keys().map(String::as_str).collect();
