@@ -2,9 +2,11 @@
 
 pub mod analysis;
 pub mod error;
+pub mod job;
 pub mod narration;
 pub mod openai;
 pub mod page;
+pub mod pipeline;
 pub mod render;
 pub mod result;
 pub mod source;

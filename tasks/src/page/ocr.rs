@@ -25,6 +25,17 @@ pub enum OcrMode {
     Never,
 }
 
+impl OcrMode {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// How the program is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcrOptions {
@@ -63,6 +74,12 @@ impl Ocr {
     /// Reads with these options.
     pub fn new(options: OcrOptions) -> Self {
         Self { options }
+    }
+
+    /// The same program, for other languages.
+    #[must_use]
+    pub fn with_languages(&self, languages: &str) -> Self {
+        Self { options: OcrOptions { languages: languages.to_owned(), ..self.options.clone() } }
     }
 
     /// Reads a picture (JPEG or PNG). Dropping the future ends the program.

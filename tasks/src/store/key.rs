@@ -18,6 +18,8 @@ pub enum PageFile {
     Thumb,
     /// Its text.
     Text,
+    /// What it hands on to the summary.
+    Digest,
     /// Its record, written last: a page is done when this exists.
     Record,
 }
@@ -29,6 +31,7 @@ impl PageFile {
             Self::Image => "image.jpg",
             Self::Thumb => "thumb.jpg",
             Self::Text => "text.txt",
+            Self::Digest => "digest.json",
             Self::Record => "page.json",
         }
     }

@@ -4,6 +4,7 @@
 //! [`Store::local_path`] gives a real path in every case, downloading once where the store is remote.
 
 mod failure;
+mod json;
 mod key;
 mod local;
 mod open;

@@ -1,0 +1,91 @@
+//! `tasks.process_batch` replaces itself by a chord of its pages; `tasks.collect_batch`, that chord's body, writes what the batch came to.
+
+use celeriac::canvas::chord;
+use celeriac::protocol::signature::Signature;
+use celeriac::task::{Context, TaskError};
+use serde::{Deserialize, Serialize};
+
+use super::documents::Documents;
+use super::ending::failed;
+use super::{names, page};
+use crate::error::DocumentError;
+use crate::job::JobRecord;
+use crate::result::{BatchRecord, PageSpan};
+use crate::store::Key;
+
+/// One batch of a job.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Batch {
+    job_id: String,
+    /// From 1.
+    batch: u32,
+}
+
+/// What a batch returns: a few hundred bytes, whatever is on its pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BatchRef {
+    batch: u32,
+    ok: u32,
+    failed: Vec<u32>,
+    /// Where its record lies in the store.
+    #[serde(rename = "ref")]
+    reference: String,
+}
+
+/// The call that does a batch.
+pub(super) fn signature(job_id: &str, batch: u32) -> Signature {
+    Signature::new(names::BATCH).kwarg("job_id", job_id).kwarg("batch", batch)
+}
+
+pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
+    let documents = ctx.state::<Documents>()?;
+    let (record, pages) = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
+    let mut missing = Vec::new();
+    for page in pages {
+        let done = documents.page_record(&batch.job_id, page).await.map_err(|error| failed(&ctx, error))?;
+        if !done.is_some_and(|page| page.is_usable()) {
+            missing.push(page::signature(&batch.job_id, page));
+        }
+    }
+    if missing.is_empty() {
+        return collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error));
+    }
+    let body = Signature::new(names::COLLECT).kwarg("job_id", batch.job_id.as_str()).kwarg("batch", batch.batch).immutable();
+    Err(ctx.replace(chord(missing, body)))
+}
+
+pub(super) async fn collect_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
+    let documents = ctx.state::<Documents>()?;
+    let (record, _) = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
+    collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error))
+}
+
+async fn pages(documents: &Documents, batch: &Batch) -> Result<(std::sync::Arc<JobRecord>, Vec<u32>), DocumentError> {
+    let record = documents.job(&batch.job_id).await?;
+    let pages = record.batches().get((batch.batch as usize).saturating_sub(1)).map(|pages| pages.to_vec());
+    Ok((record, pages.unwrap_or_default()))
+}
+
+async fn collect(documents: &Documents, record: &JobRecord, batch: &Batch, ctx: &Context) -> Result<BatchRef, DocumentError> {
+    let pages = record.batches().get((batch.batch as usize).saturating_sub(1)).map(|pages| pages.to_vec()).unwrap_or_default();
+    let mut records = Vec::with_capacity(pages.len());
+    for page in &pages {
+        records.extend(documents.page_record(&batch.job_id, *page).await?);
+    }
+    let span = PageSpan { from: pages.first().copied().unwrap_or_default(), to: pages.last().copied().unwrap_or_default() };
+    let collected = BatchRecord {
+        task_id: Some(ctx.request().id().to_owned()),
+        worker: Some(ctx.request().hostname.clone()),
+        ..BatchRecord::of(batch.batch, span, &records)
+    };
+    let key = key(&batch.job_id, batch.batch)?;
+    documents.store.put_json(&key, &collected).await?;
+    let usable = |page: &u32| records.iter().any(|record| record.page == *page && record.is_usable());
+    let failed = pages.iter().copied().filter(|page| !usable(page)).collect();
+    Ok(BatchRef { batch: batch.batch, ok: collected.ok, failed, reference: key.as_str().to_owned() })
+}
+
+/// Where a batch's record lies.
+pub(super) fn key(job_id: &str, batch: u32) -> Result<Key, DocumentError> {
+    Key::job(job_id, &format!("batches/{batch:05}.json"))
+}

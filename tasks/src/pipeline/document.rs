@@ -1,0 +1,218 @@
+//! `tasks.process_document`: gets the document, opens it, writes the job's record, and replaces itself by the job's canvas.
+
+use celeriac::canvas::{chain, chord};
+use celeriac::protocol::signature::Signature;
+use celeriac::task::{Context, TaskError};
+use chrono::Utc;
+
+use super::documents::Documents;
+use super::ending::failed;
+use super::{batch, names, page};
+use crate::error::{Code, DocumentError, Stage};
+use crate::job::{JobRecord, Mark, ProcessDocument, Wanted, marks_key};
+use crate::render::{self, Opened};
+use crate::result::{Document, Engine, Job, JobOptions, JobStatus, JobTimes, OutlineItem, PdfInfo, Phase, TextLayer};
+use crate::source;
+
+pub(super) async fn process_document(ctx: Context, asked: ProcessDocument) -> Result<(), TaskError> {
+    let documents = ctx.state::<Documents>()?;
+    match prepare(&ctx, &documents, asked).await {
+        Ok((record, missing)) => {
+            tracing::info!(job_id = record.job.job_id, pages = record.pages.len(), missing = missing.len(), "document opened");
+            Err(ctx.replace(canvas(&record, &missing)))
+        }
+        Err(error) => Err(failed(&ctx, error)),
+    }
+}
+
+/// The job's record, and its pages that are not done.
+async fn prepare(ctx: &Context, documents: &Documents, asked: ProcessDocument) -> Result<(JobRecord, Vec<u32>), DocumentError> {
+    let job_id = asked.job_id.clone().unwrap_or_else(|| ctx.request().id().to_owned());
+    let wanted = documents.wanted(&asked);
+    let fetched = source::fetch(&asked.source()?, &documents.store, &documents.sources).await?;
+    let earlier = JobRecord::load(&documents.store, &job_id).await?;
+    let record = match earlier {
+        Some(earlier) if earlier.wanted == wanted && earlier.source.sha256 == fetched.sha256 => {
+            continued(earlier, ctx, &asked, documents)
+        }
+        earlier => {
+            if earlier.is_some() {
+                documents.store.delete_job(&job_id).await?;
+            }
+            begun(ctx, documents, asked, job_id, wanted, fetched).await?
+        }
+    };
+    record.save(&documents.store).await?;
+    documents.forget_job(&record.job.job_id);
+    let missing = missing(ctx, documents, &record).await?;
+    Ok((record, missing))
+}
+
+/// The same job again: what it makes is as before, what follows the pages is as asked for now.
+fn continued(mut record: JobRecord, ctx: &Context, asked: &ProcessDocument, documents: &Documents) -> JobRecord {
+    record.summary = asked.summary.unwrap_or(documents.defaults.summary);
+    record.audio = asked.audio.unwrap_or(documents.defaults.audio);
+    record.job.root_task_id = ctx.request().root_id().to_owned();
+    record.task_id = ctx.request().id().to_owned();
+    record.job.resumed_from = Some(record.job.job_id.clone());
+    record.job.times.started = Some(Utc::now());
+    record
+}
+
+async fn begun(
+    ctx: &Context,
+    documents: &Documents,
+    asked: ProcessDocument,
+    job_id: String,
+    wanted: Wanted,
+    fetched: source::Document,
+) -> Result<JobRecord, DocumentError> {
+    let opened = open(ctx, documents, &asked, &fetched).await?;
+    let pages = wanted.pages.pages(opened.pages);
+    if pages.is_empty() {
+        let message = format!("the document has {} pages, none of which was asked for ({})", opened.pages, wanted.pages);
+        return Err(DocumentError::new(Code::SourceRefused, Stage::Open, message));
+    }
+    if documents.defaults.max_pages > 0 && pages.len() > documents.defaults.max_pages as usize {
+        let message = format!("{} pages are more than this service takes ({})", pages.len(), documents.defaults.max_pages);
+        return Err(DocumentError::new(Code::SourceTooLarge, Stage::Open, message));
+    }
+    let defaults = &documents.defaults;
+    let batch_size = asked.batch_size.unwrap_or(defaults.batch_size);
+    let batched = pages.len() > defaults.large_document_threshold;
+    let job = Job {
+        processing_strategy: if batched { "batch_parallel" } else { "direct" }.to_owned(),
+        batch_size: u32::try_from(batch_size.pages(pages.len())).unwrap_or(u32::MAX),
+        options: options(&wanted, asked.audio.unwrap_or(defaults.audio)),
+        ..job(ctx, &asked, job_id, documents)
+    };
+    Ok(JobRecord {
+        job,
+        task_id: ctx.request().id().to_owned(),
+        document: document(&asked, &fetched, &opened),
+        source: fetched,
+        render: render::RenderOptions { dpi: wanted.dpi, ..defaults.render },
+        pages,
+        threshold: defaults.large_document_threshold,
+        batch_size,
+        summary: asked.summary.unwrap_or(defaults.summary),
+        audio: asked.audio.unwrap_or(defaults.audio),
+        voice: asked.voice.or_else(|| defaults.voice.clone()),
+        password: asked.password,
+        wanted,
+    })
+}
+
+/// Opens the document in a child. Of a set of images nothing is opened: each is a page of its own.
+async fn open(
+    ctx: &Context,
+    documents: &Documents,
+    asked: &ProcessDocument,
+    fetched: &source::Document,
+) -> Result<Opened, DocumentError> {
+    if let source::Content::Images { images } = &fetched.content {
+        let pages = u32::try_from(images.len()).unwrap_or(u32::MAX);
+        return Ok(Opened { pages, title: None, authors: Vec::new(), sizes: Vec::new(), pdf: None });
+    }
+    let (key, kind, _) = fetched.page_file(1)?;
+    let path = documents.store.local_path(&key).await?;
+    let arguments = render::OpenArgs { path, kind, password: asked.password.clone() };
+    let call = ctx.isolated(&render::OPEN, arguments).affinity(fetched.sha256.as_str()).time_limit(documents.defaults.page_timeout);
+    call.await.map_err(|error| page::call_failed(&error, Stage::Open, documents))?
+}
+
+fn job(ctx: &Context, asked: &ProcessDocument, job_id: String, documents: &Documents) -> Job {
+    let now = Some(Utc::now());
+    Job {
+        job_id,
+        root_task_id: ctx.request().root_id().to_owned(),
+        user_id: asked.user_id.clone(),
+        tags: asked.tags.clone(),
+        metadata: asked.metadata.clone(),
+        status: JobStatus::Processing,
+        phase: Phase::Pages,
+        priority: asked.priority.clone(),
+        engine: Engine {
+            celeriac: env!("CARGO_PKG_VERSION").to_owned(),
+            pdfium: documents.pdfium_version.clone(),
+            analyzer: documents.analyzer_name(asked),
+            analyzer_version: documents.analyzer_version(asked),
+        },
+        times: JobTimes { created: now, started: now, ..JobTimes::default() },
+        ..Job::default()
+    }
+}
+
+fn options(wanted: &Wanted, audio: bool) -> JobOptions {
+    JobOptions {
+        analysis: wanted.analysis.as_str().to_owned(),
+        ocr: wanted.ocr.as_str().to_owned(),
+        audio,
+        pages: (!wanted.pages.is_all()).then(|| wanted.pages.to_string()),
+        options_hash: wanted.hash(),
+        more: [("dpi".to_owned(), wanted.dpi.into())].into_iter().collect(),
+    }
+}
+
+fn document(asked: &ProcessDocument, fetched: &source::Document, opened: &Opened) -> Document {
+    let outline = |entry: &render::OutlineEntry| OutlineItem { title: entry.title.clone(), page: entry.page, level: entry.level };
+    Document {
+        document_id: format!("doc_{}", fetched.sha256.get(..16).unwrap_or(&fetched.sha256)),
+        file_name: asked.file_name.clone().or_else(|| fetched.file_name.clone()).unwrap_or_else(|| "document".to_owned()),
+        file_type: fetched.file_type(),
+        mime_type: fetched.mime_type().to_owned(),
+        size_bytes: fetched.size_bytes,
+        sha256: fetched.sha256.clone(),
+        total_pages: opened.pages,
+        title: opened.title.clone(),
+        authors: opened.authors.clone(),
+        language: None,
+        pdf: opened.pdf.as_ref().map(|pdf| PdfInfo {
+            version: pdf.version.clone(),
+            encrypted: pdf.encrypted,
+            tagged: Some(pdf.tagged),
+            has_text_layer: TextLayer::No,
+            outline: pdf.outline.iter().map(outline).collect(),
+        }),
+    }
+}
+
+/// The pages that are not done, with the marks of those that are. A page that failed is tried again.
+async fn missing(ctx: &Context, documents: &Documents, record: &JobRecord) -> Result<Vec<u32>, DocumentError> {
+    let job_id = &record.job.job_id;
+    let mut missing = Vec::new();
+    let mut marks = Vec::new();
+    let written: std::collections::HashSet<u32> = documents.store.pages_done(job_id).await?.into_iter().collect();
+    for page in &record.pages {
+        let done = written.contains(page) && documents.page_record(job_id, *page).await?.is_some_and(|record| record.is_usable());
+        if done { marks.push((*page as usize, Mark::Ok as u8)) } else { missing.push(*page) }
+    }
+    // A mark of an earlier run must not count as this run's.
+    marks.extend(missing.iter().map(|page| (*page as usize, 0)));
+    if let Err(error) = ctx.mark(&marks_key(job_id), &marks).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot store the marks of a job's pages");
+    }
+    Ok(missing)
+}
+
+/// What the job's task is replaced by: its missing pages, then what makes one result of all.
+fn canvas(record: &JobRecord, missing: &[u32]) -> Signature {
+    let job_id = record.job.job_id.as_str();
+    let step = |name: &str| Signature::new(name).kwarg("job_id", job_id).immutable();
+    let batches = record.batches();
+    let header: Vec<Signature> = if batches.is_empty() {
+        missing.iter().map(|page| page::signature(job_id, *page)).collect()
+    } else {
+        let open = |batch: &&[u32]| batch.iter().any(|page| missing.contains(page));
+        (1..).zip(&batches).filter(|(_, batch)| open(batch)).map(|(number, _)| batch::signature(job_id, number)).collect()
+    };
+    let aggregate = step(names::AGGREGATE);
+    let mut steps = vec![if header.is_empty() { aggregate } else { chord(header, aggregate) }];
+    if record.summary {
+        steps.push(step(names::SUMMARIZE));
+    }
+    if record.audio {
+        steps.push(step(names::AUDIO));
+    }
+    if steps.len() == 1 { steps.remove(0) } else { chain(steps) }
+}

@@ -1,0 +1,81 @@
+//! The tasks of the document pipeline, as a user of celeriac's public API writes them.
+//!
+//! ```text
+//! process_document ── replaces itself by ─▶ chord( process_batch × n ─▶ aggregate_document ) ─▶ summarize_document ─▶ generate_audio
+//!                                                    └─ replaces itself by ─▶ chord( process_page × 25 ─▶ collect_batch )
+//! ```
+//!
+//! Messages carry a job's id and page numbers. Pages are durable one by one: a task that runs again finds what is done.
+
+mod aggregate;
+mod audio;
+mod batch;
+mod document;
+mod documents;
+mod ending;
+mod page;
+mod page_work;
+mod summary;
+
+use std::time::Duration;
+
+use celeriac::app::AppBuilder;
+use celeriac::task::Backoff;
+
+pub use documents::{Defaults, Documents};
+pub use page::PageRef;
+
+/// The names of the tasks.
+pub mod names {
+    /// Opens a document and splits it.
+    pub const DOCUMENT: &str = "tasks.process_document";
+    /// A batch of pages.
+    pub const BATCH: &str = "tasks.process_batch";
+    /// What a batch came to.
+    pub const COLLECT: &str = "tasks.collect_batch";
+    /// One page.
+    pub const PAGE: &str = "tasks.process_page";
+    /// All pages in one result.
+    pub const AGGREGATE: &str = "tasks.aggregate_document";
+    /// The summary.
+    pub const SUMMARIZE: &str = "tasks.summarize_document";
+    /// The narration.
+    pub const AUDIO: &str = "tasks.generate_audio";
+}
+
+const ORCHESTRATION: &str = "document_orchestration";
+const BATCHES: &str = "batch_processing";
+const PAGES: &str = "page_processing";
+const AUDIO: &str = "audio_generation";
+
+/// The queues, in the order one worker for all of them serves them: what ends work comes before what begins it.
+pub const QUEUES: [&str; 5] = [AUDIO, ORCHESTRATION, PAGES, BATCHES, "default"];
+
+/// How often a page, a summary or a narration is tried.
+pub(crate) const RETRIES: u32 = 3;
+
+/// Registers the tasks.
+pub fn register(app: &mut AppBuilder, documents: Documents) {
+    let retry = Backoff { base: Duration::from_secs(2), max: Duration::from_secs(120), jitter: true };
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    app.task(names::DOCUMENT, document::process_document)
+        .queue(ORCHESTRATION)
+        .acks_late()
+        .time_limit(minutes(30))
+        .retries(RETRIES, retry);
+    app.task(names::BATCH, batch::process_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, retry);
+    app.task(names::COLLECT, batch::collect_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, retry);
+    app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, retry);
+    app.task(names::AGGREGATE, aggregate::aggregate_document)
+        .queue(ORCHESTRATION)
+        .acks_late()
+        .time_limit(minutes(30))
+        .retries(RETRIES, retry);
+    app.task(names::SUMMARIZE, summary::summarize_document)
+        .queue(ORCHESTRATION)
+        .acks_late()
+        .time_limit(minutes(60))
+        .retries(RETRIES, retry);
+    app.task(names::AUDIO, audio::generate_audio).queue(AUDIO).acks_late().time_limit(minutes(60)).retries(RETRIES, retry);
+    app.state(documents);
+}

@@ -1,0 +1,118 @@
+//! `tasks.process_page`: one page, from the document to its record in the store. Idempotent: a page that is done is not done again.
+//!
+//! A page never fails its batch: what goes wrong for good is written into the page's own record, and the others go on.
+
+use celeriac::pool::CallError;
+use celeriac::protocol::signature::Signature;
+use celeriac::task::{Context, TaskError};
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+
+use super::documents::Documents;
+use super::ending::failed;
+use super::{RETRIES, names, page_work};
+use crate::error::{Code, DocumentError, Stage};
+use crate::job::{JobRecord, Mark};
+use crate::result::{PageRecord, PageStatus};
+use crate::store::{Key, PageFile};
+
+/// One page of a job.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Page {
+    job_id: String,
+    /// From 1.
+    page: u32,
+}
+
+/// What a page returns: about 200 bytes, whatever is on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRef {
+    /// From 1.
+    pub page: u32,
+    /// How it ended.
+    pub status: PageStatus,
+    /// Where its record lies in the store.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Characters of text.
+    pub chars: u32,
+    /// Tokens a model took, in and out.
+    pub tokens: u64,
+}
+
+impl PageRef {
+    fn of(key: &Key, record: &PageRecord) -> Self {
+        Self {
+            page: record.page,
+            status: record.status,
+            reference: key.as_str().to_owned(),
+            chars: record.text.as_ref().map_or(0, |text| text.chars),
+            tokens: record.usage.as_ref().map_or(0, |usage| usage.input_tokens + usage.output_tokens),
+        }
+    }
+}
+
+/// The call that does a page.
+pub(super) fn signature(job_id: &str, page: u32) -> Signature {
+    Signature::new(names::PAGE).kwarg("job_id", job_id).kwarg("page", page)
+}
+
+pub(super) async fn process_page(ctx: Context, args: Page) -> Result<PageRef, TaskError> {
+    let documents = ctx.state::<Documents>()?;
+    let job = documents.job(&args.job_id).await.map_err(|error| failed(&ctx, error))?;
+    let key = Key::page(&args.job_id, args.page, PageFile::Record).map_err(|error| failed(&ctx, error))?;
+    let earlier = documents.page_record(&args.job_id, args.page).await.map_err(|error| failed(&ctx, error))?;
+    let record = match earlier.filter(PageRecord::is_usable) {
+        Some(done) => done,
+        None => {
+            documents.mark(&ctx, &job, args.page, Mark::Running).await;
+            done_or_failed(&ctx, &documents, &job, args.page).await?
+        }
+    };
+    let mark = if record.is_usable() { Mark::Ok } else { Mark::Failed };
+    documents.mark(&ctx, &job, args.page, mark).await;
+    Ok(PageRef::of(&key, &record))
+}
+
+/// The page's record, written to the store; a retry where that may help.
+async fn done_or_failed(ctx: &Context, documents: &Documents, job: &JobRecord, page: u32) -> Result<PageRecord, TaskError> {
+    let error = match page_work::work(ctx, documents, job, page).await {
+        Ok(record) => return Ok(record),
+        Err(error) if ctx.cancelled().is_cancelled() => return Err(failed(ctx, error)),
+        Err(error) => error.on_page(page),
+    };
+    let attempts = ctx.request().retries() + 1;
+    if error.retryable() && attempts <= RETRIES {
+        tracing::warn!(job_id = job.job.job_id, page, attempts, %error, "page failed; trying again");
+        return Err(failed(ctx, error));
+    }
+    tracing::error!(job_id = job.job.job_id, page, attempts, %error, "page failed for good");
+    let record = PageRecord {
+        batch: job.batch_of(page),
+        task_id: Some(ctx.request().id().to_owned()),
+        worker: Some(ctx.request().hostname.clone()),
+        ..PageRecord::failed(page, error.record(attempts, Utc::now()))
+    };
+    documents.put_page(&job.job.job_id, &record).await.map_err(|error| failed(ctx, error))?;
+    Ok(record)
+}
+
+/// What a call of a child that did not come back means for the document or page it was for.
+pub(super) fn call_failed(error: &CallError, stage: Stage, documents: &Documents) -> DocumentError {
+    let limit = documents.defaults.page_timeout.as_secs();
+    match error {
+        CallError::TimeLimit(_) => {
+            DocumentError::new(Code::PageTimeout, stage, format!("took longer than {limit} s and was stopped"))
+        }
+        CallError::WorkerLost { status, .. } => {
+            DocumentError::new(Code::WorkerLost, stage, format!("the process that worked on it died ({status})"))
+        }
+        CallError::Cancelled => DocumentError::new(Code::Cancelled, stage, "stopped"),
+        CallError::Start(reason) => DocumentError::new(
+            Code::PageRenderFailed,
+            stage,
+            format!("no process to render with: {reason}; `celeriac doctor` says what is missing"),
+        ),
+        other => DocumentError::new(Code::Internal, stage, other.to_string()),
+    }
+}

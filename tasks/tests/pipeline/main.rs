@@ -1,0 +1,51 @@
+//! The document pipeline on the memory broker, with real PDFium in real children: this binary is its own child.
+//!
+//! `harness = false`, because the program must be able to become a child before a test harness reads its arguments.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::exit)]
+#![allow(clippy::disallowed_methods, unreachable_pub)]
+
+mod endings;
+mod house;
+mod pages;
+mod sources;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use celeriac::pool::{CHILD_ARGUMENT, child_main};
+use libtest_mimic::{Arguments, Trial};
+
+/// What hangs is a failure.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some(CHILD_ARGUMENT) => child_main(house::functions()),
+        _ => {
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+                .init();
+            libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
+        }
+    }
+}
+
+fn trials() -> Vec<Trial> {
+    let all = [endings::trials(), pages::trials(), sources::trials()].into_iter().flatten().collect();
+    if house::pdfium().is_some() {
+        return all;
+    }
+    assert!(std::env::var("CI").is_err(), "PDFium is not here; scripts/get-pdfium fetches it");
+    eprintln!("skipped: PDFium is not here; scripts/get-pdfium fetches it");
+    Vec::new()
+}
+
+/// A test on a runtime of its own.
+pub fn trial(name: &str, test: impl AsyncFnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, test()).await })?;
+        Ok(())
+    })
+}

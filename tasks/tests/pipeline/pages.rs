@@ -1,0 +1,92 @@
+//! Splitting, page order, resuming.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use super::house::{House, compact, numbered, pdf};
+use super::trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("pages::a_small_document_goes_the_direct_way", small),
+        trial("pages::a_large_document_goes_in_batches_the_last_one_short", large),
+        trial("pages::chosen_pages_leave_the_others_skipped_in_their_slots", chosen),
+        trial("pages::the_same_job_again_does_only_what_is_missing", resumed),
+        trial("pages::messages_carry_references_and_no_text", references),
+    ]
+}
+
+async fn small() {
+    let house = House::new();
+    let path = house.file("small.pdf", &pdf(&numbered(3)));
+    let meta = house.process(json!({"path": path, "file_name": "Small.pdf"})).await;
+    let answer = compact(&meta);
+    assert_eq!(answer["job"]["status"], "completed");
+    assert_eq!(answer["job"]["processing_strategy"], "direct");
+    assert_eq!(answer["document"]["file_name"], "Small.pdf");
+    let result = house.result(&meta.task_id).await;
+    assert_eq!(result.pages[1].text.as_ref().unwrap().content, numbered(3)[1]);
+    let image = result.pages[1].image.as_ref().unwrap();
+    assert_eq!((image.width, image.height), (1275, 1650));
+    assert!(result.summary.is_some());
+    house.close().await;
+}
+
+async fn large() {
+    let house = House::new();
+    let path = house.file("large.pdf", &pdf(&numbered(60)));
+    let meta = house.process(json!({"path": path})).await;
+    let answer = compact(&meta);
+    assert_eq!(answer["job"]["processing_strategy"], "batch_parallel");
+    let ranges: Vec<_> =
+        answer["batches"].as_array().unwrap().iter().map(|b| (b["pages"]["from"].as_u64(), b["pages"]["to"].as_u64())).collect();
+    assert_eq!(ranges, [(Some(1), Some(25)), (Some(26), Some(50)), (Some(51), Some(60))]);
+    let result = house.result(&meta.task_id).await;
+    for (page, line) in result.pages.iter().zip(numbered(60)) {
+        assert_eq!(page.text.as_ref().unwrap().content, line);
+    }
+    house.close().await;
+}
+
+async fn chosen() {
+    let house = House::new();
+    let path = house.file("chosen.pdf", &pdf(&numbered(10)));
+    let meta = house.process(json!({"path": path, "pages": "2-3,7", "summary": false})).await;
+    let answer = compact(&meta);
+    assert_eq!(
+        (&answer["counts"]["ok"], &answer["counts"]["skipped"], &answer["counts"]["total"]),
+        (&json!(3), &json!(7), &json!(10))
+    );
+    assert_eq!(answer["job"]["status"], "completed");
+    let refused = house.process(json!({"path": path, "pages": "11-"})).await;
+    assert_eq!(refused.status.as_str(), "FAILURE");
+    house.close().await;
+}
+
+async fn resumed() {
+    let house = House::new();
+    let path = house.file("resumed.pdf", &pdf(&numbered(4)));
+    let first = house.process(json!({"path": path, "job_id": "again", "pages": "1-4"})).await;
+    compact(&first);
+    let before = house.result("again").await;
+    let lost = celeriac_tasks::store::Key::page("again", 3, celeriac_tasks::store::PageFile::Record).unwrap();
+    house.store.delete(&lost).await.unwrap();
+    let second = house.process(json!({"path": path, "job_id": "again", "pages": "1-4"})).await;
+    compact(&second);
+    let after = house.result("again").await;
+    let tasks =
+        |result: &celeriac_tasks::result::DocumentResult| result.pages.iter().map(|page| page.task_id.clone()).collect::<Vec<_>>();
+    let (before, after) = (tasks(&before), tasks(&after));
+    let same: Vec<bool> = before.iter().zip(&after).map(|(a, b)| a == b).collect();
+    assert_eq!(same, [true, true, false, true], "only the missing page was done again");
+    house.close().await;
+}
+
+async fn references() {
+    let house = House::new();
+    let path = house.file("references.pdf", &pdf(&numbered(60)));
+    let meta = house.process(json!({"path": path})).await;
+    let answer = compact(&meta).to_string();
+    assert!(!answer.contains("the answer to its question is 21."), "the compact result carries text");
+    house.close().await;
+}
