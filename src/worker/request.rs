@@ -142,7 +142,10 @@ impl Request {
     async fn slot(&self, info: &RequestInfo) -> Option<OwnedSemaphorePermit> {
         let wait = info.eta().and_then(|eta| (eta - Utc::now()).to_std().ok()).unwrap_or_default();
         let ready = async {
-            tokio::time::sleep(wait).await;
+            // Even a sleep of nothing lasts until the timer's next tick, a millisecond away.
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             Arc::clone(&self.shared.slots).acquire_owned().await.ok()
         };
         tokio::select! {
