@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,8 +69,8 @@ impl RedisServer {
     fn is_ready(&mut self) -> bool {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return self.child.try_wait().is_ok_and(|ended| ended.is_none());
+            if self.answers() {
+                return true;
             }
             if !self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
                 return false;
@@ -77,6 +78,22 @@ impl RedisServer {
             std::thread::sleep(Duration::from_millis(5));
         }
         false
+    }
+}
+
+impl RedisServer {
+    /// True if our own server listens, and not somebody who took the port before it.
+    fn answers(&self) -> bool {
+        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        if self.listen.iter().any(|option| option == "--tls-port") {
+            return true;
+        }
+        let mut told = Vec::new();
+        let asked = connection
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .and_then(|()| connection.write_all(b"INFO server\r\nQUIT\r\n"))
+            .and_then(|()| connection.read_to_end(&mut told));
+        asked.is_ok() && String::from_utf8_lossy(&told).contains(&format!("process_id:{}\r", self.child.id()))
     }
 }
 
