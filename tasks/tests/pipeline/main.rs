@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         _ => {
             tracing_subscriber::fmt()
                 .with_writer(std::io::stderr)
-                .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
                 .init();
             libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
         }

@@ -85,8 +85,9 @@ async fn resumed() {
 async fn references() {
     let house = House::new();
     let path = house.file("references.pdf", &pdf(&numbered(60)));
-    let meta = house.process(json!({"path": path})).await;
+    let meta = house.process(json!({"path": path, "summary": false})).await;
     let answer = compact(&meta).to_string();
+    assert!(answer.contains("\"page\":3,"), "{answer}");
     assert!(!answer.contains("the answer to its question is 21."), "the compact result carries text");
     house.close().await;
 }
