@@ -16,7 +16,7 @@ use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::error::{Error, Result};
 use crate::protocol::meta::{ResultTuple, group_key};
-use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement};
+use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement, Write};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
@@ -171,7 +171,6 @@ impl Settler {
         let group_id = &report.count.group_id;
         let entries = self.backend.chord_entries(group_id, self.follower.ordered()).await?;
         let structure = self.backend.get(&[group_key(group_id)]).await?.pop().flatten();
-        self.backend.extend_claim(group_id, &report.count.token, self.follower.claim_s()).await?;
         self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref()))
     }
 
@@ -203,9 +202,9 @@ impl Settler {
     }
 
     async fn try_once(&self, settlement: &Settlement) -> Result<Settled> {
-        match (&self.colocated, &settlement.tag) {
-            (Some(location), _) => self.broker_settle(settlement, Some(location)).await,
-            (None, _) => self.step_by_step(settlement).await,
+        match &self.colocated {
+            Some(location) => self.broker_settle(settlement, Some(location)).await,
+            None => self.step_by_step(settlement).await,
         }
     }
 
@@ -221,7 +220,8 @@ impl Settler {
         {
             return Ok(Settled::Lost);
         }
-        self.backend.apply(&settlement.writes).await?;
+        let (closes, writes): (Vec<Write>, Vec<Write>) = settlement.writes.iter().cloned().partition(Write::is_close);
+        self.backend.apply(&writes).await?;
         if let Some(part) = &settlement.chord_part {
             match self.backend.chord_part(part).await? {
                 ChordState::Counted => {}
@@ -229,6 +229,16 @@ impl Settler {
                 ChordState::Busy => return Ok(Settled::ChordBusy),
             }
         }
-        self.broker_settle(settlement, None).await
+        for close in &closes {
+            if let Write::ChordClose { group_id, token } = close
+                && !self.backend.extend_claim(group_id, token, self.follower.claim_s()).await?
+            {
+                return Ok(Settled::ChordBusy);
+            }
+        }
+        let settled = self.broker_settle(settlement, None).await?;
+        // A chord that is closed before its body is out could lose the body; one that is closed twice loses nothing.
+        self.backend.apply(&closes).await?;
+        Ok(settled)
     }
 }

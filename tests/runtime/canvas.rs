@@ -80,6 +80,18 @@ async fn a_task_that_replaces_itself_by_chords_of_replacing_tasks_ends_under_its
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_holds_when_broker_and_backend_are_two_servers() {
+    let house = House::apart();
+    let worker = house.worker(3);
+    let meta = house.call(Signature::new("t.document").arg(4)).await;
+    assert_eq!((meta.status, meta.result), (State::Success, Value::Int(3 * (10 + 20 + 30) + 4 * 3)));
+    let meta = house.call(chord([add(1).arg(1), Signature::new("t.fail")], Signature::new("t.sum"))).await;
+    assert_eq!(meta.exception().unwrap().exc_type, "ChordError");
+    worker.stop().await;
+    assert_eq!(house.broker.leased_len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replaced_task_in_a_chain_is_followed_by_its_rest() {
     let house = House::new();
     let worker = house.worker(3);

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use celeriac::app::App;
+use celeriac::backend::memory::MemoryBackend;
+use celeriac::broker::Options;
 use celeriac::broker::memory::{self, MemoryBroker};
 use celeriac::canvas::{chord, group};
 use celeriac::config::Settings;
@@ -160,7 +162,17 @@ impl House {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let (broker, backend) = memory::pair();
+        Self::over(settings, memory::pair())
+    }
+
+    /// Broker and backend as on two servers: settled step by step.
+    pub(crate) fn apart() -> Self {
+        let mut settings = Settings::default();
+        settings.task_acks_late = true;
+        Self::over(settings, (MemoryBroker::new(Options::default()), MemoryBackend::new()))
+    }
+
+    fn over(settings: Settings, (broker, backend): (MemoryBroker, MemoryBackend)) -> Self {
         let traces = Arc::<Traces>::default();
         let mut app = App::builder(settings);
         app.task("t.add", add);
