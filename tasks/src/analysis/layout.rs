@@ -188,6 +188,7 @@ fn is_page_number(word: &str) -> bool {
 
 /// A short line that starts like a sentence, does not end like one, and is not part of a running paragraph.
 fn mark_headings(raw: &[char], lines: &mut [Line]) {
+    let full = lines.iter().filter(|line| line.kind == Kind::Prose).map(|line| line.end - line.start).max().unwrap_or(0);
     for at in 0..lines.len() {
         if lines[at].kind != Kind::Prose {
             continue;
@@ -201,8 +202,11 @@ fn mark_headings(raw: &[char], lines: &mut [Line]) {
         }
         let before = at.checked_sub(1).map(|i| lines[i]);
         let after = lines.get(at + 1).copied();
+        // A line of a paragraph goes on to the margin; after a short one something new begins.
         let open_before = before.is_some_and(|line| {
-            matches!(line.kind, Kind::Prose | Kind::Bullet) && !matches!(raw[line.end - 1], ':') && !is_terminal(raw[line.end - 1])
+            let last = raw.get(line.end.wrapping_sub(1)).copied().unwrap_or('.');
+            let long = (line.end - line.start) * 5 > full * 3;
+            matches!(line.kind, Kind::Prose | Kind::Bullet) && long && last != ':' && !is_terminal(last)
         });
         let runs_on = after.is_some_and(|line| {
             matches!(line.kind, Kind::Prose) && {
@@ -212,7 +216,9 @@ fn mark_headings(raw: &[char], lines: &mut [Line]) {
                 same_text || !(next.is_uppercase() || is_cjk(next) || next.is_ascii_digit())
             }
         });
-        if !open_before && !runs_on {
+        // A word by itself is a title also above a sentence that begins small, such as one with the name of a function.
+        let alone = text.len() >= 4 && text.iter().all(|c| c.is_alphabetic());
+        if !open_before && (alone || !runs_on) {
             lines[at].kind = Kind::Heading;
         }
     }

@@ -56,8 +56,10 @@ pub(super) fn candidates(offline: &Offline, input: &SummaryInput, plans: &[Secti
                 continue;
             }
             let (Some(section), bag) = (section, stems.bag(&sentence.text, &words_of)) else { continue };
-            let cues = cues(&sentence.text, &words_of);
+            let cues = cues(&sentence.text, &words_of, language.as_deref() == Some("en"));
             let about = about(&sentence.text, &subject, &words_of);
+            // What stands before the first titled section is imprint and licence rather than content.
+            let front = if plans[section].title.is_none() && plans.iter().any(|plan| plan.title.is_some()) { 0.5 } else { 1.0 };
             let of_section = about_section(&sentence.text, &titles[section], &words_of);
             found.push(Candidate {
                 text: sentence.text.clone(),
@@ -66,7 +68,7 @@ pub(super) fn candidates(offline: &Offline, input: &SummaryInput, plans: &[Secti
                 end: sentence.end,
                 section,
                 vector: bag.stems.iter().map(|stem| (*stem, 1.0)).collect(),
-                fitness: (0.3 + 0.7 * sentence.score) * cues * about * of_section * native,
+                fitness: (0.3 + 0.7 * sentence.score) * cues * about * of_section * native * front,
                 local: 0.0,
                 global: 0.0,
                 defines: cues >= 1.0 && names_early(&sentence.text, &subject, &words_of) && defines(&sentence.text),
@@ -214,8 +216,52 @@ fn defines(text: &str) -> bool {
     DEFINING.iter().any(|cue| lower.chars().take(90).collect::<String>().contains(cue))
 }
 
+/// Words that make an English sentence one; at its beginning they make it a question or an order.
+const VERBS: [&str; 40] = [
+    "is",
+    "are",
+    "was",
+    "were",
+    "be",
+    "been",
+    "has",
+    "have",
+    "had",
+    "can",
+    "cannot",
+    "may",
+    "might",
+    "will",
+    "would",
+    "should",
+    "could",
+    "must",
+    "do",
+    "does",
+    "did",
+    "provides",
+    "provide",
+    "allows",
+    "allow",
+    "supports",
+    "support",
+    "includes",
+    "include",
+    "contains",
+    "contain",
+    "describes",
+    "describe",
+    "uses",
+    "makes",
+    "make",
+    "gives",
+    "comes",
+    "grew",
+    "shows",
+];
+
 /// Lowers what reads badly out of its place: conditions, orders, references, quoted names; raises definitions.
-fn cues(text: &str, language: &Language<'_>) -> f32 {
+fn cues(text: &str, language: &Language<'_>, english: bool) -> f32 {
     let lower = text.to_lowercase();
     let mut start = words(&lower);
     let (first, second) = (start.next().unwrap_or_default(), start.next().unwrap_or_default());
@@ -232,7 +278,7 @@ fn cues(text: &str, language: &Language<'_>) -> f32 {
     {
         factor *= 0.4;
     }
-    let referring = ["section ", "chapter ", "page ", "figure ", "table ", "below", "above", "abschnitt ", "kapitel ", "seite "];
+    let referring = [" section", " chapter", "page ", "figure ", "table ", "below", "above", "abschnitt ", "kapitel ", "seite "];
     if referring.iter().any(|word| lower.contains(word)) {
         factor *= 0.6;
     }
@@ -242,6 +288,12 @@ fn cues(text: &str, language: &Language<'_>) -> f32 {
     let parameters = ["argument", "parameter", "optional", "returned", "default value"];
     if parameters.iter().any(|word| lower.contains(word)) {
         factor *= 0.6;
+    }
+    if english && !words(&lower).any(|word| VERBS.contains(&word)) {
+        factor *= 0.75;
+    }
+    if VERBS.contains(&first) {
+        factor *= 0.5;
     }
     if defines(text) { factor * 1.25 } else { factor }
 }

@@ -150,7 +150,8 @@ fn title(plan: &SectionPlan, themes: &[Theme], phrases: &Phrases) -> String {
         return title.clone();
     }
     let (from, to) = (plan.pages.from, plan.pages.to);
-    let run = phrases.run.replace("{from}", &from.to_string()).replace("{to}", &to.to_string());
+    let form = if from == to { phrases.one } else { phrases.run };
+    let run = form.replace("{from}", &from.to_string()).replace("{to}", &to.to_string());
     let pages_in = |theme: &&Theme| theme.pages.iter().filter(|page| (from..=to).contains(*page)).count();
     match themes.iter().max_by_key(pages_in).filter(|theme| pages_in(theme) > 1) {
         Some(theme) => format!("{run}: {}", theme.name),

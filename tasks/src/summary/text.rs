@@ -11,8 +11,10 @@ pub(super) struct Phrases {
     pub themes: &'static str,
     /// Before the last of several names.
     pub and: &'static str,
-    /// Title of a run of pages.
+    /// Title of a run of pages: `{from}`, `{to}`.
     pub run: &'static str,
+    /// Title of a single page: `{from}`.
+    pub one: &'static str,
     /// The largest section: `{title}`, `{pages}`, `{percent}`.
     pub largest: &'static str,
     /// A theme found only in a part: `{theme}`, `{from}`, `{to}`.
@@ -33,6 +35,7 @@ const ENGLISH: Phrases = Phrases {
     themes: "Its main themes are ",
     and: " and ",
     run: "Pages {from}–{to}",
+    one: "Page {from}",
     largest: "The longest section is “{title}” with {pages} pages, {percent} % of the document.",
     concentrated: "“{theme}” is treated almost only on pages {from} to {to}.",
     spread: "“{theme}” runs through the document: it comes up in {sections} of {all} sections.",
@@ -47,6 +50,7 @@ const GERMAN: Phrases = Phrases {
     themes: "Die wichtigsten Themen sind ",
     and: " und ",
     run: "Seiten {from}–{to}",
+    one: "Seite {from}",
     largest: "Der längste Abschnitt ist „{title}“ mit {pages} Seiten, {percent} % des Dokuments.",
     concentrated: "„{theme}“ wird fast nur auf den Seiten {from} bis {to} behandelt.",
     spread: "„{theme}“ zieht sich durch das Dokument: das Thema kommt in {sections} von {all} Abschnitten vor.",
@@ -61,6 +65,7 @@ const FRENCH: Phrases = Phrases {
     themes: "Ses thèmes principaux sont ",
     and: " et ",
     run: "Pages {from}–{to}",
+    one: "Page {from}",
     largest: "La section la plus longue est « {title} » avec {pages} pages, soit {percent} % du document.",
     concentrated: "« {theme} » n’est traité presque que des pages {from} à {to}.",
     spread: "« {theme} » traverse le document : le thème apparaît dans {sections} sections sur {all}.",
@@ -75,6 +80,7 @@ const SPANISH: Phrases = Phrases {
     themes: "Sus temas principales son ",
     and: " y ",
     run: "Páginas {from}–{to}",
+    one: "Página {from}",
     largest: "La sección más larga es «{title}», con {pages} páginas, el {percent} % del documento.",
     concentrated: "«{theme}» se trata casi solo en las páginas {from} a {to}.",
     spread: "«{theme}» recorre el documento: aparece en {sections} de {all} secciones.",

@@ -12,6 +12,12 @@ const MAX_PAGES: usize = 40;
 /// Phrases that are looked at closely.
 const CONSIDERED: usize = 60;
 
+/// Stems of English words that by themselves name no theme.
+const GENERIC: [&str; 22] = [
+    "valu", "argument", "result", "input", "output", "number", "name", "case", "type", "order", "form", "time", "way", "part",
+    "element", "line", "point", "year", "item", "detail", "inform", "option",
+];
+
 #[derive(Default)]
 struct Cluster<'a> {
     pages: BTreeMap<u32, u32>,
@@ -43,7 +49,7 @@ pub(super) fn themes(
     let least = (total / 150).clamp(1, 4);
     let mut scored: Vec<(f64, &str, Cluster<'_>)> = clusters
         .into_iter()
-        .filter(|(_, cluster)| cluster.pages.len() >= least)
+        .filter(|(stem, cluster)| cluster.pages.len() >= least && !GENERIC.contains(stem))
         .map(|(stem, cluster)| (score(stem, &cluster, total, &titles), stem, cluster))
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
