@@ -217,7 +217,7 @@ fn mark_headings(raw: &[char], lines: &mut [Line]) {
             }
         });
         // A word by itself is a title also above a sentence that begins small, such as one with the name of a function.
-        let alone = text.len() >= 4 && text.iter().all(|c| c.is_alphabetic());
+        let alone = text.len() >= 4 && text.iter().all(|c| c.is_alphabetic() && !is_cjk(*c));
         if !open_before && (alone || !runs_on) {
             lines[at].kind = Kind::Heading;
         }
