@@ -9,6 +9,7 @@ mod pipeline;
 mod process;
 mod report;
 mod resources;
+mod scratch;
 mod settings;
 mod signals;
 mod terminal;
@@ -35,7 +36,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Worker(args) => worker::run(args, global),
-        Command::Process(_) => Err(Failure::usage("not yet")),
+        Command::Process(args) => process::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Config { command } => config_cmd::run(command, global),
         Command::Schema { of: SchemaOf::Result } => {

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use celeriac::app::{App, AppBuilder};
 use celeriac::config::Loaded;
+use celeriac_tasks::job::Analysis as AnalysisKind;
+use celeriac_tasks::page::{Ocr, OcrMode, OcrOptions};
+use celeriac_tasks::pipeline::{self, Defaults};
 use celeriac_tasks::store::Store;
 
 use crate::exit::Failure;
 use crate::resources;
-
-/// The queues, in the order one worker for all of them serves them.
-pub(crate) const QUEUES: [&str; 5] =
-    ["audio_generation", "document_orchestration", "page_processing", "batch_processing", "default"];
+use crate::settings::{Analysis, Audio, Documents};
 
 /// An app with the document tasks, not yet connected.
+#[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) app: AppBuilder,
     pub(crate) store: Store,
@@ -21,10 +22,51 @@ pub(crate) struct Pipeline {
     pub(crate) readable: Vec<PathBuf>,
 }
 
-pub(crate) fn build(loaded: &Loaded) -> Result<Pipeline, Failure> {
+/// Registers the tasks; `allowed` are folders that may be read besides those of the settings.
+pub(crate) fn build(loaded: &Loaded, allowed: Vec<PathBuf>) -> Result<Pipeline, Failure> {
     celeriac_tasks::tls::use_ring();
+    let settings: Documents = loaded.table(Documents::TABLE.path)?;
+    let analysis: Analysis = loaded.table(Analysis::TABLE.path)?;
+    let audio: Audio = loaded.table(Audio::TABLE.path)?;
     let store = resources::open_store(loaded)?;
-    let readable = store.local_folders();
-    let app = App::builder(loaded.settings.clone());
+    let mut documents = pipeline::Documents::new(store.clone());
+    documents.sources = resources::source_options(&settings);
+    documents.sources.allowed_folders.extend(allowed);
+    documents.defaults = defaults(&settings, &analysis, &audio);
+    documents.ocr = Ocr::new(OcrOptions {
+        program: settings.tesseract.clone().into(),
+        languages: settings.ocr_languages.clone(),
+        time_limit: settings.ocr_timeout.duration(),
+        ..OcrOptions::default()
+    });
+    let readable = documents.readable_folders();
+    let mut app = App::builder(loaded.settings.clone());
+    pipeline::register(&mut app, documents);
     Ok(Pipeline { app, store, readable })
+}
+
+/// What a job makes when its caller does not say.
+fn defaults(settings: &Documents, analysis: &Analysis, audio: &Audio) -> Defaults {
+    Defaults {
+        large_document_threshold: settings.large_document_threshold as usize,
+        batch_size: settings.batch_size,
+        render: resources::render_options(settings),
+        max_pages: settings.max_pages,
+        page_timeout: settings.page_timeout.duration(),
+        ocr: match settings.ocr.as_str() {
+            "always" => OcrMode::Always,
+            "never" => OcrMode::Never,
+            _ => OcrMode::Auto,
+        },
+        ocr_languages: settings.ocr_languages.clone(),
+        analysis: match analysis.provider.as_str() {
+            "none" => Some(AnalysisKind::None),
+            "extractive" => Some(AnalysisKind::Extractive),
+            "openai" => Some(AnalysisKind::Openai),
+            _ => None,
+        },
+        summary: settings.summary,
+        audio: audio.enabled,
+        voice: audio.voice.clone(),
+    }
 }

@@ -73,7 +73,7 @@ async fn serve(args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Res
     let queues = queues(settings)?;
     let nodename = nodename(settings.celeriac.hostname.as_deref().unwrap_or("celery@%h"), &host());
 
-    let pipeline = pipeline::build(loaded)?;
+    let pipeline = pipeline::build(loaded, Vec::new())?;
     let children = Arc::new(resources::children(loaded, &around.env, pipeline.readable, concurrency)?);
     let app = pipeline.app.connect()?;
     if args.purge {
@@ -110,7 +110,7 @@ fn queues(settings: &Settings) -> Result<Vec<String>, Failure> {
         queues = settings.task_queues.iter().map(|(name, _)| name.to_owned()).collect();
     }
     if queues.is_empty() {
-        queues = pipeline::QUEUES.map(str::to_owned).to_vec();
+        queues = celeriac_tasks::pipeline::QUEUES.map(str::to_owned).to_vec();
     }
     queues.retain(|queue| !ours.exclude_queues.contains(queue));
     if queues.is_empty() {
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn queues_are_the_named_ones_without_the_excluded() {
         let mut settings = Settings::default();
-        assert_eq!(queues(&settings).unwrap(), pipeline::QUEUES);
+        assert_eq!(queues(&settings).unwrap(), celeriac_tasks::pipeline::QUEUES);
         settings.celeriac.queues = vec!["a".into(), "b".into()];
         settings.celeriac.exclude_queues = vec!["a".into()];
         assert_eq!(queues(&settings).unwrap(), ["b"]);

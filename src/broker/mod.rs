@@ -31,6 +31,7 @@ use crate::settlement::{Location, Outgoing, Settled, Settlement};
 
 pub use self::open::open;
 pub use self::options::{Options, QueueOrder};
+pub use self::redis::server_info;
 
 /// A message taken from a queue, leased to us under `tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]

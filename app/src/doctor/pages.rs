@@ -8,6 +8,7 @@ use celeriac::pool::CallOptions;
 use celeriac_tasks::render::{Kind, OpenArgs, PAGE, PageArgs, find_pdfium};
 
 use crate::resources::{children, pdfium_options, render_options};
+use crate::scratch::Scratch;
 use crate::settings::Documents;
 
 use super::Check;
@@ -55,10 +56,10 @@ fn version(library: &Path) -> String {
 
 /// The text of the built-in page, and what the child's sandbox lacks.
 async fn render(loaded: &Loaded, env: &Env, documents: &Documents) -> Result<(String, Vec<String>), String> {
-    let folder = Folder::new().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
-    let path = folder.0.join("page.pdf");
+    let folder = Scratch::new("doctor").map_err(|error| format!("cannot make a temporary folder: {error}"))?;
+    let path = folder.path().join("page.pdf");
     std::fs::write(&path, PAGE_WITH_A_WORD).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    let pool = children(loaded, env, vec![folder.0.clone()], 1).map_err(|failure| failure.to_string())?;
+    let pool = children(loaded, env, vec![folder.path().to_owned()], 1).map_err(|failure| failure.to_string())?;
     let document = OpenArgs { path, kind: Kind::Pdf, password: None };
     let args = PageArgs { document, index: 0, render: render_options(documents) };
     let answer = pool.call(&PAGE, args, CallOptions::default().time_limit(Duration::from_secs(20))).await;
@@ -66,22 +67,4 @@ async fn render(loaded: &Loaded, env: &Env, documents: &Documents) -> Result<(St
     pool.close(Duration::from_secs(1)).await;
     let page = answer.map_err(|error| error.to_string())?.map_err(|error| error.message)?;
     Ok((page.text, missing))
-}
-
-/// A folder that goes away with its owner.
-struct Folder(std::path::PathBuf);
-
-impl Folder {
-    fn new() -> std::io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("celeriac-doctor-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        // Canonical: the child is allowed to read this very path.
-        Ok(Self(folder.canonicalize()?))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

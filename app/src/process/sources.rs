@@ -41,7 +41,22 @@ pub(crate) fn expand(words: &[String], spool: &Path) -> Result<Vec<Input>, Failu
             inputs.push(file(Path::new(word))?);
         }
     }
-    Ok(inputs)
+    Ok(told_apart(inputs))
+}
+
+/// Documents of the same name get a number, so that their results do not meet.
+fn told_apart(mut inputs: Vec<Input>) -> Vec<Input> {
+    for at in 1..inputs.len() {
+        let taken = |stem: &str, inputs: &[Input]| inputs[..at].iter().any(|input| input.stem() == stem);
+        let stem = inputs[at].stem().to_owned();
+        let ending = inputs[at].name.strip_prefix(&stem).unwrap_or_default().to_owned();
+        let mut number = 2;
+        while taken(inputs[at].stem(), &inputs) {
+            inputs[at].name = format!("{stem}-{number}{ending}");
+            number += 1;
+        }
+    }
+    inputs
 }
 
 fn file(path: &Path) -> Result<Input, Failure> {
@@ -83,6 +98,14 @@ impl Input {
         Path::new(&self.name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("document")
     }
 
+    /// The folder a worker must be allowed to read it from.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match &self.from {
+            From::File(path) => path.parent().map(Path::to_owned),
+            From::Url(_) => None,
+        }
+    }
+
     /// What tells this input from others: where it is.
     pub(crate) fn place(&self) -> String {
         match &self.from {
@@ -107,6 +130,14 @@ mod tests {
         assert_eq!(inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["a.png", "b.PDF", "report.pdf"]);
         assert_eq!(inputs[1].stem(), "b");
         assert_eq!(inputs[2].from, From::Url(words[1].clone()));
+    }
+
+    #[test]
+    fn documents_of_one_name_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let words: Vec<String> = ["https://a/x.pdf", "https://b/x.pdf", "https://c/x.png"].map(str::to_owned).to_vec();
+        let names: Vec<String> = expand(&words, folder.path()).unwrap().into_iter().map(|input| input.name).collect();
+        assert_eq!(names, ["x.pdf", "x-2.pdf", "x-3.png"]);
     }
 
     #[test]

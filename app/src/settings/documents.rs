@@ -1,26 +1,8 @@
 //! What documents are made into, and with what: `[celeriac.documents]`, `[celeriac.analysis]`, `[celeriac.audio]`, `[celeriac.storage]`.
 
 use celeriac::config::{Kind, Seconds, Var};
-use serde::{Deserialize, Serialize};
+use celeriac_tasks::job::BatchSize;
 use serde_json::{Map, Value as Json};
-
-/// Pages a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum BatchSize {
-    /// So many.
-    Pages(u32),
-    /// Chosen for each document.
-    Word(Auto),
-}
-
-/// The word `auto`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Auto {
-    /// `auto`.
-    Auto,
-}
 
 celeriac::settings! {
     /// How documents are opened, split, rendered and read.
@@ -28,7 +10,7 @@ celeriac::settings! {
         /// Documents with more pages than this are split into batches.
         large_document_threshold: u32 = 50, Kind::Integer(0, 1_000_000);
         /// Pages a batch: a number from 1 to 200, or `auto`.
-        batch_size: BatchSize = BatchSize::Pages(25), Kind::Any;
+        batch_size: BatchSize = BatchSize::default(), Kind::Any;
         /// How many pages of one document are worked on at once; 0: as many as there are slots.
         page_parallelism: u32 = 6, Kind::Integer(0, 10_000);
         /// Dots an inch of the page images.
@@ -125,17 +107,5 @@ celeriac::settings! {
         access_key_id: Option<String> = None, Kind::Text, env: &[Var::Is("AWS_ACCESS_KEY_ID")];
         /// The access key's secret.
         secret_access_key: Option<String> = None, Kind::Text, env: &[Var::Is("AWS_SECRET_ACCESS_KEY")], secret: true;
-    }
-}
-
-impl Documents {
-    /// What is wrong with values that the table cannot judge.
-    pub(crate) fn mistake(&self) -> Option<String> {
-        match self.batch_size {
-            BatchSize::Pages(pages) if !(1..=200).contains(&pages) => {
-                Some(format!("celeriac.documents.batch_size: {pages} is not a number from 1 to 200 or \"auto\""))
-            }
-            _ => None,
-        }
     }
 }

@@ -7,7 +7,7 @@ use celeriac::config::{self, ConfigFile, Env, Loaded, Origin, Sources};
 use crate::args::GlobalArgs;
 use crate::exit::{Exit, Failure};
 
-use super::{Documents, TABLES};
+use super::TABLES;
 
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "celery_config.toml";
@@ -54,9 +54,6 @@ pub(crate) fn load(around: &Surroundings, global: &GlobalArgs, flags: Vec<(Strin
     let file = around.file.as_ref().map(|(name, text)| ConfigFile { name, text });
     let mut loaded = config::load(&Sources { file, env: &around.env, overrides, tables: TABLES })?;
     results_beside_messages(&mut loaded);
-    if let Some(mistake) = loaded.table::<Documents>(Documents::TABLE.path)?.mistake() {
-        return Err(Failure::new(Exit::Config, mistake));
-    }
     Ok(loaded)
 }
 
@@ -75,7 +72,7 @@ fn results_beside_messages(loaded: &mut Loaded) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{BatchSize, WorkerPool};
+    use crate::settings::{Documents, WorkerPool};
 
     fn around(text: &str) -> Surroundings {
         Surroundings { env: Env::new(), file: Some(("celery_config.toml".into(), text.into())) }
@@ -120,6 +117,6 @@ mod tests {
         assert_eq!(load("0").unwrap_err().exit, Exit::Config);
         assert_eq!(load("\"some\"").unwrap_err().exit, Exit::Config);
         let documents: Documents = load("\"auto\"").unwrap().table("celeriac.documents").unwrap();
-        assert!(matches!(documents.batch_size, BatchSize::Word(_)));
+        assert_eq!(documents.batch_size, celeriac_tasks::job::BatchSize::Auto);
     }
 }

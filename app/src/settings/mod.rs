@@ -6,9 +6,10 @@ mod operation;
 
 use celeriac::config::Table;
 
-pub(crate) use documents::{Analysis, Audio, BatchSize, Documents, Storage};
+pub(crate) use documents::{Analysis, Audio, Documents, Storage};
 pub(crate) use load::{Surroundings, load};
-pub(crate) use operation::{Features, Retention, WorkerPool};
+pub(crate) use operation::WorkerPool;
+use operation::{Features, Retention};
 
 /// The program's tables.
 pub(crate) const TABLES: &[Table] =

@@ -8,6 +8,7 @@
 
 mod collector;
 mod consumer;
+mod info;
 mod keys;
 mod lease;
 mod park;
@@ -23,6 +24,7 @@ use redis::pipe;
 
 use self::collector::Collector;
 use self::consumer::RedisConsumer;
+pub use self::info::server_info;
 use self::keys::Keys;
 use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Options, Released};
 use crate::connection::{Link, Script, Server, command, locate};

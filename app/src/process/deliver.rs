@@ -1,0 +1,92 @@
+//! Puts a result where the person asked for it: forms of the result, and the narration beside them.
+
+use celeriac_tasks::result::DocumentResult;
+use celeriac_tasks::store::{Key, Store};
+
+use crate::args::Format;
+use crate::exit::{Exit, Failure};
+
+use super::Plan;
+use super::ended::Ended;
+use super::output::{self, Target};
+use super::sources::Input;
+
+/// Writes everything a document came to; a failed one leaves nothing.
+pub(super) async fn deliver(plan: &Plan<'_>, store: &Store, input: &Input, mut ended: Ended) -> Result<Ended, Failure> {
+    if ended.error.is_some() {
+        return Ok(ended);
+    }
+    ended.full = full(store, &ended.job_id).await.map(Box::new);
+    match &plan.target {
+        Target::Stdout => {
+            for format in &plan.formats {
+                output::write_stdout(&String::from_utf8_lossy(&rendered(&ended, *format)?))?;
+            }
+        }
+        Target::File(path, format) => {
+            output::write(path, &rendered(&ended, *format)?)?;
+            ended.files.push((kind(*format), path.clone()));
+        }
+        Target::Folder(_) | Target::Beside => {
+            let folder = plan.target.folder(input, plan.inputs.len()).unwrap_or_default();
+            for format in &plan.formats {
+                let path = folder.join(output::file_name(*format));
+                output::write(&path, &rendered(&ended, *format)?)?;
+                ended.files.push((kind(*format), path));
+            }
+            narration(store, &folder, &mut ended).await?;
+        }
+    }
+    Ok(ended)
+}
+
+/// The result in full; none where the store is another machine's.
+async fn full(store: &Store, job_id: &str) -> Option<DocumentResult> {
+    let key = Key::job(job_id, "result.json").ok()?;
+    match store.get_json(&key).await {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::warn!(error = error.message, "cannot read the result in full");
+            None
+        }
+    }
+}
+
+fn kind(format: Format) -> &'static str {
+    match format {
+        Format::Json => "result",
+        Format::Md => "document",
+    }
+}
+
+fn rendered(ended: &Ended, format: Format) -> Result<Vec<u8>, Failure> {
+    let broken = |error: serde_json::Error| Failure::new(Exit::Failure, "cannot write the result as JSON").why(error);
+    match (format, &ended.full) {
+        (Format::Json, Some(full)) => serde_json::to_vec_pretty(full).map_err(broken),
+        (Format::Json, None) => serde_json::to_vec_pretty(&ended.compact).map_err(broken),
+        (Format::Md, Some(full)) => Ok(full.to_markdown().into_bytes()),
+        (Format::Md, None) => {
+            Err(Failure::new(Exit::CannotWrite, "the document's text is in a store that cannot be read from here")
+                .fix("set celeriac.storage.url to the workers' store, or ask for --format json"))
+        }
+    }
+}
+
+/// Copies the audio files beside the result.
+async fn narration(store: &Store, folder: &std::path::Path, ended: &mut Ended) -> Result<(), Failure> {
+    let parts = ended.full.as_ref().and_then(|full| full.audio.as_ref()).map(|audio| audio.parts.clone()).unwrap_or_default();
+    for part in parts {
+        let Ok(key) = Key::parse(&part.url) else { continue };
+        let read = store.get(&key).await.ok().flatten();
+        let Some(bytes) = read else {
+            tracing::warn!(key = part.url, "the narration is not in the store");
+            continue;
+        };
+        let name =
+            if part.part <= 1 { format!("summary.{}", part.format) } else { format!("summary-{}.{}", part.part, part.format) };
+        let path = folder.join(name);
+        output::write(&path, &bytes)?;
+        ended.files.push(("audio", path));
+    }
+    Ok(())
+}

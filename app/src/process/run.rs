@@ -1,0 +1,182 @@
+//! Runs jobs: a worker of our own on the memory broker, or somebody else's over Redis, and in both cases one task to wait for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use celeriac::app::App;
+use celeriac::pool::ChildPool;
+use celeriac::protocol::meta::Meta;
+use celeriac::protocol::signature::Signature;
+use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
+use celeriac_tasks::job::ProcessDocument;
+use celeriac_tasks::pipeline::{QUEUES, names};
+use celeriac_tasks::source::{self, Source, SourceOptions};
+use celeriac_tasks::store::Store;
+use tokio::task::JoinSet;
+
+use crate::exit::{Exit, Failure};
+use crate::{pipeline, resources, terminal};
+
+use super::ended::Ended;
+use super::progress::Display;
+use super::sources::{From, Input};
+use super::watch::Watch;
+use super::{Plan, asked, deliver};
+
+/// No document takes longer.
+const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
+const CHILDREN_GRACE: Duration = Duration::from_millis(500);
+
+/// An app with somebody to run its tasks.
+pub(super) struct Runner {
+    app: App,
+    store: Store,
+    /// Our own worker; none with `--submit`.
+    worker: Option<LocalWorker>,
+}
+
+struct LocalWorker {
+    shutdown: Shutdown,
+    children: Arc<ChildPool>,
+    ended: JoinSet<celeriac::Result<StopReason>>,
+}
+
+/// What came first.
+enum Waited {
+    Result(Meta),
+    Interrupted,
+    Timeout,
+}
+
+impl Runner {
+    pub(super) fn start(plan: &Plan<'_>) -> Result<Self, Failure> {
+        let folders: Vec<PathBuf> = plan.inputs.iter().filter_map(Input::folder).collect();
+        let pipeline = pipeline::build(plan.loaded, folders)?;
+        let app = pipeline.app.connect()?;
+        let worker = if plan.args.submit { None } else { Some(LocalWorker::start(plan, &app, pipeline.readable)?) };
+        Ok(Self { app, store: pipeline.store, worker })
+    }
+
+    /// Processes one document and puts its results where they belong.
+    pub(super) async fn process(&mut self, plan: &Plan<'_>, input: &Input) -> Result<Ended, Failure> {
+        let job_id = asked::job_id(plan.args, input);
+        let asked = ProcessDocument { job_id: Some(job_id.clone()), file_name: Some(input.name.clone()), ..plan.asked.clone() };
+        let asked = self.sourced(asked, input).await?;
+        let begun = Instant::now();
+        let task_id = self.app.send(Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1])).await?;
+        if plan.args.no_wait {
+            return Ok(Ended::submitted(input, job_id, task_id));
+        }
+        let mut display = display(plan, input);
+        let waited = self.wait(plan, &job_id, &task_id, &mut display).await;
+        display.finish();
+        let hint = match plan.args.submit {
+            true => format!("the job goes on; `celeriac process --submit --job-id {job_id}` with the same document waits for it"),
+            false => "what is done is kept: with --resume the same command goes on from there".to_owned(),
+        };
+        match waited? {
+            Waited::Result(meta) => {
+                let ended = Ended::new(input, job_id, task_id, begun.elapsed(), &meta);
+                deliver::deliver(plan, &self.store, input, ended).await
+            }
+            Waited::Interrupted => Err(Failure::new(Exit::Interrupted, format!("{} interrupted", input.name)).fix(hint)),
+            Waited::Timeout => {
+                Err(Failure::new(Exit::Timeout, format!("{} is not done within the time given", input.name)).fix(hint))
+            }
+        }
+    }
+
+    /// With its source in it. Workers elsewhere cannot read our files: those go through the store.
+    async fn sourced(&self, mut asked: ProcessDocument, input: &Input) -> Result<ProcessDocument, Failure> {
+        match &input.from {
+            From::Url(url) => asked.url = Some(url.clone()),
+            From::File(path) if self.worker.is_some() => asked.path = Some(path.clone()),
+            From::File(path) => {
+                let options = SourceOptions { allowed_folders: input.folder().into_iter().collect(), ..SourceOptions::default() };
+                let stored = source::fetch(&Source::Path(path.clone()), &self.store, &options).await;
+                let key = stored.and_then(|document| document.page_file(1)).map(|(key, ..)| key);
+                let key =
+                    key.map_err(|error| Failure::new(Exit::JobFailed, format!("cannot submit {}", input.name)).why(error.message))?;
+                asked.store_key = Some(key.as_str().to_owned());
+            }
+        }
+        Ok(asked)
+    }
+
+    async fn wait(&mut self, plan: &Plan<'_>, job_id: &str, task_id: &str, display: &mut Display) -> Result<Waited, Failure> {
+        let mut watch = Watch::new(&self.app, &self.store, job_id, task_id);
+        let mut ticks = tokio::time::interval(Duration::from_millis(if self.worker.is_some() { 150 } else { 500 }));
+        let mut result = std::pin::pin!(self.app.result(task_id, FOR_EVER));
+        let deadline = plan.args.timeout.map_or(FOR_EVER, |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(FOR_EVER));
+        let mut deadline = std::pin::pin!(tokio::time::sleep(deadline));
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            // A look that another branch overtakes is only a look less.
+            tokio::select! {
+                biased;
+                meta = &mut result => {
+                    if let Some(last) = watch.look().await {
+                        display.show(&last);
+                    }
+                    return Ok(Waited::Result(meta?));
+                }
+                _ = &mut interrupted => return Ok(Waited::Interrupted),
+                () = &mut deadline => return Ok(Waited::Timeout),
+                stopped = LocalWorker::stopped(&mut self.worker) => return Err(stopped),
+                _ = ticks.tick() => {
+                    if let Some(snapshot) = watch.look().await {
+                        display.show(&snapshot);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends our own worker; what still runs is cut off.
+    pub(super) async fn stop(self) {
+        if let Some(mut worker) = self.worker {
+            worker.shutdown.cold();
+            while worker.ended.join_next().await.is_some() {}
+            worker.children.close(CHILDREN_GRACE).await;
+        }
+    }
+}
+
+impl LocalWorker {
+    fn start(plan: &Plan<'_>, app: &App, readable: Vec<PathBuf>) -> Result<Self, Failure> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let concurrency = plan.loaded.settings.concurrency(processors);
+        let children = Arc::new(resources::children(plan.loaded, &plan.around.env, readable, concurrency)?);
+        let options = WorkerOptions {
+            queues: QUEUES.map(str::to_owned).to_vec(),
+            concurrency,
+            nodename: "celery@process".into(),
+            children: Some(Arc::clone(&children)),
+        };
+        let shutdown = Shutdown::new();
+        let mut ended = JoinSet::new();
+        ended.spawn(Worker::new(app.clone(), options).run(shutdown.clone()));
+        Ok(Self { shutdown, children, ended })
+    }
+
+    /// Why the worker ended by itself, which it should not; never without a worker.
+    async fn stopped(worker: &mut Option<Self>) -> Failure {
+        let Some(worker) = worker else { return std::future::pending().await };
+        match worker.ended.join_next().await {
+            Some(Ok(Err(error))) => error.into(),
+            Some(Err(error)) => Failure::new(Exit::Failure, "the worker broke down").why(error),
+            Some(Ok(Ok(_))) | None => Failure::new(Exit::Failure, "the worker stopped by itself"),
+        }
+    }
+}
+
+fn display(plan: &Plan<'_>, input: &Input) -> Display {
+    if plan.global.quiet {
+        Display::Silent
+    } else if terminal::bars(&plan.around.env) {
+        Display::bars(&plan.bars, &input.name)
+    } else {
+        Display::lines(&input.name)
+    }
+}
