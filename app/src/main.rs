@@ -5,6 +5,7 @@ mod config_cmd;
 mod doctor;
 mod exit;
 mod logging;
+mod model;
 mod pipeline;
 mod process;
 mod report;

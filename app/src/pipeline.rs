@@ -10,8 +10,8 @@ use celeriac_tasks::pipeline::{self, Defaults};
 use celeriac_tasks::store::Store;
 
 use crate::exit::Failure;
-use crate::resources;
 use crate::settings::{Analysis, Audio, Documents};
+use crate::{model, resources};
 
 /// An app with the document tasks, not yet connected.
 #[derive(Debug)]
@@ -39,6 +39,9 @@ pub(crate) fn build(loaded: &Loaded, allowed: Vec<PathBuf>) -> Result<Pipeline, 
         time_limit: settings.ocr_timeout.duration(),
         ..OcrOptions::default()
     });
+    documents.openai = model::openai(&analysis)?;
+    documents.speech_model = model::speech_model(&audio, documents.openai.as_ref());
+    documents.narration = model::narration(&audio);
     let readable = documents.readable_folders();
     let mut app = App::builder(loaded.settings.clone());
     pipeline::register(&mut app, documents);

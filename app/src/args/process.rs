@@ -1,7 +1,5 @@
 //! The flags of `process`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
 /// `process`.

@@ -31,7 +31,6 @@ pub(crate) fn of(args: &ProcessArgs) -> Result<ProcessDocument, Failure> {
             AnalysisMode::Extractive => Analysis::Extractive,
             AnalysisMode::Openai => Analysis::Openai,
         }),
-        model: args.model.clone(),
         summary: if args.no_summary { Some(false) } else { args.summary.then_some(true) },
         audio: if args.audio { Some(true) } else { args.no_audio.then_some(false) },
         voice: args.voice.clone(),

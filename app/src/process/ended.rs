@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use celeriac::protocol::exception::Exception;
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::state::State;
-use celeriac::protocol::value::from_value;
 use celeriac_tasks::result::DocumentResult;
 use serde_json::{Value, json};
 
@@ -141,14 +139,14 @@ impl Ended {
     }
 }
 
-/// What a failed task says.
+/// What a failed task says: the first words of its exception.
 fn reason(meta: &Meta) -> String {
-    match from_value::<Exception>(meta.result.clone()) {
-        Ok(exception) => {
-            let first = exception.exc_message.first().and_then(|value| value.as_str()).map(str::to_owned);
-            first.unwrap_or_else(|| exception.to_string())
-        }
-        Err(_) => format!("its task ended as {:?}", meta.status),
+    let message = meta.result.get("exc_message").and_then(|message| message.as_list()?.first()?.as_str());
+    let kind = meta.result.get("exc_type").and_then(|kind| kind.as_str());
+    match (message, kind) {
+        (Some(message), _) => message.to_owned(),
+        (None, Some(kind)) => kind.to_owned(),
+        (None, None) => format!("its task ended as {:?}", meta.status),
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn run(args: &ProcessArgs, global: &GlobalArgs) -> Result<Exit, Failu
 fn settings(args: &ProcessArgs) -> Vec<(String, String)> {
     let mut settings: Vec<(String, String)> = Vec::new();
     settings.extend(args.concurrency.clone().map(|concurrency| ("worker_concurrency".into(), concurrency)));
+    settings.extend(args.model.clone().map(|model| ("celeriac.analysis.model".into(), model)));
     if !args.submit {
         settings.push(("broker_url".into(), "memory://".into()));
         settings.push(("result_backend".into(), "memory://".into()));

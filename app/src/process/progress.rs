@@ -157,7 +157,8 @@ impl Lines {
         }
         self.shown = Some(step);
         self.phase.clone_from(&snapshot.phase);
-        Some(format!("{}: {percent} % · {} of {} pages · {}", self.name, snapshot.current, snapshot.total, figures(snapshot)))
+        let line = format!("{}: {percent} % · {} of {} pages · {}", self.name, snapshot.current, snapshot.total, figures(snapshot));
+        Some(line.trim_end_matches(" · ").to_owned())
     }
 }
 

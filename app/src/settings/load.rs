@@ -95,6 +95,7 @@ mod tests {
         for (task, expected) in [
             ("tasks.process_document", "document_orchestration"),
             ("tasks.process_batch", "batch_processing"),
+            ("tasks.collect_batch", "batch_processing"),
             ("tasks.process_page", "page_processing"),
             ("tasks.aggregate_document", "document_orchestration"),
             ("tasks.summarize_document", "document_orchestration"),

@@ -1,0 +1,53 @@
+//! The language model and the voice of the document tasks, made from the settings.
+
+use std::collections::BTreeMap;
+
+use celeriac_tasks::narration::{AudioFormat, NarrationOptions};
+use celeriac_tasks::openai::{OpenAi, Price, Settings};
+
+use crate::exit::{Exit, Failure};
+use crate::settings::{Analysis, Audio};
+
+/// The model's client, where pages or summaries are to be made by one: a key or an address is there, and nobody said otherwise.
+pub(crate) fn openai(analysis: &Analysis) -> Result<Option<OpenAi>, Failure> {
+    let configured = analysis.api_key.is_some() || analysis.base_url.is_some();
+    let wanted = match analysis.provider.as_str() {
+        "openai" if !configured => {
+            return Err(Failure::new(Exit::Config, "celeriac.analysis.provider is openai, but there is no key and no address")
+                .fix("set OPENAI_API_KEY or OPENAI_BASE_URL, or the provider to extractive"));
+        }
+        "openai" | "auto" => configured,
+        _ => false,
+    };
+    if !wanted {
+        return Ok(None);
+    }
+    let prices: Result<BTreeMap<String, Price>, _> = serde_json::from_value(analysis.prices.clone().into());
+    let prices = prices.map_err(|error| Failure::new(Exit::Config, "celeriac.analysis.prices").why(error))?;
+    let settings = Settings {
+        base_url: analysis.base_url.clone(),
+        api_key: analysis.api_key.clone(),
+        model: analysis.model.clone(),
+        vision: analysis.vision,
+        timeout: analysis.timeout.duration(),
+        prices,
+        ..Settings::default()
+    };
+    OpenAi::new(settings).map(Some).map_err(|error| Failure::new(Exit::Config, "the language model").why(error.message))
+}
+
+/// The speech API's model, where summaries are to be spoken by it.
+pub(crate) fn speech_model(audio: &Audio, openai: Option<&OpenAi>) -> Option<String> {
+    let wanted = matches!(audio.provider.as_str(), "openai" | "auto") && openai.is_some();
+    wanted.then(|| audio.model.clone())
+}
+
+/// How summaries are spoken and encoded.
+pub(crate) fn narration(audio: &Audio) -> NarrationOptions {
+    NarrationOptions {
+        espeak: audio.espeak.clone().into(),
+        voice: audio.voice.clone(),
+        format: audio.format.parse::<AudioFormat>().ok(),
+        ..NarrationOptions::default()
+    }
+}
