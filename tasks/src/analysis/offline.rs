@@ -167,6 +167,7 @@ fn analysis(digest: &PageDigest, best: &[&Ranked], entities: Vec<crate::result::
 mod tests {
     use super::super::quote::Searchable;
     use super::*;
+    use proptest::prelude::*;
 
     const PAGE: &str = "Chapter 22: Sparse Matrices 685\r\n22.1 Storage of Sparse Matrices\r\nA sparse matrix stores only the \
         elements of a matrix that are not zero. The stor\u{2}age that a sparse matrix needs depends on the number of its nonzero \
@@ -222,5 +223,37 @@ mod tests {
         assert_eq!(found.language.as_deref(), Some("ja"));
         assert!(!found.analysis.summary.is_empty());
         assert!(found.analysis.themes.iter().any(|theme| theme.contains("パッケージ")), "{:?}", found.analysis.themes);
+    }
+
+    /// Characters of all kinds, or pieces that often make sentences.
+    fn any_text() -> impl Strategy<Value = String> {
+        let noise = "([A-Za-zäßéÀİıﬁ日本語カナ한글а-яА-Я0-9 .,;!?()\\[\\]=\"'“”’\u{2}\u{ad}\u{fffe}\u{301}😀-]|\r\n|\n|[a-z]{3,9} (the|is|of|a) |\\PC){0,220}";
+        let pieces = prop_oneof![
+            "[a-z]{3,9} ",
+            Just("The ".to_owned()),
+            Just("the ports of ".to_owned()),
+            Just("exam\u{2}\r\nple ".to_owned()),
+            Just("ex-\nample ".to_owned()),
+            Just("and\r\n".to_owned()),
+            Just("is ﬁne. ".to_owned()),
+            Just("😀 É".to_owned()),
+        ];
+        prop_oneof![noise, proptest::collection::vec(pieces, 0..90).prop_map(|pieces| pieces.concat())]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_analysed_and_every_place_lies_within_it(
+            text in any_text(),
+        ) {
+            let found = Offline::new().page(1, &text, None);
+            let raw: Vec<char> = text.chars().collect();
+            let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+            for sentence in &found.digest.sentences {
+                let passage: String = raw[sentence.start as usize..sentence.end as usize].iter().collect();
+                prop_assert!(letters(&passage).contains(&letters(&sentence.text)));
+            }
+            let _ = Searchable::new(&text).quote(&found.analysis.summary);
+        }
     }
 }
