@@ -107,7 +107,10 @@ impl Runner {
     async fn wait(&mut self, plan: &Plan<'_>, job_id: &str, task_id: &str, display: &mut Display) -> Result<Waited, Failure> {
         let mut watch = Watch::new(&self.app, &self.store, job_id, task_id);
         let mut ticks = tokio::time::interval(Duration::from_millis(if self.worker.is_some() { 150 } else { 500 }));
-        let mut result = std::pin::pin!(self.app.result(task_id, FOR_EVER));
+        // A task of its own: it may hold what a look needs (the turn to connect) and must go on while we look.
+        let mut result = JoinSet::new();
+        let (app, id) = (self.app.clone(), task_id.to_owned());
+        result.spawn(async move { app.result(&id, FOR_EVER).await });
         let deadline = plan.args.timeout.map_or(FOR_EVER, |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(FOR_EVER));
         let mut deadline = std::pin::pin!(tokio::time::sleep(deadline));
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -115,7 +118,8 @@ impl Runner {
             // A look that another branch overtakes is only a look less.
             tokio::select! {
                 biased;
-                meta = &mut result => {
+                Some(meta) = result.join_next() => {
+                    let meta = meta.map_err(|error| Failure::new(Exit::Failure, "waiting for the result broke down").why(error))?;
                     if let Some(last) = watch.look().await {
                         display.show(&last);
                     }

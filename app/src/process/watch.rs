@@ -4,6 +4,7 @@ use celeriac::app::App;
 use celeriac::protocol::state::State;
 use celeriac::protocol::value::from_value;
 use celeriac_tasks::job::{JobRecord, Progress, marks_key, read_marks};
+use celeriac_tasks::result::Phase;
 use celeriac_tasks::store::Store;
 use chrono::Utc;
 
@@ -17,11 +18,13 @@ pub(crate) struct Watch<'a> {
     job_id: &'a str,
     task_id: &'a str,
     record: Option<JobRecord>,
+    /// The stage last told of; its task says nothing more once it has ended.
+    phase: Option<Phase>,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(app: &'a App, store: &'a Store, job_id: &'a str, task_id: &'a str) -> Self {
-        Self { app, store, job_id, task_id, record: None }
+        Self { app, store, job_id, task_id, record: None, phase: None }
     }
 
     /// The job now; none before anything is known of it.
@@ -31,23 +34,24 @@ impl<'a> Watch<'a> {
             let record = JobRecord::load(self.store, self.job_id).await.ok().flatten();
             self.record = record.filter(|record| record.job.root_task_id == self.task_id);
         }
-        match &self.record {
-            Some(record) => self.by_marks(record).await,
-            None => self.told().await.map(|progress| snapshot(&progress, Vec::new())),
+        if self.record.is_none() {
+            return self.told().await.map(|progress| snapshot(&progress, Vec::new()));
         }
+        self.by_marks().await
     }
 
-    async fn by_marks(&self, record: &JobRecord) -> Option<Snapshot> {
+    async fn by_marks(&mut self) -> Option<Snapshot> {
+        let record = self.record.as_ref()?;
         let row = self.app.backend().mark(&marks_key(self.job_id), &[], None).await.ok()?;
         let started = record.job.times.started.unwrap_or_else(Utc::now);
         let batches = record.batches();
         let mut progress = read_marks(self.job_id, &row, &record.pages, &batches, started, Utc::now());
-        if progress.current == progress.total
-            && let Some(told) = self.told().await
-        {
-            progress.phase = told.phase;
+        let running = running(&row, &batches);
+        if progress.current == progress.total {
+            self.phase = self.told().await.map(|told| told.phase).or(self.phase);
+            progress.phase = self.phase.unwrap_or(progress.phase);
         }
-        Some(snapshot(&progress, running(&row, &batches)))
+        Some(snapshot(&progress, running))
     }
 
     /// What the job's task tells in its state.
