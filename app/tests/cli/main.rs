@@ -9,6 +9,7 @@ use serde_json::Value;
 mod config;
 mod doctor;
 mod process;
+mod queues;
 mod usage;
 
 /// A folder to work in, and the program started there with nothing of our environment but the way to its neighbours.

@@ -20,7 +20,7 @@ fn pdf(pages: usize) -> Vec<u8> {
 }
 
 /// A house with a document of so many pages; none where PDFium is not installed.
-fn house(pages: usize) -> Option<House> {
+pub(crate) fn house(pages: usize) -> Option<House> {
     let house = House::new();
     let report = house.run("doctor --json").json();
     let found = report["checks"].as_array().unwrap().iter().any(|check| check["name"] == "pdfium" && check["status"] != "fail");
