@@ -33,8 +33,5 @@ fn broker_options(settings: &Settings) -> broker::Options {
 }
 
 fn backend_options(settings: &Settings) -> backend::Options {
-    backend::Options {
-        global_keyprefix: settings.result_backend_transport_options.global_keyprefix.clone(),
-        ..backend::Options::default()
-    }
+    backend::Options { global_keyprefix: settings.result_backend_transport_options.global_keyprefix.clone() }
 }

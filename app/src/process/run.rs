@@ -44,7 +44,7 @@ struct LocalWorker {
 
 /// What came first.
 enum Waited {
-    Result(Meta),
+    Result(Box<Meta>),
     Interrupted,
     Timeout,
 }
@@ -123,7 +123,7 @@ impl Runner {
                     if let Some(last) = watch.look().await {
                         display.show(&last);
                     }
-                    return Ok(Waited::Result(meta?));
+                    return Ok(Waited::Result(Box::new(meta?)));
                 }
                 _ = &mut interrupted => return Ok(Waited::Interrupted),
                 () = &mut deadline => return Ok(Waited::Timeout),
