@@ -20,11 +20,11 @@ pub(super) async fn work(ctx: &Context, documents: &Documents, job: &JobRecord, 
     let begun = Instant::now();
     let mut work = Work { documents, job, page, times: PageTimes::default(), warnings: Vec::new() };
     let rendered = work.render(ctx).await?;
-    let (text, status) = work.read(&rendered).await?;
-    let analyzed = work.analyze(&rendered, &text).await?;
-    let image = work.store(&rendered, &text, &analyzed).await?;
+    let read = work.read(&rendered).await?;
+    let analyzed = work.analyze(&rendered, &read.0).await?;
+    let image = work.store(&rendered, &read.0, &analyzed).await?;
     work.times.total = milliseconds(begun.elapsed());
-    let record = work.record(ctx, rendered, text, status, analyzed, image);
+    let record = work.record(ctx, rendered, read, analyzed, image);
     documents.put_page(&job.job.job_id, &record).await?;
     Ok(record)
 }
@@ -133,8 +133,7 @@ impl Work<'_> {
         self,
         ctx: &Context,
         rendered: PageOut,
-        text: PageText,
-        status: PageStatus,
+        (text, status): (PageText, PageStatus),
         analyzed: Option<Analyzed>,
         image: PageImage,
     ) -> PageRecord {
