@@ -114,7 +114,9 @@ impl House {
             children: Some(Arc::clone(&self.children)),
         };
         let run = Worker::new(self.app.clone(), options).run(self.shutdown.clone());
-        self.worker = Some(tokio::spawn(async move { drop(run.await.unwrap()) }));
+        self.worker = Some(tokio::spawn(async move {
+            let _reason = run.await.unwrap();
+        }));
     }
 
     /// A file in the folder that paths may name.

@@ -1,7 +1,7 @@
 //! The document pipeline on the memory broker, with real PDFium in real children: this binary is its own child.
 //!
 //! `harness = false`, because the program must be able to become a child before a test harness reads its arguments.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::exit)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::exit)]
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
 mod endings;
