@@ -61,12 +61,12 @@ pub(crate) fn open_store(loaded: &Loaded) -> Result<Store, Failure> {
     })
 }
 
-/// What sources may do. Private addresses stay forbidden; `allow_private_addresses` lets this machine's own be read.
+/// What sources may do.
 pub(crate) fn source_options(documents: &Documents) -> SourceOptions {
     SourceOptions {
         allowed_folders: documents.allowed_paths.iter().map(PathBuf::from).collect(),
         max_bytes: documents.max_document_mb.saturating_mul(1_000_000),
-        allow_loopback_http: documents.allow_private_addresses,
+        allow_loopback_http: documents.allow_loopback_http,
         ..SourceOptions::default()
     }
 }

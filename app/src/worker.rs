@@ -59,9 +59,15 @@ fn tell(loaded: &Loaded, args: &WorkerArgs, global: &GlobalArgs) {
     if global.app.is_some() {
         tracing::debug!("--app: the tasks are part of this program");
     }
-    for note in &loaded.notes {
-        // Settings that wait for a later version are no news at every start.
-        if note.contains("later versions") { tracing::debug!("{note}") } else { tracing::warn!("{note}") }
+    let (inert, others): (Vec<&String>, Vec<&String>) = loaded.notes.iter().partition(|note| note.contains("has no effect"));
+    for note in others {
+        tracing::warn!("{note}");
+    }
+    for note in &inert {
+        tracing::debug!("{note}");
+    }
+    if !inert.is_empty() {
+        tracing::info!("{} settings have no effect here: `celeriac config check` names them", inert.len());
     }
 }
 

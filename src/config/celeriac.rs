@@ -21,14 +21,8 @@ crate::settings! {
         lease: Seconds = Seconds::new(12.0), Kind::Seconds;
         /// How often a message may be delivered before it goes to the dead letters; 0: without end.
         max_deliveries: u32 = 5, Kind::Integer(0, 1_000_000);
-        /// How many seconds ahead an ETA must lie for the message to be parked in Redis instead of in the worker.
-        park_after: Seconds = Seconds::new(3.0), Kind::Seconds;
-        /// How many bytes one fetch may bring.
-        fetch_bytes: usize = 16 * 1024 * 1024, Kind::Integer(1024, 1 << 30);
         /// How many bytes a message's body may have after it is unpacked.
         max_body_bytes: usize = 128 * 1024 * 1024, Kind::Integer(1024, 1 << 32);
-        /// How many tasks that only wait may run at once for each slot of the pool.
-        async_slots_per_worker: usize = 16, Kind::Integer(1, 10_000);
         /// The most slots a worker ever has.
         max_workers: usize = 50, Kind::Integer(1, 10_000), env: &[Var::Is("MAX_WORKERS")], old: &["max_workers"];
         /// Between how many slots a worker sizes its pool by itself: `max,min`.
@@ -43,7 +37,7 @@ crate::settings! {
         /// How often the health of workers is looked at.
         health_check_interval: Seconds = Seconds::new(30.0), Kind::Seconds, env: &[Var::Is("HEALTH_CHECK_INTERVAL")], inert: LATER;
         /// Other names under which tasks may be called: `"their.task" = "tasks.ours"`.
-        task_aliases: IndexMap<String, String> = IndexMap::new(), Kind::Mapping;
+        task_aliases: IndexMap<String, String> = IndexMap::new(), Kind::Mapping, inert: LATER;
         /// From which level on the log is written.
         log_level: String = "info".into(), Kind::Choice(&["debug", "info", "warning", "error", "critical", "fatal", "trace", "warn"]),
             env: &[Var::Is("CELERY_WORKER_LOGLEVEL"), Var::Is("CELERY_LOG_LEVEL"), Var::Is("LOG_LEVEL")];

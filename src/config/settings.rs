@@ -17,6 +17,7 @@ use super::table::{Kind, Var};
 use super::transport::{BrokerTransportOptions, PublishRetryPolicy, ResultTransportOptions};
 use super::values::{Concurrency, Rate, Seconds};
 
+const LATER: &str = "it comes with later versions";
 const ANY: Kind = Kind::Integer(0, i64::MAX);
 const COUNT: Kind = Kind::Integer(1, i64::MAX);
 
@@ -27,19 +28,19 @@ crate::settings! {
         broker_url: Option<String> = Some("redis://localhost:6379/0".into()), Kind::Url,
             env: &[Var::Is("CELERY_BROKER_URL"), Var::Is("BROKER_URL"), Var::Is("REDIS_URL"), Var::Composed(redis_url)], old: &["redis_url"];
         /// Another URL for fetching messages; none: `broker_url`.
-        broker_read_url: Option<String> = None, Kind::Url;
+        broker_read_url: Option<String> = None, Kind::Url, inert: LATER;
         /// Another URL for sending messages; none: `broker_url`.
-        broker_write_url: Option<String> = None, Kind::Url;
+        broker_write_url: Option<String> = None, Kind::Url, inert: LATER;
         /// TLS to the broker: `true`, or a table of `ssl_cert_reqs`, `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`.
-        broker_use_ssl: Json = Json::Bool(false), Kind::Any;
+        broker_use_ssl: Json = Json::Bool(false), Kind::Any, inert: "write rediss:// in the URL, with ssl_cert_reqs and the rest behind a question mark";
         /// How long connecting may take.
-        broker_connection_timeout: Seconds = Seconds::new(4.0), Kind::Seconds;
+        broker_connection_timeout: Seconds = Seconds::new(4.0), Kind::Seconds, inert: "every command has a deadline of its own";
         /// Whether to reconnect by itself.
-        broker_connection_retry: bool = true, Kind::Flag;
+        broker_connection_retry: bool = true, Kind::Flag, inert: "the connection comes back by itself, for as long as it takes";
         /// Whether to keep trying when the broker is away at the start; none: as `broker_connection_retry`.
-        broker_connection_retry_on_startup: Option<bool> = None, Kind::Flag;
+        broker_connection_retry_on_startup: Option<bool> = None, Kind::Flag, inert: "the connection comes back by itself, for as long as it takes";
         /// How often to try; 0 or none: for ever.
-        broker_connection_max_retries: Option<u64> = Some(100), ANY;
+        broker_connection_max_retries: Option<u64> = Some(100), ANY, inert: "the connection comes back by itself, for as long as it takes";
 
         /// Where results are kept, as a URL; none: nowhere.
         result_backend: Option<String> = None, Kind::Url,
@@ -59,13 +60,13 @@ crate::settings! {
         /// How results are compressed; none: not.
         result_compression: Option<String> = None, Kind::Choice(COMPRESSIONS);
         /// Which content types of results are read; none: as `accept_content`.
-        result_accept_content: Option<Vec<String>> = None, Kind::Names;
+        result_accept_content: Option<Vec<String>> = None, Kind::Names, inert: "JSON is what is read";
         /// TLS to the result backend.
-        redis_backend_use_ssl: Option<Json> = None, Kind::Any;
+        redis_backend_use_ssl: Option<Json> = None, Kind::Any, inert: "write rediss:// in the URL, with ssl_cert_reqs and the rest behind a question mark";
         /// How long the result backend may take to answer.
-        redis_socket_timeout: Option<Seconds> = Some(Seconds::new(120.0)), Kind::Seconds;
+        redis_socket_timeout: Option<Seconds> = Some(Seconds::new(120.0)), Kind::Seconds, inert: "every command has a deadline of its own";
         /// How long connecting to the result backend may take; none: as `redis_socket_timeout`.
-        redis_socket_connect_timeout: Option<Seconds> = None, Kind::Seconds;
+        redis_socket_connect_timeout: Option<Seconds> = None, Kind::Seconds, inert: "every command has a deadline of its own";
 
         /// Which content types of messages are read.
         accept_content: Vec<String> = vec!["json".into()], Kind::Names;
@@ -74,20 +75,20 @@ crate::settings! {
         /// How messages are compressed; none: not.
         task_compression: Option<String> = None, Kind::Choice(COMPRESSIONS), old: &["celery_message_compression"];
         /// Which version of the message protocol is written; both are read.
-        task_protocol: u8 = 2, Kind::Integer(1, 2);
+        task_protocol: u8 = 2, Kind::Integer(1, 2), inert: "version 2 is written; both are read";
         /// The zone of times without one, and of `countdown` and `date_done` when `enable_utc` is off; none: UTC.
-        timezone: Option<String> = None, Kind::Text;
+        timezone: Option<String> = None, Kind::Text, inert: "times are written in UTC";
         /// Whether times are written in UTC.
-        enable_utc: bool = true, Kind::Flag;
+        enable_utc: bool = true, Kind::Flag, inert: "times are written in UTC";
 
         /// The queue of a task that no route names.
         task_default_queue: String = "celery".into(), Kind::Text;
         /// The exchange of a queue that names none; none: the queue's name.
-        task_default_exchange: Option<String> = None, Kind::Text;
+        task_default_exchange: Option<String> = None, Kind::Text, inert: LATER;
         /// The type of a queue's exchange that names none.
-        task_default_exchange_type: String = "direct".into(), Kind::Choice(&["direct", "topic", "fanout"]);
+        task_default_exchange_type: String = "direct".into(), Kind::Choice(&["direct", "topic", "fanout"]), inert: LATER;
         /// The routing key of a queue that names none; none: the queue's name.
-        task_default_routing_key: Option<String> = None, Kind::Text;
+        task_default_routing_key: Option<String> = None, Kind::Text, inert: LATER;
         /// The priority of a message without one; 0 is taken first.
         task_default_priority: Option<u8> = None, Kind::Integer(0, 255);
         /// Queues with exchange, routing key and options of their own.
@@ -95,24 +96,24 @@ crate::settings! {
         /// Which queue a task goes to, by its name or a pattern such as `reports.*`.
         task_routes: TaskRoutes = TaskRoutes::default(), Kind::Any;
         /// Whether a queue nobody declared may be used.
-        task_create_missing_queues: bool = true, Kind::Flag;
+        task_create_missing_queues: bool = true, Kind::Flag, inert: "any queue may be used";
         /// Whether each worker also has a queue of its own, `<nodename>.dq`.
-        worker_direct: bool = false, Kind::Flag;
+        worker_direct: bool = false, Kind::Flag, inert: LATER;
 
         /// Options of tasks, by name or `*` for all: `rate_limit`, `max_retries`, `time_limit` and so on.
         task_annotations: TaskAnnotations = TaskAnnotations::default(), Kind::Any;
         /// Whether a message is acknowledged after its task ran, instead of before.
         task_acks_late: bool = false, Kind::Flag;
         /// Whether a late acknowledgement also follows a failure or a time limit.
-        task_acks_on_failure_or_timeout: bool = true, Kind::Flag;
+        task_acks_on_failure_or_timeout: bool = true, Kind::Flag, inert: LATER;
         /// Whether it follows a failure; none: as `task_acks_on_failure_or_timeout`.
-        task_acks_on_failure: Option<bool> = None, Kind::Flag;
+        task_acks_on_failure: Option<bool> = None, Kind::Flag, inert: LATER;
         /// Whether it follows a time limit; none: as `task_acks_on_failure_or_timeout`.
-        task_acks_on_timeout: Option<bool> = None, Kind::Flag;
+        task_acks_on_timeout: Option<bool> = None, Kind::Flag, inert: LATER;
         /// Whether a task with late acknowledgement goes back to its queue when its child process dies.
-        task_reject_on_worker_lost: Option<bool> = None, Kind::Flag;
+        task_reject_on_worker_lost: Option<bool> = None, Kind::Flag, inert: LATER;
         /// Whether it is retried with a new message instead.
-        task_retry_on_worker_lost: bool = false, Kind::Flag;
+        task_retry_on_worker_lost: bool = false, Kind::Flag, inert: LATER;
         /// Whether a running task is shown as `STARTED`.
         task_track_started: bool = false, Kind::Flag;
         /// Whether results are thrown away.
@@ -126,15 +127,15 @@ crate::settings! {
         task_soft_time_limit: Option<Seconds> = None, Kind::Seconds,
             env: &[Var::Is("CELERY_WORKER_SOFT_TIME_LIMIT")];
         /// The rate limit of a task without one of its own.
-        task_default_rate_limit: Option<Rate> = None, Kind::Rate;
+        task_default_rate_limit: Option<Rate> = None, Kind::Rate, inert: LATER;
         /// Whether what a task calls gets its priority.
         task_inherit_parent_priority: bool = false, Kind::Flag;
         /// Whether sending is tried again when the connection breaks.
-        task_publish_retry: bool = true, Kind::Flag;
+        task_publish_retry: bool = true, Kind::Flag, inert: LATER;
         /// Whether a sender announces each task.
-        task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"];
+        task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"], inert: LATER;
         /// Whether the parts of a chord's header get its error callbacks too.
-        task_allow_error_cb_on_chord_header: bool = false, Kind::Flag;
+        task_allow_error_cb_on_chord_header: bool = false, Kind::Flag, inert: LATER;
 
         /// How many tasks run at once; none: as many as there are processors.
         worker_concurrency: Option<Concurrency> = None, Kind::Concurrency,
@@ -142,7 +143,7 @@ crate::settings! {
         /// How many messages are fetched for each slot; 0: as many as there are.
         worker_prefetch_multiplier: u32 = 4, Kind::Integer(0, 100_000);
         /// Whether a message is fetched only when a slot is free.
-        worker_disable_prefetch: bool = false, Kind::Flag;
+        worker_disable_prefetch: bool = false, Kind::Flag, inert: LATER;
         /// How tasks run: `prefork` in child processes, `threads` in this one, `solo` one at a time.
         worker_pool: String = "prefork".into(), Kind::Choice(POOLS);
         /// After how many runs a child process is replaced; none: never.
@@ -151,37 +152,37 @@ crate::settings! {
         worker_max_memory_per_child: Option<u64> = None, COUNT,
             env: &[Var::Is("CELERY_WORKER_MAX_MEMORY_PER_CHILD"), Var::Megabytes("MAX_MEMORY_PER_WORKER")];
         /// How long running tasks may still take when a cold stop begins.
-        worker_soft_shutdown_timeout: Seconds = Seconds::new(0.0), Kind::Seconds;
+        worker_soft_shutdown_timeout: Seconds = Seconds::new(0.0), Kind::Seconds, inert: LATER;
         /// Whether that time is also given to an idle worker.
-        worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag;
+        worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag, inert: LATER;
         /// Whether the worker announces what its tasks do.
         worker_send_task_events: bool = true, Kind::Flag, old: &["celery_send_events"],
-            env: &[Var::Is("CELERY_WORKER_TASK_EVENTS")];
+            env: &[Var::Is("CELERY_WORKER_TASK_EVENTS")], inert: LATER;
         /// Whether the worker answers `inspect` and `control`.
-        worker_enable_remote_control: bool = true, Kind::Flag;
+        worker_enable_remote_control: bool = true, Kind::Flag, inert: LATER;
         /// Whether rate limits are left aside.
-        worker_disable_rate_limits: bool = false, Kind::Flag;
+        worker_disable_rate_limits: bool = false, Kind::Flag, inert: LATER;
         /// How many tasks with an ETA a worker holds itself; none: as many as come.
-        worker_eta_task_limit: Option<u64> = None, COUNT;
+        worker_eta_task_limit: Option<u64> = None, COUNT, inert: "tasks with a far ETA are parked in the server";
         /// Whether a redelivered task that already succeeded is not run again.
-        worker_deduplicate_successful_tasks: bool = false, Kind::Flag;
+        worker_deduplicate_successful_tasks: bool = false, Kind::Flag, inert: LATER;
         /// Whether running tasks with late acknowledgement are cancelled when the connection breaks.
-        worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag;
+        worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag, inert: LATER;
         /// How long a dead child's last words are waited for.
-        worker_lost_wait: Seconds = Seconds::new(10.0), Kind::Seconds;
+        worker_lost_wait: Seconds = Seconds::new(10.0), Kind::Seconds, inert: "a dead child is noticed at once";
 
         /// How long an event waits for a listener.
-        event_queue_ttl: Seconds = Seconds::new(5.0), Kind::Seconds;
+        event_queue_ttl: Seconds = Seconds::new(5.0), Kind::Seconds, inert: LATER;
         /// How long a listener's queue outlives it.
-        event_queue_expires: Seconds = Seconds::new(60.0), Kind::Seconds;
+        event_queue_expires: Seconds = Seconds::new(60.0), Kind::Seconds, inert: LATER;
         /// The exchange of events.
-        event_exchange: String = "celeryev".into(), Kind::Text;
+        event_exchange: String = "celeryev".into(), Kind::Text, inert: LATER;
         /// The exchange of remote control.
-        control_exchange: String = "celery".into(), Kind::Text;
+        control_exchange: String = "celery".into(), Kind::Text, inert: LATER;
         /// How long a remote control command is waited for.
-        control_queue_ttl: Seconds = Seconds::new(300.0), Kind::Seconds;
+        control_queue_ttl: Seconds = Seconds::new(300.0), Kind::Seconds, inert: LATER;
         /// How long an unused remote control queue is kept.
-        control_queue_expires: Seconds = Seconds::new(10.0), Kind::Seconds;
+        control_queue_expires: Seconds = Seconds::new(10.0), Kind::Seconds, inert: LATER;
 
         /// What runs when, for the scheduler.
         beat_schedule: IndexMap<String, Json> = IndexMap::new(), Kind::Mapping,

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::table::Kind;
 use super::values::Seconds;
 
+const LATER: &str = "it comes with later versions";
 const POOL: &str = "an option of the Python client's connection pool; the runtime keeps two connections of its own";
 
 /// In which order the queues of a worker are asked.
@@ -47,37 +48,37 @@ crate::settings! {
         /// Put before every key and channel of the broker.
         global_keyprefix: String = String::new(), Kind::Text;
         /// The prefix of fanout channels.
-        fanout_prefix: FanoutPrefix = FanoutPrefix::Enabled(true), Kind::Any;
+        fanout_prefix: FanoutPrefix = FanoutPrefix::Enabled(true), Kind::Any, inert: LATER;
         /// Whether fanout channels carry the routing key.
-        fanout_patterns: bool = true, Kind::Flag;
+        fanout_patterns: bool = true, Kind::Flag, inert: LATER;
         /// After how many seconds a Python worker's unacknowledged message is given to another.
-        visibility_timeout: Seconds = Seconds::new(3600.0), Kind::Seconds;
+        visibility_timeout: Seconds = Seconds::new(3600.0), Kind::Seconds, inert: "messages here are leased; Python workers have a setting of their own";
         /// The hash of unacknowledged messages.
         unacked_key: String = "unacked".into(), Kind::Text;
         /// Their times.
         unacked_index_key: String = "unacked_index".into(), Kind::Text;
         /// The lock of the one who restores them.
-        unacked_mutex_key: String = "unacked_mutex".into(), Kind::Text;
+        unacked_mutex_key: String = "unacked_mutex".into(), Kind::Text, inert: "messages here are leased; Python workers have a setting of their own";
         /// How long that lock lives.
-        unacked_mutex_expire: Seconds = Seconds::new(300.0), Kind::Seconds;
+        unacked_mutex_expire: Seconds = Seconds::new(300.0), Kind::Seconds, inert: "messages here are leased; Python workers have a setting of their own";
         /// How many messages one sweep restores; none: all.
-        unacked_restore_limit: Option<u64> = None, Kind::Integer(1, i64::MAX);
+        unacked_restore_limit: Option<u64> = None, Kind::Integer(1, i64::MAX), inert: "messages here are leased; Python workers have a setting of their own";
         /// How bodies are written.
         body_encoding: String = "base64".into(), Kind::Choice(&["base64"]);
         /// How often an idle connection is asked whether it lives.
-        health_check_interval: Seconds = Seconds::new(25.0), Kind::Seconds;
+        health_check_interval: Seconds = Seconds::new(25.0), Kind::Seconds, inert: "every command has a deadline of its own";
         /// The name of the connection as `CLIENT LIST` shows it.
-        client_name: Option<String> = None, Kind::Text;
+        client_name: Option<String> = None, Kind::Text, inert: LATER;
         /// The name of the master that the sentinels watch.
-        master_name: Option<String> = None, Kind::Text;
+        master_name: Option<String> = None, Kind::Text, inert: "Redis Sentinel is not supported yet";
         /// Options of the connections to the sentinels.
-        sentinel_kwargs: Option<Json> = None, Kind::Mapping;
+        sentinel_kwargs: Option<Json> = None, Kind::Mapping, inert: "Redis Sentinel is not supported yet";
         /// How many other sentinels a sentinel must know.
-        min_other_sentinels: u32 = 0, Kind::Integer(0, 1000);
+        min_other_sentinels: u32 = 0, Kind::Integer(0, 1000), inert: "Redis Sentinel is not supported yet";
         /// Whether the channel of kombu before 5.4 is used too.
-        sentinel_fanout_compat: bool = false, Kind::Flag;
+        sentinel_fanout_compat: bool = false, Kind::Flag, inert: LATER;
         /// The queue of messages that match no binding.
-        deadletter_queue: Option<String> = None, Kind::Text;
+        deadletter_queue: Option<String> = None, Kind::Text, inert: LATER;
         /// Seconds a Python worker's BRPOP waits.
         polling_interval: Option<Seconds> = None, Kind::Seconds, inert: "an idle worker is woken by the server, it does not poll";
         /// How often kombu looks for messages to restore.
@@ -87,9 +88,9 @@ crate::settings! {
         /// Whether unacknowledged messages are kept at all.
         ack_emulation: bool = true, Kind::Flag, inert: "unacknowledged messages are always kept";
         /// Seconds without an answer after which a connection is broken.
-        socket_timeout: Option<Seconds> = None, Kind::Seconds;
+        socket_timeout: Option<Seconds> = None, Kind::Seconds, inert: "every command has a deadline of its own";
         /// How long connecting may take.
-        socket_connect_timeout: Option<Seconds> = None, Kind::Seconds;
+        socket_connect_timeout: Option<Seconds> = None, Kind::Seconds, inert: "every command has a deadline of its own";
         /// Whether the system keeps idle connections alive.
         socket_keepalive: bool = true, Kind::Flag, inert: POOL;
         /// Options of that.
@@ -111,9 +112,9 @@ crate::settings! {
         /// Whether a chord's body gets the results in the order of the header.
         result_chord_ordered: bool = true, Kind::Flag;
         /// The name of the master that the sentinels watch.
-        master_name: Option<String> = None, Kind::Text;
+        master_name: Option<String> = None, Kind::Text, inert: "Redis Sentinel is not supported yet";
         /// Options of the connections to the sentinels.
-        sentinel_kwargs: Option<Json> = None, Kind::Mapping;
+        sentinel_kwargs: Option<Json> = None, Kind::Mapping, inert: "Redis Sentinel is not supported yet";
         /// How the Python client repeats commands.
         retry_policy: Option<Json> = None, Kind::Mapping, inert: "commands are repeated with back-off until the broker's deadline";
     }
@@ -123,12 +124,12 @@ crate::settings! {
     /// How sending is repeated.
     pub struct PublishRetryPolicy at "task_publish_retry_policy" {
         /// How often; none: for ever.
-        max_retries: Option<u32> = Some(3), Kind::Integer(0, i64::MAX);
+        max_retries: Option<u32> = Some(3), Kind::Integer(0, i64::MAX), inert: LATER;
         /// The first pause.
-        interval_start: Seconds = Seconds::new(0.0), Kind::Seconds;
+        interval_start: Seconds = Seconds::new(0.0), Kind::Seconds, inert: LATER;
         /// By how much each pause is longer than the one before.
-        interval_step: Seconds = Seconds::new(0.2), Kind::Seconds;
+        interval_step: Seconds = Seconds::new(0.2), Kind::Seconds, inert: LATER;
         /// The longest pause.
-        interval_max: Seconds = Seconds::new(1.0), Kind::Seconds;
+        interval_max: Seconds = Seconds::new(1.0), Kind::Seconds, inert: LATER;
     }
 }

@@ -60,18 +60,18 @@ pub(super) async fn speech(audio: &Audio) -> Check {
 
 pub(super) async fn encoder(audio: &Audio) -> Check {
     let name = "encoder";
-    let candidates: Vec<(&str, &str)> = match &audio.encoder {
-        Some(program) => vec![(program, "-version")],
-        None => vec![("ffmpeg", "-version"), ("lame", "--version"), ("opusenc", "--version")],
+    let candidates: &[(&str, &str)] = match audio.format.as_str() {
+        "opus" => &[("opusenc", "--version"), ("ffmpeg", "-version")],
+        _ => &[("lame", "--version"), ("ffmpeg", "-version")],
     };
     for (program, flag) in candidates {
         if let Some(version) = output(program, &[flag]).await {
             return Check::ok(name, first(&version).to_owned());
         }
     }
-    let install = "for MP3 or Opus: apt-get install lame, or ffmpeg, or opus-tools";
+    let install = "apt-get install lame (MP3), opus-tools (Opus) or ffmpeg (both)";
     match audio.format.as_str() {
-        "wav" => Check::ok(name, format!("none; narration is WAV ({install})")),
+        "auto" | "wav" => Check::ok(name, format!("none; narration is WAV ({install} for a smaller form)")),
         format => Check::fail(name, format!("none, and celeriac.audio.format is {format}"), install),
     }
 }

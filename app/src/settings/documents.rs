@@ -4,6 +4,8 @@ use celeriac::config::{Kind, Seconds, Var};
 use celeriac_tasks::job::BatchSize;
 use serde_json::{Map, Value as Json};
 
+const LATER: &str = "it comes with later versions";
+
 celeriac::settings! {
     /// How documents are opened, split, rendered and read.
     pub(crate) struct Documents at "celeriac.documents" {
@@ -12,7 +14,7 @@ celeriac::settings! {
         /// Pages a batch: a number from 1 to 200, or `auto`.
         batch_size: BatchSize = BatchSize::default(), Kind::Any;
         /// How many pages of one document are worked on at once; 0: as many as there are slots.
-        page_parallelism: u32 = 6, Kind::Integer(0, 10_000);
+        page_parallelism: u32 = 6, Kind::Integer(0, 10_000), inert: "pages run on every free slot: see worker_concurrency";
         /// Dots an inch of the page images.
         dpi: u16 = 150, Kind::Integer(36, 600);
         /// The quality of the page images.
@@ -27,8 +29,8 @@ celeriac::settings! {
         max_document_mb: u64 = 500, Kind::Integer(1, 1_000_000);
         /// Folders a worker may read documents from.
         allowed_paths: Vec<String> = Vec::new(), Kind::Names;
-        /// Whether documents may be fetched from addresses inside private networks.
-        allow_private_addresses: bool = false, Kind::Flag;
+        /// Whether `http` on this very machine may be fetched; private networks stay closed.
+        allow_loopback_http: bool = false, Kind::Flag;
         /// When pages are read by OCR: where there is no text, always, or never.
         ocr: String = "auto".into(), Kind::Choice(&["auto", "always", "never"]);
         /// The languages for OCR.
@@ -60,13 +62,13 @@ celeriac::settings! {
         /// Whether pages are sent as images, not as text.
         vision: bool = false, Kind::Flag;
         /// The most requests a minute.
-        rpm: Option<u32> = None, Kind::Integer(1, i64::MAX);
+        rpm: Option<u32> = None, Kind::Integer(1, i64::MAX), inert: LATER;
         /// The most tokens a minute.
-        tpm: Option<u64> = None, Kind::Integer(1, i64::MAX);
+        tpm: Option<u64> = None, Kind::Integer(1, i64::MAX), inert: LATER;
         /// How long one request may take.
         timeout: Seconds = Seconds::new(120.0), Kind::Seconds;
         /// The most a job may cost.
-        max_cost_usd_per_job: Option<f64> = None, Kind::Number;
+        max_cost_usd_per_job: Option<f64> = None, Kind::Number, inert: LATER;
         /// What a million tokens cost: `[celeriac.analysis.prices.MODEL] input = 0.4, output = 1.6`.
         prices: Map<String, Json> = Map::new(), Kind::Mapping;
     }
@@ -83,12 +85,10 @@ celeriac::settings! {
         voice: Option<String> = None, Kind::Text;
         /// The model, with `openai`.
         model: String = "gpt-4o-mini-tts".into(), Kind::Text;
-        /// The form of the audio; MP3 and Opus need an encoder program.
-        format: String = "wav".into(), Kind::Choice(&["wav", "mp3", "opus"]);
+        /// The form of the audio; MP3 and Opus need an encoder program, `auto` is MP3 where there is one and WAV elsewhere.
+        format: String = "auto".into(), Kind::Choice(&["auto", "wav", "mp3", "opus"]);
         /// The offline speech program.
         espeak: String = "espeak-ng".into(), Kind::Text;
-        /// The encoder; none: the first of ffmpeg, lame, opusenc.
-        encoder: Option<String> = None, Kind::Text;
     }
 }
 
