@@ -130,23 +130,26 @@ fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Stems of what the document is about: its title's words, and the phrase that stands on most pages.
-fn subject(language: &Language<'_>, input: &SummaryInput) -> Vec<String> {
-    let mut subject = title_stems(language, input.title.as_deref());
-    let mut pages: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
+/// Stems of what the document is about: the words of its title, or of the first page's heading where it has none, and the
+/// name that stands on most pages.
+pub(super) fn subject(language: &Language<'_>, input: &SummaryInput) -> Vec<String> {
+    let first = input.digests.iter().filter(|digest| digest.page == 1).find_map(|digest| digest.headings.first());
+    let title = input.title.as_deref().filter(|title| !title.trim().is_empty()).or(first.map(String::as_str));
+    let mut subject = title_stems(language, title);
+    let mut pages: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for term in input.digests.iter().flat_map(|digest| &digest.terms) {
-        let entry = pages.entry(&term.stem).or_default();
-        entry.0 += 1;
-        entry.1 |= term.text.starts_with(char::is_uppercase);
+        let (all, capital) = pages.entry(&term.stem).or_default();
+        *all += 1;
+        *capital += usize::from(term.text.starts_with(char::is_uppercase));
     }
-    // A name: written with a capital and found all over the document.
-    let name = pages.into_iter().filter(|(_, (count, capital))| *capital && *count as usize * 8 > input.digests.len());
-    subject.extend(name.max_by_key(|(_, (count, _))| *count).map(|(stem, _)| stem.to_owned()));
+    // A name: written with a capital almost everywhere, and found all over the document.
+    let names = pages.into_iter().filter(|(_, (all, capital))| capital * 5 > all * 4 && all * 8 > input.digests.len());
+    subject.extend(names.max_by_key(|(_, (all, _))| *all).map(|(stem, _)| stem.to_owned()));
     subject
 }
 
 /// Stems of the words of a title that carry meaning.
-pub(super) fn title_stems(language: &Language<'_>, title: Option<&str>) -> Vec<String> {
+fn title_stems(language: &Language<'_>, title: Option<&str>) -> Vec<String> {
     words(title.unwrap_or_default())
         .map(str::to_lowercase)
         .filter(|lower| lower.chars().count() > 2 && !language.is_stop(lower) && lower.chars().all(char::is_alphabetic))
@@ -294,6 +297,14 @@ fn cues(text: &str, language: &Language<'_>, english: bool) -> f32 {
     }
     if VERBS.contains(&first) {
         factor *= 0.5;
+    }
+    // "To aid this sharing …": it points backwards, though not with its first word.
+    if words(&lower).take(5).any(|word| matches!(word, "this" | "these" | "such" | "above" | "also")) {
+        factor *= 0.6;
+    }
+    // What is said in a handful of words is a rule or an aside rather than a statement about the document.
+    if english && text.len() < 60 {
+        factor *= 0.7;
     }
     if defines(text) { factor * 1.25 } else { factor }
 }

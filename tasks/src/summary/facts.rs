@@ -38,7 +38,9 @@ fn largest(input: &SummaryInput, plans: &[SectionPlan], phrases: &Phrases) -> Op
         .replace("{title}", longest.title.as_deref().unwrap_or_default())
         .replace("{pages}", &phrases.number(pages as usize))
         .replace("{percent}", &percent.to_string());
-    (plans.len() > 2).then(|| Insight {
+    // Of a document read in part nobody knows what matters most in it.
+    let whole = input.digests.len() * 10 >= input.total_pages as usize * 9;
+    (plans.len() > 2 && whole).then(|| Insight {
         text,
         kind: "structure".to_owned(),
         pages: vec![longest.pages.from, longest.pages.to],

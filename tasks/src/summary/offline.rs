@@ -161,7 +161,13 @@ fn title(plan: &SectionPlan, themes: &[Theme], phrases: &Phrases) -> String {
 
 fn size(input: &SummaryInput, sections: usize, phrases: &Phrases) -> String {
     let form = if sections > 1 { phrases.size } else { phrases.size_only };
-    form.replace("{pages}", &phrases.number(input.total_pages as usize)).replace("{sections}", &sections.to_string())
+    let whole = form.replace("{pages}", &phrases.number(input.total_pages as usize)).replace("{sections}", &sections.to_string());
+    let read = input.ordered().len();
+    if read < input.total_pages as usize {
+        format!("{whole} {}", phrases.read.replace("{pages}", &phrases.number(read)))
+    } else {
+        whole
+    }
 }
 
 fn theme_sentence(names: &[String], phrases: &Phrases) -> Option<String> {

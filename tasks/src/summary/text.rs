@@ -7,6 +7,8 @@ pub(super) struct Phrases {
     pub size: &'static str,
     /// The same without sections.
     pub size_only: &'static str,
+    /// Where only some pages were read: `{pages}` of them.
+    pub read: &'static str,
     /// Before the themes' names.
     pub themes: &'static str,
     /// Before the last of several names.
@@ -32,6 +34,7 @@ pub(super) struct Phrases {
 const ENGLISH: Phrases = Phrases {
     size: "The document has {pages} pages in {sections} sections.",
     size_only: "The document has {pages} pages.",
+    read: "The summary rests on {pages} of them.",
     themes: "Its main themes are ",
     and: " and ",
     run: "Pages {from}–{to}",
@@ -47,6 +50,7 @@ const ENGLISH: Phrases = Phrases {
 const GERMAN: Phrases = Phrases {
     size: "Das Dokument hat {pages} Seiten in {sections} Abschnitten.",
     size_only: "Das Dokument hat {pages} Seiten.",
+    read: "Die Zusammenfassung beruht auf {pages} davon.",
     themes: "Die wichtigsten Themen sind ",
     and: " und ",
     run: "Seiten {from}–{to}",
@@ -62,6 +66,7 @@ const GERMAN: Phrases = Phrases {
 const FRENCH: Phrases = Phrases {
     size: "Le document compte {pages} pages en {sections} sections.",
     size_only: "Le document compte {pages} pages.",
+    read: "Le résumé repose sur {pages} d’entre elles.",
     themes: "Ses thèmes principaux sont ",
     and: " et ",
     run: "Pages {from}–{to}",
@@ -77,6 +82,7 @@ const FRENCH: Phrases = Phrases {
 const SPANISH: Phrases = Phrases {
     size: "El documento tiene {pages} páginas en {sections} secciones.",
     size_only: "El documento tiene {pages} páginas.",
+    read: "El resumen se basa en {pages} de ellas.",
     themes: "Sus temas principales son ",
     and: " y ",
     run: "Páginas {from}–{to}",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::candidates::{Candidate, title_stems};
+use super::candidates::{Candidate, subject};
 use super::{SectionPlan, SummaryInput};
 use crate::analysis::{Offline, words};
 use crate::result::Theme;
@@ -34,7 +34,7 @@ pub(super) fn themes(
     let language = input.language();
     let own = offline.languages().language(language.as_deref());
     let stems_of = |text: &str| -> BTreeSet<String> { words(text).map(|word| own.stem(&word.to_lowercase())).collect() };
-    let subject = title_stems(&own, input.title.as_deref());
+    let subject = subject(&own, input);
     let titles: Vec<BTreeSet<String>> = plans.iter().filter_map(|plan| plan.title.as_deref()).map(stems_of).collect();
     let mut clusters: BTreeMap<&str, Cluster<'_>> = BTreeMap::new();
     for digest in input.ordered() {
@@ -69,8 +69,8 @@ pub(super) fn themes(
             break;
         }
         // "sparse matrix" and "matrix" are one theme.
-        // What the title says is not a theme among others.
-        if stem.split(' ').any(|word| taken.contains(word) || subject.iter().any(|of_title| of_title == word)) {
+        // What the whole document is about is not a theme among others.
+        if stem.split(' ').any(|word| taken.contains(word) || subject.iter().any(|named| named == word)) {
             continue;
         }
         taken.extend(stem.split(' '));
