@@ -41,7 +41,7 @@ class Bench:
         self.options = options
         self.document = Path(options.file).resolve()
         self.pages = options.pages or len(pypdfium2.PdfDocument(self.document))
-        self.folder = Path(tempfile.mkdtemp(prefix="bench-pages-", dir=options.scratch))
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-pages-", dir=options.scratch)).resolve()
 
     def run(self, way):
         """One measured run: {pages, wall_s, cpu_s, pss_mib, rss_mib, …}."""
@@ -278,6 +278,8 @@ def main():
     parser.add_argument("--out", help="also writes every figure into this JSON file")
     options = parser.parse_args()
     options.ways = options.ways.split(",")
+    # The ways run in folders of their own.
+    options.pdfium, options.floor, options.celeriac = (Path(p).resolve() for p in (options.pdfium, options.floor, options.celeriac))
     for way in options.ways:
         if way not in WAYS:
             parser.error(f"no such way: {way} ({', '.join(WAYS)})")
