@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use celeriac::app::{App, AppBuilder};
-use celeriac::config::Loaded;
+use celeriac::config::{Env, Loaded};
 use celeriac_tasks::job::Analysis as AnalysisKind;
 use celeriac_tasks::page::{Ocr, OcrMode, OcrOptions};
 use celeriac_tasks::pipeline::{self, Defaults};
@@ -23,7 +23,7 @@ pub(crate) struct Pipeline {
 }
 
 /// Registers the tasks; `allowed` are folders that may be read besides those of the settings.
-pub(crate) fn build(loaded: &Loaded, allowed: Vec<PathBuf>) -> Result<Pipeline, Failure> {
+pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result<Pipeline, Failure> {
     celeriac_tasks::tls::use_ring();
     let settings: Documents = loaded.table(Documents::TABLE.path)?;
     let analysis: Analysis = loaded.table(Analysis::TABLE.path)?;
@@ -42,6 +42,7 @@ pub(crate) fn build(loaded: &Loaded, allowed: Vec<PathBuf>) -> Result<Pipeline, 
     documents.openai = model::openai(&analysis)?;
     documents.speech_model = model::speech_model(&audio, documents.openai.as_ref());
     documents.narration = model::narration(&audio);
+    documents.pdfium_version = resources::pdfium_version(&settings, env);
     let readable = documents.readable_folders();
     let mut app = App::builder(loaded.settings.clone());
     pipeline::register(&mut app, documents);

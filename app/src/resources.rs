@@ -25,6 +25,13 @@ pub(crate) fn pdfium_options(documents: &Documents, env: &Env) -> PdfiumOptions 
     }
 }
 
+/// PDFium cannot tell its version; `get-pdfium` leaves a note beside the library.
+pub(crate) fn pdfium_version(documents: &Documents, env: &Env) -> Option<String> {
+    let library = find_pdfium(&pdfium_options(documents, env)).ok()?;
+    let note = std::fs::read_to_string(library.parent()?.join("VERSION")).ok()?;
+    Some(note.trim().to_owned()).filter(|note| !note.is_empty())
+}
+
 /// The package folders of an active virtual environment and of the system's Python.
 fn python_dirs(env: &Env) -> Vec<PathBuf> {
     let mut dirs = Vec::new();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use celeriac::app::App;
 use celeriac::config::{Loaded, Settings};
 use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 use indicatif::MultiProgress;
@@ -79,9 +80,12 @@ async fn serve(args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Res
     let queues = queues(settings)?;
     let nodename = nodename(settings.celeriac.hostname.as_deref().unwrap_or("celery@%h"), &host());
 
-    let pipeline = pipeline::build(loaded, Vec::new())?;
+    let pipeline = pipeline::build(loaded, &around.env, Vec::new())?;
     let children = Arc::new(resources::children(loaded, &around.env, pipeline.readable, concurrency)?);
     let app = pipeline.app.connect()?;
+    if !reach(&app, &shutdown).await? {
+        return Ok(Exit::Ok);
+    }
     if args.purge {
         let mut removed = 0;
         for queue in &queues {
@@ -98,6 +102,26 @@ async fn serve(args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Res
         StopReason::Cold => tracing::warn!("stopped, with tasks cut off"),
     }
     Ok(Exit::Ok)
+}
+
+/// Waits for a broker that is away at the start, as `broker_connection_retry_on_startup` and `broker_connection_max_retries` say.
+/// False when it was told to stop meanwhile. Each try waits for its turn, so this does not spin.
+async fn reach(app: &App, shutdown: &Shutdown) -> Result<bool, Failure> {
+    let settings = app.settings();
+    let retry = settings.broker_connection_retry_on_startup.unwrap_or(true);
+    let most = settings.broker_connection_max_retries.filter(|most| *most > 0).unwrap_or(u64::MAX);
+    for attempt in 0_u64.. {
+        let tried = tokio::select! {
+            tried = app.broker().location() => tried,
+            () = shutdown.stopping().cancelled() => return Ok(false),
+        };
+        match tried {
+            Ok(_) => break,
+            Err(error) if error.is_transient() && retry && attempt < most => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
 }
 
 /// The slots: as the settings say, `solo` has one.

@@ -37,10 +37,10 @@ crate::settings! {
         broker_connection_timeout: Seconds = Seconds::new(4.0), Kind::Seconds, inert: "every command has a deadline of its own";
         /// Whether to reconnect by itself.
         broker_connection_retry: bool = true, Kind::Flag, inert: "the connection comes back by itself, for as long as it takes";
-        /// Whether to keep trying when the broker is away at the start; none: as `broker_connection_retry`.
-        broker_connection_retry_on_startup: Option<bool> = None, Kind::Flag, inert: "the connection comes back by itself, for as long as it takes";
-        /// How often to try; 0 or none: for ever.
-        broker_connection_max_retries: Option<u64> = Some(100), ANY, inert: "the connection comes back by itself, for as long as it takes";
+        /// Whether to keep trying when the broker is away at the start; none: yes.
+        broker_connection_retry_on_startup: Option<bool> = None, Kind::Flag;
+        /// How often to try at the start; 0 or none: for ever.
+        broker_connection_max_retries: Option<u64> = Some(100), ANY;
 
         /// Where results are kept, as a URL; none: nowhere.
         result_backend: Option<String> = None, Kind::Url,

@@ -1,13 +1,12 @@
 //! PDFium: found, bound in a sandboxed child, and rendering a page that is built in.
 
-use std::path::Path;
 use std::time::Duration;
 
 use celeriac::config::{Env, Loaded};
 use celeriac::pool::CallOptions;
 use celeriac_tasks::render::{Kind, OpenArgs, PAGE, PageArgs, find_pdfium};
 
-use crate::resources::{children, pdfium_options, render_options};
+use crate::resources::{children, pdfium_options, pdfium_version, render_options};
 use crate::scratch::Scratch;
 use crate::settings::Documents;
 
@@ -34,9 +33,10 @@ pub(super) async fn pdfium(loaded: &Loaded, env: &Env, documents: &Documents) ->
         Ok(library) => library,
         Err(missing) => return Check::fail(NAME, missing, GET),
     };
+    let version = pdfium_version(documents, env).map(|version| format!(" ({version})")).unwrap_or_default();
     match render(loaded, env, documents).await {
         Ok((text, missing)) if text.trim() == "celeriac" => {
-            let mut detail = format!("{}{}, renders and reads a page in a child", library.display(), version(&library));
+            let mut detail = format!("{}{}, renders and reads a page in a child", library.display(), version);
             if missing.is_empty() {
                 return Check::ok(NAME, detail);
             }
@@ -44,14 +44,8 @@ pub(super) async fn pdfium(loaded: &Loaded, env: &Env, documents: &Documents) ->
             Check::warn(NAME, detail, "a newer kernel, or a container that allows landlock and seccomp")
         }
         Ok((text, _)) => Check::fail(NAME, format!("{} reads {text:?} from a page that says \"celeriac\"", library.display()), GET),
-        Err(why) => Check::fail(NAME, format!("{}{}: {why}", library.display(), version(&library)), GET),
+        Err(why) => Check::fail(NAME, format!("{}{}: {why}", library.display(), version), GET),
     }
-}
-
-/// PDFium cannot tell its version; `get-pdfium` leaves it beside the library.
-fn version(library: &Path) -> String {
-    let note = library.parent().and_then(|folder| std::fs::read_to_string(folder.join("VERSION")).ok());
-    note.map(|note| format!(" ({})", note.trim())).unwrap_or_default()
 }
 
 /// The text of the built-in page, and what the child's sandbox lacks.

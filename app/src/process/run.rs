@@ -52,7 +52,7 @@ enum Waited {
 impl Runner {
     pub(super) fn start(plan: &Plan<'_>) -> Result<Self, Failure> {
         let folders: Vec<PathBuf> = plan.inputs.iter().filter_map(Input::folder).collect();
-        let pipeline = pipeline::build(plan.loaded, folders)?;
+        let pipeline = pipeline::build(plan.loaded, &plan.around.env, folders)?;
         let app = pipeline.app.connect()?;
         let worker = if plan.args.submit { None } else { Some(LocalWorker::start(plan, &app, pipeline.readable)?) };
         Ok(Self { app, store: pipeline.store, worker })

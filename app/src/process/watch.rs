@@ -1,5 +1,7 @@
 //! Looks how far a job is: at the marks of its pages, or where its record cannot be read at what its task tells.
 
+use std::time::Instant;
+
 use celeriac::app::App;
 use celeriac::protocol::state::State;
 use celeriac::protocol::value::from_value;
@@ -18,13 +20,15 @@ pub(crate) struct Watch<'a> {
     job_id: &'a str,
     task_id: &'a str,
     record: Option<JobRecord>,
+    /// When this run was first looked at, and how many pages were done by then: those of an earlier run say nothing of the speed.
+    first: Option<(Instant, u32)>,
     /// The stage last told of; its task says nothing more once it has ended.
     phase: Option<Phase>,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(app: &'a App, store: &'a Store, job_id: &'a str, task_id: &'a str) -> Self {
-        Self { app, store, job_id, task_id, record: None, phase: None }
+        Self { app, store, job_id, task_id, record: None, first: None, phase: None }
     }
 
     /// The job now; none before anything is known of it.
@@ -47,6 +51,11 @@ impl<'a> Watch<'a> {
         let batches = record.batches();
         let mut progress = read_marks(self.job_id, &row, &record.pages, &batches, started, Utc::now());
         let running = running(&row, &batches);
+        let (began, before) = *self.first.get_or_insert_with(|| (Instant::now(), progress.current));
+        progress.pages_per_second =
+            f64::from(progress.current - before.min(progress.current)) / began.elapsed().as_secs_f64().max(0.001);
+        let left = f64::from(progress.total - progress.current) / progress.pages_per_second;
+        progress.estimated_seconds_remaining = (progress.current > before).then(|| left.ceil() as u64);
         if progress.current == progress.total {
             self.phase = self.told().await.map(|told| told.phase).or(self.phase);
             progress.phase = self.phase.unwrap_or(progress.phase);

@@ -54,6 +54,25 @@ fn worker(house: &House, line: &str) -> (Running, std::thread::JoinHandle<String
 }
 
 #[test]
+fn a_worker_waits_for_a_broker_that_is_away_unless_told_not_to() {
+    let house = House::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ran = house.run(&format!("worker -b redis://127.0.0.1:{port}/0 broker.connection_retry_on_startup=false"));
+    assert_eq!(ran.code, Some(75), "{ran:?}");
+
+    let mut waiting =
+        house.command(&format!("worker -b redis://127.0.0.1:{port}/0 --pidfile pid")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(waiting.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("cannot connect to Redis") {
+        assert!(log.read_line(&mut said).unwrap() > 0, "the worker ended: {said}");
+    }
+    let mut waiting = Running(waiting);
+    assert!(Command::new("kill").args(["-TERM", &waiting.0.id().to_string()]).status().unwrap().success());
+    assert_eq!(waiting.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_submitted_document_is_done_by_a_worker_that_then_stops_when_told() {
     let Some(house) = house(30) else { return };
     let Some((_server, url)) = redis(&house) else { return };
