@@ -10,9 +10,14 @@ use crate::error::DocumentError;
 
 /// The outcome an error becomes: a retry where that may help, a failure otherwise and when retries are used up.
 pub(super) fn failed(ctx: &Context, error: DocumentError) -> TaskError {
-    let retryable = error.retryable();
+    let (retryable, after) = (error.retryable(), error.retry_after());
     let failure = processing_error(ctx, error);
-    if retryable { ctx.retry(failure) } else { failure }
+    match (retryable, after) {
+        (false, _) => failure,
+        (true, None) => ctx.retry(failure),
+        // A provider that says how long to wait knows better than our back-off.
+        (true, Some(after)) => ctx.retry(failure).countdown(after),
+    }
 }
 
 /// `DocumentProcessingError("text", {details})`: Python makes a class of that name.
