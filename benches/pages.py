@@ -45,13 +45,8 @@ class Bench:
 
     def run(self, way):
         """One measured run: {pages, wall_s, cpu_s, pss_mib, rss_mib, …}."""
-        scratch = self.folder / way
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        try:
-            return getattr(self, way.replace("-", "_"))(scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        # Nothing is deleted between the runs: ext4 makes files slowly for a while where many were deleted.
+        return getattr(self, way.replace("-", "_"))(Path(tempfile.mkdtemp(prefix=f"{way}-", dir=self.folder)))
 
     # -- the ways -----------------------------------------------------------
     def floor(self, _):
