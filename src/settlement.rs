@@ -121,6 +121,11 @@ impl Settlement {
     pub fn ack(tag: impl Into<String>) -> Self {
         Self { tag: Some(tag.into()), writes: Vec::new(), chord_part: None, publish: Vec::new(), disposal: Disposal::Ack }
     }
+
+    /// True when there is nothing to carry out: the message was acked early, and nothing follows.
+    pub fn is_empty(&self) -> bool {
+        self.tag.is_none() && self.writes.is_empty() && self.chord_part.is_none() && self.publish.is_empty()
+    }
 }
 
 /// What a settlement came to.

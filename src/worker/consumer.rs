@@ -34,6 +34,9 @@ pub(super) struct Fetcher {
     pub(super) consumer: Box<dyn Consumer>,
     /// How many messages may be held at once.
     pub(super) reservations: Arc<Semaphore>,
+    /// How many must be free before the next fetch of a queue that had more than was asked for. Fetching one by one costs several
+    /// times as much a message; what is still held meanwhile keeps every slot busy.
+    pub(super) refill: usize,
     pub(super) leases: Arc<Leases>,
     pub(super) stop: CancellationToken,
     pub(super) batches: mpsc::Sender<Vec<Reserved>>,
@@ -42,8 +45,10 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// Fetches until told to stop.
     pub(super) async fn run(self) {
-        let Self { mut consumer, reservations, leases, stop, batches } = self;
-        while let Some(permits) = permits(&reservations, &stop).await {
+        let Self { mut consumer, reservations, refill, leases, stop, batches } = self;
+        let mut least = 1;
+        while let Some(permits) = permits(&reservations, least, &stop).await {
+            let asked = permits.len();
             let deliveries = match consumer.fetch(permits.len()).await {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
@@ -52,6 +57,7 @@ impl Fetcher {
                     continue;
                 }
             };
+            least = if deliveries.len() == asked { refill.clamp(1, BATCH) } else { 1 };
             let reserve = |(delivery, permit): (Delivery, OwnedSemaphorePermit)| {
                 let lost = leases.hold(&delivery.tag);
                 Reserved { delivery, lost, permit }
@@ -64,14 +70,15 @@ impl Fetcher {
     }
 }
 
-/// At least one permit, and as many more as are free; `None` when stopping.
-async fn permits(reservations: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
-    let first = tokio::select! {
+/// At least so many permits, and as many more as are free; `None` when stopping.
+async fn permits(reservations: &Arc<Semaphore>, least: usize, stop: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
+    let count = u32::try_from(least).ok()?;
+    let mut first = tokio::select! {
         biased;
         () = stop.cancelled() => return None,
-        permit = Arc::clone(reservations).acquire_owned() => permit.ok()?,
+        permit = Arc::clone(reservations).acquire_many_owned(count) => permit.ok()?,
     };
-    let mut permits = vec![first];
+    let mut permits: Vec<_> = std::iter::from_fn(|| first.split(1)).collect();
     while permits.len() < BATCH {
         match Arc::clone(reservations).try_acquire_owned() {
             Ok(permit) => permits.push(permit),

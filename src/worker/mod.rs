@@ -75,6 +75,7 @@ impl Worker {
         let fetcher = Fetcher {
             consumer: broker.consumer(self.consumer_options(lease, &shutdown)).await?,
             reservations: Arc::new(Semaphore::new(self.reservations())),
+            refill: self.reservations().saturating_sub(self.options.concurrency) / 2,
             leases: Arc::clone(&leases),
             stop: shutdown.stopping().clone(),
             batches,

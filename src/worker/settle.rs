@@ -176,6 +176,9 @@ impl Settler {
 
     /// Carries one settlement out, waiting outages out. A refusal is tried again, too: the message must not be lost for it.
     async fn carry_out(&self, settlement: &Settlement, lost: &CancellationToken) -> Settled {
+        if settlement.is_empty() {
+            return Settled::Done;
+        }
         let mut failing_since = None;
         loop {
             match self.try_once(settlement).await {

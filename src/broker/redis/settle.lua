@@ -51,7 +51,7 @@ local function publish(closes)
   if list ~= '' then redis.call('LPUSH', list, text) end
 end
 
-local answers, alive, settled = {}, {}, {}
+local answers, alive, settled, any_results = {}, {}, {}, false
 local function fail(number, cause) answers[number] = '!' .. tostring(type(cause) == 'table' and cause.err or cause) end
 
 redis.pcall('HDEL', KEYS[1], '') -- a write that memory limits never refuse, and so allows those after it
@@ -65,11 +65,13 @@ while at < #ARGV do
     fail(number, leased)
   elseif leased ~= 0 then
     alive[#alive + 1] = { number = number, tag = tag, at = at }
+    -- No writes, no part, nothing to close: the results' database is not needed.
+    any_results = any_results or ARGV[at + 1] ~= '0' or ARGV[at + 2] ~= '0' or ARGV[at + 3] ~= '0'
   end
   at = stop
 end
 
-use(ARGV[2])
+if any_results then use(ARGV[2]) end
 for _, one in ipairs(alive) do
   at = one.at
   local ok, answer, closes = pcall(write_results)
