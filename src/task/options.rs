@@ -101,6 +101,12 @@ impl TaskOptions {
         self
     }
 
+    /// Stores failures even where results are ignored.
+    pub fn store_errors_even_if_ignored(&mut self) -> &mut Self {
+        self.store_errors_even_if_ignored = Some(true);
+        self
+    }
+
     /// Stores `STARTED`.
     pub fn track_started(&mut self) -> &mut Self {
         self.track_started = Some(true);

@@ -65,7 +65,9 @@ pub fn register(app: &mut AppBuilder, documents: Documents) {
         .retries(RETRIES, retry);
     app.task(names::BATCH, batch::process_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, retry);
     app.task(names::COLLECT, batch::collect_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, retry);
-    app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, retry);
+    let page = app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, retry);
+    // What a page came to is its record in the store and its part of the chord; a thousand results more would only fill Redis.
+    page.ignore_result().store_errors_even_if_ignored();
     app.task(names::AGGREGATE, aggregate::aggregate_document)
         .queue(ORCHESTRATION)
         .acks_late()
