@@ -13,7 +13,7 @@ use crate::job::{Analysis, JobRecord};
 use crate::page::{OcrMode, clean, needs_ocr, words};
 use crate::render::{self, PageArgs, PageOut};
 use crate::result::{PageImage, PageRecord, PageSize, PageStatus, PageText, PageTimes, TextSource, Warning};
-use crate::store::{Key, PageFile};
+use crate::store::{Key, PageFile, json};
 
 /// Does the page and gives its record, which is written.
 pub(super) async fn work(ctx: &Context, documents: &Documents, job: &JobRecord, page: u32) -> Result<PageRecord, DocumentError> {
@@ -108,13 +108,15 @@ impl Work<'_> {
         let begun = Instant::now();
         let key = |file| Key::page(&self.job.job.job_id, self.page, file);
         let (image, thumb) = (key(PageFile::Image)?, key(PageFile::Thumb)?);
-        let store = &self.documents.store;
-        store.put(&image, rendered.image.clone()).await?;
-        store.put(&thumb, rendered.thumb.clone()).await?;
-        store.put(&key(PageFile::Text)?, text.content.clone().into_bytes()).await?;
+        let mut files = vec![
+            (image.clone(), rendered.image.clone()),
+            (thumb.clone(), rendered.thumb.clone()),
+            (key(PageFile::Text)?, text.content.clone().into_bytes().into()),
+        ];
         if let Some(analyzed) = analyzed {
-            store.put_json(&key(PageFile::Digest)?, &analyzed.digest).await?;
+            files.push(json::file(key(PageFile::Digest)?, &analyzed.digest)?);
         }
+        self.documents.store.put_all(files).await?;
         self.times.store = milliseconds(begun.elapsed());
         let sha256 = Sha256::digest(&rendered.image).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(PageImage {

@@ -1,16 +1,22 @@
 //! Records in the store, as JSON.
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Key, Store};
 use crate::error::{Code, DocumentError, Stage};
 
+/// A record as a file.
+pub(crate) fn file<T: Serialize>(key: Key, record: &T) -> Result<(Key, Bytes), DocumentError> {
+    let bytes = serde_json::to_vec(record).map_err(|error| unreadable(&key, &error))?;
+    Ok((key, bytes.into()))
+}
+
 impl Store {
     /// Writes a record.
     pub async fn put_json<T: Serialize + Sync>(&self, key: &Key, record: &T) -> Result<(), DocumentError> {
-        let bytes = serde_json::to_vec(record).map_err(|error| unreadable(key, &error))?;
-        self.put(key, bytes).await
+        self.put_all(vec![file(key.clone(), record)?]).await
     }
 
     /// Reads a record, or `None`.

@@ -4,7 +4,8 @@
 //! [`Store::local_path`] gives a real path in every case, downloading once where the store is remote.
 
 mod failure;
-mod json;
+mod files;
+pub(crate) mod json;
 mod key;
 mod local;
 mod open;
