@@ -26,6 +26,7 @@ use crate::protocol::meta::Meta;
 use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
 use crate::result::ResultOptions;
+use crate::task::builtin;
 use crate::task::context::{Context, Environment, States};
 use crate::task::handler::AsyncFn;
 use crate::task::options::TaskOptions;
@@ -41,9 +42,11 @@ pub struct AppBuilder {
 }
 
 impl AppBuilder {
-    /// An app with these settings and no tasks yet.
+    /// An app with these settings and no tasks yet but those every worker knows.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+        let mut app = Self { settings, ..Self::default() };
+        app.task(builtin::ACCUMULATE, builtin::accumulate);
+        app
     }
 
     /// Registers an `async fn(Context, Args) -> Result<T, TaskError>` under the name Python calls it by.

@@ -5,6 +5,7 @@
 //! fills `Args` from Python's positional and keyword arguments.
 
 pub mod arguments;
+pub(crate) mod builtin;
 pub mod context;
 pub mod handler;
 pub mod options;

@@ -101,6 +101,15 @@ async fn a_replaced_task_in_a_chain_is_followed_by_its_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_replaces_itself_by_a_group_ends_with_its_values() {
+    let house = House::new();
+    let worker = house.worker(2);
+    let meta = house.call(Signature::new("t.several")).await;
+    assert_eq!((meta.status, meta.result), (State::Success, Value::List(vec![0.into(), 2.into(), 4.into()])));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn links_and_errbacks_are_called() {
     let house = House::new();
     let worker = house.worker(2);

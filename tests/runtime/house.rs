@@ -113,6 +113,11 @@ async fn batch(ctx: Context, (batch,): (i64,)) -> Result<(), TaskError> {
     Err(ctx.replace(chord(header, Signature::new("t.sum"))))
 }
 
+/// Replaces itself by a group.
+async fn several(ctx: Context, (): ()) -> Result<(), TaskError> {
+    Err(ctx.replace(group((0..3).map(|n| Signature::new("t.add").arg(n).arg(n)))))
+}
+
 async fn sends(ctx: Context, (): ()) -> Result<String, TaskError> {
     Ok(ctx.send(group([Signature::new("t.add").arg(1).arg(1)])).await?)
 }
@@ -193,6 +198,7 @@ impl House {
         app.task("t.silent", add).ignore_result();
         app.task("t.document", document);
         app.task("t.batch", batch);
+        app.task("t.several", several);
         app.task("t.sends", sends);
         app.state(Arc::clone(&traces));
         let app = app.connect_with(Arc::new(broker.clone()), Arc::new(backend));
