@@ -18,7 +18,7 @@ use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::config::Settings;
 use crate::error::Result;
-use crate::pool::ChildPool;
+use crate::pool::{ChildPool, Isolated};
 use crate::producer::{Origin, Producer};
 use crate::protocol::compression::Compression;
 use crate::protocol::message::DecodeOptions;
@@ -26,8 +26,10 @@ use crate::protocol::meta::Meta;
 use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
 use crate::result::ResultOptions;
+use crate::task::FailedCall;
 use crate::task::builtin;
 use crate::task::context::{Context, Environment, States};
+use crate::task::errback::ErrbackFn;
 use crate::task::handler::AsyncFn;
 use crate::task::options::TaskOptions;
 use crate::task::outcome::TaskError;
@@ -45,7 +47,7 @@ impl AppBuilder {
     /// An app with these settings and no tasks yet but those every worker knows.
     pub fn new(settings: Settings) -> Self {
         let mut app = Self { settings, ..Self::default() };
-        app.task(builtin::ACCUMULATE, builtin::accumulate);
+        builtin::register(&mut app.registry);
         app
     }
 
@@ -58,6 +60,32 @@ impl AppBuilder {
         Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
     {
         self.registry.add(name, Arc::new(AsyncFn::new(name, function)))
+    }
+
+    /// Registers a new-style errback, an `async fn(Context, FailedCall, Args) -> Result<T, TaskError>`: where it is linked as an error
+    /// callback (`link_error`), the worker that sees the failure calls it at once, without a message. `Args` are those the signature holds.
+    pub fn errback<F, A, R, Fut>(&mut self, name: &str, function: F) -> &mut TaskOptions
+    where
+        F: Fn(Context, FailedCall, A) -> Fut + Send + Sync + 'static,
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+        Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
+    {
+        self.registry.add_errback(name, ErrbackFn::new(name, function))
+    }
+
+    /// Registers an isolated function as a whole task, as Celery's prefork pool runs it: each call in a child process, whose death is a
+    /// `WorkerLostError` of that call alone. The child's own registration is in [`crate::pool::Functions`].
+    pub fn isolated_task<A, R>(&mut self, function: &Isolated<A, R>) -> &mut TaskOptions
+    where
+        A: Serialize + DeserializeOwned + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let isolated = function.clone();
+        self.task(function.name(), move |ctx: Context, arguments: A| {
+            let isolated = isolated.clone();
+            async move { Ok(ctx.isolated(&isolated, arguments).await?) }
+        })
     }
 
     /// Hands a value to all tasks, which find it by its type ([`Context::state`]).
@@ -76,7 +104,7 @@ impl AppBuilder {
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
         let Self { settings, mut registry, states } = self;
         registry.annotate(&settings);
-        let settings = Arc::new(settings);
+        let (settings, registry) = (Arc::new(settings), Arc::new(registry));
         let producer = Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), registry.queues());
         App { inner: Arc::new(Inner { settings, registry, states, broker, backend, producer }) }
     }
@@ -84,7 +112,7 @@ impl AppBuilder {
 
 struct Inner {
     settings: Arc<Settings>,
-    registry: Registry,
+    registry: Arc<Registry>,
     states: States,
     broker: Arc<dyn Broker>,
     backend: Arc<dyn Backend>,
@@ -118,7 +146,7 @@ impl App {
     }
 
     /// Its tasks.
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
     }
 
@@ -172,6 +200,7 @@ impl App {
 
     pub(crate) fn environment(&self, children: Option<Arc<ChildPool>>) -> Environment {
         Environment {
+            registry: Arc::clone(&self.inner.registry),
             producer: self.inner.producer.clone(),
             backend: Arc::clone(&self.inner.backend),
             children,

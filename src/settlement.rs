@@ -46,6 +46,15 @@ pub enum Write {
         /// The claim, as [`Settled::ChordComplete`] gave it.
         token: String,
     },
+    /// Lets a chord wait for one more part (`.t`); the same part twice counts once.
+    ChordGrow {
+        /// The header's group id.
+        group_id: String,
+        /// The task that will report the part.
+        task_id: String,
+        /// Seconds until its keys expire.
+        ttl: Option<u64>,
+    },
     /// Ends a chord whose header failed: deletes `.s`; the other keys stay until they expire.
     ChordFail {
         /// The header's group id.
@@ -98,7 +107,10 @@ pub enum Disposal {
     /// Its message is removed.
     Ack,
     /// Its message goes to the tail of its queue, marked as redelivered (reject with requeue).
-    Requeue,
+    Requeue {
+        /// Counts as a delivery whose process died.
+        raise_count: bool,
+    },
 }
 
 /// Everything that follows from one delivery.

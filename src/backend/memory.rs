@@ -135,6 +135,8 @@ struct Chord {
     /// By index (the last if there is none), then by arrival.
     parts: BTreeMap<(i64, usize), Vec<u8>>,
     seen: HashSet<String>,
+    /// Tasks added to what it waits for.
+    added: HashSet<String>,
     claim: Option<(Claim, Instant)>,
     expires: Option<Instant>,
 }
@@ -195,6 +197,11 @@ impl Results {
                 let chord = self.chord_mut(group_id);
                 (chord.size, chord.claim, chord.expires) = (Some(*size), None, after(*ttl));
             }
+            Write::ChordGrow { group_id, task_id, ttl } => {
+                let chord = self.chord_mut(group_id);
+                chord.added.insert(task_id.clone());
+                chord.expires = after(*ttl).or(chord.expires);
+            }
             Write::ChordClose { group_id, token } => {
                 if self.chord(group_id).is_some_and(|chord| chord.claim().is_none() || chord.is_claimed_by(token)) {
                     let mut closed = Chord { expires: after(Some(DONE.as_secs())), ..Chord::default() };
@@ -217,7 +224,7 @@ impl Results {
             chord.parts.insert((place, chord.seen.len()), part.entry.clone());
         }
         chord.expires = after(part.ttl).or(chord.expires);
-        if chord.size != Some(chord.parts.len() as u64) {
+        if chord.size.map(|size| size + chord.added.len() as u64) != Some(chord.parts.len() as u64) {
             return ChordState::Counted;
         }
         if chord.claim().is_some() && !chord.is_claimed_by(&part.token) {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::inherit::{listed, parts};
-use super::{Applied, Ids, Plan, apply, errbacks};
+use super::{Applied, Ids, Plan, apply};
 use crate::error::{Error, Result};
 use crate::protocol::meta::ChordEntry;
 use crate::protocol::{Exception, Message, Meta, ResultTuple, Signature, State, Timestamp, Value};
@@ -103,7 +103,7 @@ pub struct FailedTask {
     pub task_id: String,
     /// The group it belongs to.
     pub group_id: Option<String>,
-    /// What was sent in its name: the errbacks of a chord's body.
+    /// What was sent in its name: its errbacks, see [`Failed::sent_for`].
     pub children: Vec<ResultTuple>,
 }
 
@@ -130,6 +130,13 @@ pub struct Failed {
 }
 
 impl Failed {
+    /// Notes what was sent in the name of a task that fails.
+    pub fn sent_for(&mut self, task_id: &str, children: &[ResultTuple]) {
+        if let Some(task) = self.tasks.iter_mut().find(|task| task.task_id == task_id) {
+            task.children.extend_from_slice(children);
+        }
+    }
+
     /// Everything a signature that will not run takes with it: of a chord its body, of a chain every step, and what comes after.
     fn add(&mut self, signature: &Signature) -> Result<()> {
         if signature.is_chain() || signature.is_group() {
@@ -162,39 +169,82 @@ pub fn propagate(message: &Message) -> Result<Failed> {
     Ok(failed)
 }
 
-/// What a chord comes to whose body will not run: the body's errbacks as messages, and everything that fails with it. Where the body is a
-/// group its tasks fail with the member's own exception, as in Celery; [`Failed`] goes with the returned exception.
-pub fn chord_failure(
-    body: &Signature,
-    failure: &ChordFailure,
-    applied: &Applied,
-    ids: Ids<'_>,
-) -> Result<(Exception, Failed, Plan)> {
-    let mut failed = Failed::default();
-    failed.add(body)?;
-    let end = end_of(body)?;
-    let exception = match &failure.cause {
-        Some(cause) if body.is_group() => cause.as_ref().clone(),
-        _ => failure.error.clone(),
-    };
-    let id = end.task_id().ok_or_else(|| Error::protocol("a chord's body without an id"))?.to_owned();
-    let errors = end.option_signatures("link_error")?;
-    let applied = Applied { root_id: Some(id.clone()), ..applied.clone() };
-    let plan = errbacks(&errors, &id, &applied, ids)?;
-    if let Some(end) = failed.tasks.iter_mut().find(|task| task.task_id == id) {
-        end.group_id = None;
-        end.children.clone_from(&plan.children);
-    }
-    Ok((exception, failed, plan))
+/// A task that fails without having run and whose errbacks are called for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The task.
+    pub task: Signature,
+    /// Its id.
+    pub task_id: String,
+    /// Its errbacks, each once.
+    pub errbacks: Vec<Signature>,
 }
 
-/// The task whose end is the end of the body: where its errbacks and id are.
-fn end_of(body: &Signature) -> Result<Signature> {
-    if body.is_chord() {
-        return end_of(&parts(body)?.1);
+/// What a chord comes to whose body will not run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChordEnd {
+    /// What everything in it fails with.
+    pub exception: Exception,
+    /// What fails.
+    pub failed: Failed,
+    /// Whose errbacks are called.
+    pub told: Vec<Told>,
+}
+
+/// What a chord comes to whose body will not run. Where the body is a group, each of its tasks fails with the member's own exception and
+/// calls its own errbacks and those of the group, as in Celery; else the body fails with a `ChordError`.
+pub fn chord_failure(body: &Signature, failure: &ChordFailure) -> Result<ChordEnd> {
+    let mut failed = Failed::default();
+    failed.add(body)?;
+    if !body.is_group() {
+        let (task, errbacks) = result_errbacks(body)?;
+        let task_id = task.task_id().ok_or_else(|| Error::protocol("a chord's body without an id"))?.to_owned();
+        if let Some(end) = failed.tasks.iter_mut().find(|task| task.task_id == task_id) {
+            end.group_id = None;
+        }
+        return Ok(ChordEnd { exception: failure.error.clone(), failed, told: vec![Told { task, task_id, errbacks }] });
     }
-    match body.tasks().last() {
-        Some(last) if body.is_chain() => end_of(last),
-        _ => Ok(body.clone()),
+    let exception = failure.cause.as_deref().unwrap_or(&failure.error).clone();
+    let shared = body.option_signatures("link_error")?;
+    let mut told = Vec::new();
+    for member in body.tasks() {
+        let (task, mut errbacks) = result_errbacks(&member)?;
+        add_new(&mut errbacks, shared.clone());
+        let Some(task_id) = task.task_id().map(str::to_owned) else { continue };
+        told.push(Told { task, task_id, errbacks });
+    }
+    if let Some(task_id) = body.task_id().map(str::to_owned) {
+        failed.tasks.push(FailedTask { task_id, group_id: None, children: Vec::new() });
+    }
+    Ok(ChordEnd { exception, failed, told })
+}
+
+/// The task whose end is the end of a signature, and the errbacks of the whole: of a chord its own and its body's, of a chain its own and
+/// its last step's, of a group in it those of its members, too.
+fn result_errbacks(signature: &Signature) -> Result<(Signature, Vec<Signature>)> {
+    let mut errbacks = signature.option_signatures("link_error")?;
+    let inner = match signature {
+        chord if chord.is_chord() => vec![parts(chord)?.1],
+        chain if chain.is_chain() => chain.tasks().pop().into_iter().collect(),
+        group if group.is_group() => group.tasks(),
+        _ => Vec::new(),
+    };
+    let mut end = signature.clone();
+    for part in inner {
+        let (task, more) = result_errbacks(&part)?;
+        add_new(&mut errbacks, more);
+        if !signature.is_group() {
+            end = task;
+        }
+    }
+    Ok((end, errbacks))
+}
+
+/// Adds those that are not there yet.
+fn add_new(errbacks: &mut Vec<Signature>, more: Vec<Signature>) {
+    for errback in more {
+        if !errbacks.contains(&errback) {
+            errbacks.push(errback);
+        }
     }
 }

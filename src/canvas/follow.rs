@@ -50,6 +50,12 @@ pub struct Retry {
     pub args: Option<Vec<Value>>,
     /// Other keyword arguments.
     pub kwargs: Option<Map>,
+    /// Another expiry; `Some(None)` takes it away.
+    pub expires: Option<Option<Timestamp>>,
+    /// Another queue.
+    pub queue: Option<String>,
+    /// Another priority.
+    pub priority: Option<i64>,
 }
 
 /// The message of another try: the same id, one retry more, everything else kept.
@@ -62,6 +68,10 @@ pub fn retry(message: &Message, retry: Retry) -> Publish {
     headers.eta = retry.eta;
     headers.parent_id.get_or_insert_with(|| headers.id.clone());
     headers.root_id.get_or_insert_with(|| headers.id.clone());
+    if let Some(expires) = retry.expires {
+        headers.expires = expires;
+        next.properties.expiration = None;
+    }
     if let Some(args) = retry.args {
         headers.argsrepr = None;
         next.args = args;
@@ -72,15 +82,24 @@ pub fn retry(message: &Message, retry: Retry) -> Publish {
     }
     let info = next.properties.delivery_info.clone();
     next.properties = Properties { delivery_tag: None, redelivered: false, delivery_count: 0, ..next.properties };
-    let straight = info.exchange.is_empty();
+    let straight = info.exchange.is_empty() || retry.queue.is_some();
     Publish {
-        priority: Some(next.properties.priority),
+        priority: Some(retry.priority.unwrap_or(next.properties.priority)),
         message: next,
-        queue: straight.then(|| info.routing_key.clone()).filter(|queue| !queue.is_empty()),
+        queue: retry.queue.or_else(|| straight.then(|| info.routing_key.clone()).filter(|queue| !queue.is_empty())),
         exchange: (!straight).then_some(info.exchange),
         routing_key: (!straight).then_some(info.routing_key),
         ..Publish::default()
     }
+}
+
+/// What a running part of a chord's header adds to the header: it reports where the part does, at the part's place.
+pub fn chord_member(message: &Message, mut signature: Signature, applied: &Applied, ids: Ids<'_>) -> Result<Plan> {
+    let Message { headers, embed, .. } = message;
+    force(&mut signature, "group_id", headers.group.clone().into());
+    force(&mut signature, "group_index", headers.group_index.into());
+    force(&mut signature, "chord", embed.chord.as_ref().map_or(Value::Null, |chord| chord.to_value()));
+    apply(signature, &Applied { previous: None, ..applied.clone() }, ids)
 }
 
 /// Whether several tasks end it: none of them could bear the id of the task it replaces.

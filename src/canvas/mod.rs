@@ -25,8 +25,8 @@ use crate::settlement::Write;
 
 pub use apply::apply;
 pub use builder::{chain, chord, group};
-pub use chord_part::{ChordFailure, Failed, FailedTask, Part, chord_body, chord_failure, join, part_of, propagate};
-pub use follow::{Retry, callbacks, errbacks, next_in_chain, replace, retry};
+pub use chord_part::{ChordEnd, ChordFailure, Failed, FailedTask, Part, Told, chord_body, chord_failure, join, part_of, propagate};
+pub use follow::{Retry, callbacks, chord_member, errbacks, next_in_chain, replace, retry};
 pub use freeze::freeze;
 
 /// Where fresh ids come from.

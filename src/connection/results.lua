@@ -1,6 +1,7 @@
 -- How states and chords lie in Redis. Not a script: put before the scripts that use it (settle, apply, part, claim).
 -- A chord's keys are its base, celeriac's or Python's `celery-taskset-meta-<group id>`, and a suffix:
 --   .j results   .s size   .t adjustment of the size   .d parts already counted   .c who finishes it, then 'done'
+--   .a tasks already added to the size (ours)
 
 local SUCCESS = { '{"status": "SUCCESS"', '{"status":"SUCCESS"' }
 
@@ -19,6 +20,16 @@ end
 local function start_chord(base, size, ttl)
   redis.call('DEL', base .. '.c')
   set(base .. '.s', size, ttl)
+end
+
+-- One part more to wait for. Python only adds to .t; .a makes that repeatable.
+local function grow_chord(base, member, ttl)
+  if redis.call('SADD', base .. '.a', member) == 0 then return end
+  redis.call('INCRBY', base .. '.t', 1)
+  if (tonumber(ttl) or 0) > 0 then
+    redis.call('EXPIRE', base .. '.a', ttl)
+    redis.call('EXPIRE', base .. '.t', ttl)
+  end
 end
 
 local function fail_chord(base) redis.call('DEL', base .. '.s') end
@@ -54,7 +65,7 @@ end
 local function close_chord(base, token)
   local holder = redis.call('GET', base .. '.c')
   if holder and holder ~= token then return end
-  redis.call('DEL', base .. '.j', base .. '.t', base .. '.s', base .. '.d')
+  redis.call('DEL', base .. '.j', base .. '.t', base .. '.s', base .. '.d', base .. '.a')
   redis.call('SET', base .. '.c', 'done', 'EX', 300)
 end
 
@@ -62,6 +73,7 @@ end
 local function write(kind, a, b, c)
   if kind == 'state' then state(a, b, c)
   elseif kind == 'start' then start_chord(a, b, c)
+  elseif kind == 'grow' then grow_chord(a, b, c)
   elseif kind == 'fail' then fail_chord(a)
   elseif kind == 'close' then close_chord(a, b)
   else error('unknown write ' .. tostring(kind)) end

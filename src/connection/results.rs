@@ -26,6 +26,9 @@ pub(crate) fn encode_write(arguments: &mut Vec<Vec<u8>>, prefix: &str, write: &W
         Write::ChordStart { group_id, size, ttl } => {
             [b"start".to_vec(), base(group_id), size.to_string().into_bytes(), seconds(ttl)]
         }
+        Write::ChordGrow { group_id, task_id, ttl } => {
+            [b"grow".to_vec(), base(group_id), task_id.clone().into_bytes(), seconds(ttl)]
+        }
         Write::ChordFail { group_id } => [b"fail".to_vec(), base(group_id), Vec::new(), Vec::new()],
         Write::ChordClose { group_id, token } => [b"close".to_vec(), base(group_id), token.clone().into_bytes(), Vec::new()],
     });

@@ -140,6 +140,12 @@ impl Exception {
         Some(Self::new(exc_module, exc_type, exc_message))
     }
 
+    /// Whether it is of the class `name`, given with its module (`celery.exceptions.Reject`) or without.
+    pub fn is_a(&self, name: &str) -> bool {
+        let own = self.exc_type.as_str();
+        name == own || name.strip_suffix(own).and_then(|rest| rest.strip_suffix('.')) == Some(self.exc_module.as_str())
+    }
+
     /// What Python's `str()` shows: the only argument, or all of them.
     pub fn message(&self) -> String {
         match self.exc_message.as_slice() {

@@ -88,6 +88,13 @@ impl ResultTuple {
     }
 }
 
+/// A task that returns a result returns its tuple, as Python's tasks do with an `AsyncResult`.
+impl serde::Serialize for ResultTuple {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
 /// What `result_extended` adds to a meta.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Extended {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::protocol::value::{Map, Value};
 
 /// The struct name by which [`Arguments`] asks for a call as it is.
-const ANY_CALL: &str = "celeriac::Arguments";
+pub(super) const ANY_CALL: &str = "celeriac::Arguments";
 
 /// The arguments of a call as they came, for tasks written with `*args, **kwargs`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

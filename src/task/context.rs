@@ -16,16 +16,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::outcome::{Retry, TaskError};
+use super::arguments::Arguments;
+use super::outcome::TaskError;
+use super::registry::Registry;
 use super::request::RequestInfo;
+use super::retry::Retry;
 use crate::backend::Backend;
+use crate::canvas;
 use crate::error::{Error, Result};
 use crate::pool::{CallError, CallOptions, ChildPool, Isolated};
-use crate::producer::{Origin, Producer};
+use crate::producer::{Origin, Producer, Sent, fresh_id};
+use crate::protocol::exception::Exception;
 use crate::protocol::meta::{Meta, ResultTuple};
 use crate::protocol::signature::Signature;
 use crate::protocol::state::State;
-use crate::protocol::value::to_value;
+use crate::protocol::value::{Value, to_value};
 use crate::result::ResultOptions;
 
 /// Values a program hands to its tasks, one of each type.
@@ -55,6 +60,8 @@ impl fmt::Debug for States {
 /// What all runs of a worker share.
 #[derive(Debug)]
 pub struct Environment {
+    /// The tasks of the program.
+    pub registry: Arc<Registry>,
     /// Sends tasks.
     pub producer: Producer,
     /// Keeps states.
@@ -82,6 +89,8 @@ struct Inner {
     stops: Stops,
     /// The results of what this run sent.
     children: Mutex<Vec<ResultTuple>>,
+    /// What it adds to the chord it is a part of.
+    added: Mutex<Vec<Signature>>,
 }
 
 /// A running task's view of the world. Clones are one context.
@@ -98,7 +107,7 @@ impl fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(request: RequestInfo, environment: Arc<Environment>, stops: Stops) -> Self {
-        Self { inner: Arc::new(Inner { request, environment, stops, children: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { request, environment, stops, children: Mutex::default(), added: Mutex::default() }) }
     }
 
     /// The call this run is for.
@@ -143,11 +152,44 @@ impl Context {
 
     /// Sends a task or canvas at once, as a child of this run; its id.
     pub async fn send(&self, signature: impl Into<Signature>) -> Result<String> {
+        Ok(self.send_canvas(signature).await?.id)
+    }
+
+    /// Sends a task or canvas at once, as a child of this run; its id and its result, which a task may return as Python's return an
+    /// `AsyncResult`.
+    pub async fn send_canvas(&self, signature: impl Into<Signature>) -> Result<Sent> {
         let request = self.request();
         let origin = Origin { root_id: Some(request.root_id().to_owned()), parent_id: Some(request.id().to_owned()) };
         let sent = self.environment().producer.send(signature.into(), origin).await?;
-        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).push(sent.result);
-        Ok(sent.id)
+        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).push(sent.result.clone());
+        Ok(sent)
+    }
+
+    /// Adds a task or canvas to the chord whose header this task is in: the body waits for its value, too. Returns its id.
+    ///
+    /// It is sent when this task succeeds, in one step with this task's own part, so that no crash leaves the chord waiting for a part that
+    /// was never sent (Celery sends it at once). A task that fails or is retried adds nothing.
+    pub fn add_to_chord(&self, signature: impl Into<Signature>) -> Result<String, TaskError> {
+        if !self.request().is_chord_part() {
+            return Err(TaskError::builtin("ValueError", "Current task is not member of any chord"));
+        }
+        let mut signature = signature.into();
+        let result = canvas::freeze(&mut signature, &mut fresh_id).map_err(TaskError::from)?;
+        self.inner.added.lock().unwrap_or_else(PoisonError::into_inner).push(signature);
+        Ok(result.id)
+    }
+
+    /// Calls a registered task in this run, as Python calls a task as a function: without a message, without a result of its own.
+    pub async fn call_directly(&self, task: &str, call: Arguments) -> Result<Value, TaskError> {
+        let task = self.environment().registry.get(task).ok_or_else(|| TaskError::failure(Exception::not_registered(task)))?;
+        match task.handler.call(self.clone(), call).await {
+            // There is no message to be run again.
+            Err(TaskError::Retry(retry)) => Err(retry.cause.map_or_else(
+                || TaskError::failure(Exception::retry("Task can be retried")),
+                |failure| TaskError::Failure(Box::new(failure)),
+            )),
+            ended => ended,
+        }
     }
 
     /// Return this as the error: another task or canvas takes this one's place, with its id, chain and chord.
@@ -155,10 +197,16 @@ impl Context {
         TaskError::Replace(Box::new(signature.into()))
     }
 
-    /// Return this as the error: the task runs again after its back-off; when its retries are used up it fails with `cause`.
+    /// Return this as the error: the task runs again after its back-off; when its retries are used up it fails with `cause`. What else is
+    /// to change is said by [`TaskError::countdown`], [`TaskError::args`] and so on.
+    #[track_caller]
     pub fn retry(&self, cause: impl Into<TaskError>) -> TaskError {
-        let cause = cause.into().into_failure();
-        TaskError::Retry(Box::new(Retry { cause, countdown: None, max_retries: None }))
+        TaskError::Retry(Box::new(Retry { cause: cause.into().into_failure(), ..Retry::default() }))
+    }
+
+    /// As [`Self::retry`], for no reason that could be shown.
+    pub fn retry_later(&self) -> TaskError {
+        TaskError::Retry(Box::default())
     }
 
     /// Calls a function in a child process.
@@ -169,6 +217,10 @@ impl Context {
 
     pub(crate) fn children(&self) -> Vec<ResultTuple> {
         self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn take_added(&self) -> Vec<Signature> {
+        std::mem::take(&mut *self.inner.added.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn environment(&self) -> &Environment {

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use super::arguments::{Arguments, bind};
 use super::context::Context;
 use super::outcome::TaskError;
+use super::parameters;
+use crate::protocol::exception::Exception;
 use crate::protocol::value::{Value, to_value};
 
 /// The future of a run.
@@ -20,6 +22,11 @@ pub type Run = Pin<Box<dyn Future<Output = Result<Value, TaskError>> + Send>>;
 pub trait Handler: Send + Sync {
     /// Begins a run; arguments that do not fit end it with Python's `TypeError`.
     fn call(&self, context: Context, call: Arguments) -> Run;
+
+    /// The names of its parameters in their order, where it has names for them.
+    fn parameters(&self) -> Option<&'static [&'static str]> {
+        None
+    }
 }
 
 /// An `async fn(Context, A) -> Result<R, TaskError>` as a handler.
@@ -49,24 +56,30 @@ where
     Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
 {
     fn call(&self, context: Context, call: Arguments) -> Run {
-        let arguments = match bind::<A>(call.args, call.kwargs) {
-            Ok(arguments) => arguments,
-            Err(error) => {
-                let failure = TaskError::builtin("TypeError", format!("{}() {error}", self.name));
-                return Box::pin(async move { Err(failure) });
-            }
-        };
-        let run = (self.function)(context, arguments);
-        Box::pin(async move {
-            let returned = run.await?;
-            to_value(&returned).map_err(|error| {
-                let message = format!("the return value cannot be serialized: {error}");
-                TaskError::failure(crate::protocol::exception::Exception::new(
-                    "kombu.exceptions",
-                    "EncodeError",
-                    vec![message.into()],
-                ))
-            })
-        })
+        match bound(&self.name, call) {
+            Ok(arguments) => running((self.function)(context, arguments)),
+            Err(error) => Box::pin(async move { Err(error) }),
+        }
     }
+
+    fn parameters(&self) -> Option<&'static [&'static str]> {
+        parameters::names::<A>()
+    }
+}
+
+/// The arguments of a call of the function `name`, or Python's `TypeError`.
+pub(super) fn bound<A: DeserializeOwned>(name: &str, call: Arguments) -> Result<A, TaskError> {
+    bind(call.args, call.kwargs).map_err(|error| TaskError::builtin("TypeError", format!("{name}() {error}")))
+}
+
+/// A run whose return value becomes one of the wire.
+pub(super) fn running<R, Fut>(run: Fut) -> Run
+where
+    R: Serialize,
+    Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
+{
+    Box::pin(async move {
+        to_value(&run.await?)
+            .map_err(|error| TaskError::failure(Exception::encode_error(format!("the return value cannot be serialized: {error}"))))
+    })
 }

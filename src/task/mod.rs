@@ -7,17 +7,20 @@
 pub mod arguments;
 pub(crate) mod builtin;
 pub mod context;
+pub mod errback;
 pub mod handler;
 pub mod options;
 pub mod outcome;
+mod parameters;
 pub mod registry;
 pub mod request;
 pub mod retry;
 
 pub use arguments::Arguments;
 pub use context::Context;
+pub use errback::FailedCall;
 pub use options::TaskOptions;
-pub use outcome::{Failure, Outcome, Retry, TaskError};
+pub use outcome::{Failure, Outcome, TaskError};
 pub use registry::Registry;
 pub use request::RequestInfo;
-pub use retry::Backoff;
+pub use retry::{Backoff, Retry};

@@ -3,10 +3,39 @@
 //! # Celery
 //! The attributes of `app/task.py: Task`.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::request::RequestInfo;
 use super::retry::Backoff;
 use crate::config::{Annotation, Seconds};
+use crate::protocol::exception::Exception;
+use crate::protocol::signature::Signature;
+
+type Replacing = dyn Fn(&RequestInfo, Signature) -> Signature + Send + Sync;
+
+/// Changes a signature that is about to take a task's place.
+#[derive(Clone)]
+pub struct ReplaceHook(Arc<Replacing>);
+
+impl ReplaceHook {
+    pub(crate) fn apply(&self, request: &RequestInfo, signature: Signature) -> Signature {
+        (self.0)(request, signature)
+    }
+}
+
+impl fmt::Debug for ReplaceHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplaceHook")
+    }
+}
+
+impl PartialEq for ReplaceHook {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
 
 /// How a task is run. `None` means: as the settings say.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,14 +44,24 @@ pub struct TaskOptions {
     pub queue: Option<String>,
     /// Ack after the result is settled instead of before the run.
     pub acks_late: Option<bool>,
-    /// With `acks_late`: run again when the process that ran it died.
+    /// With `acks_late`: run the same message again when the child process that ran it died, instead of failing.
     pub reject_on_worker_lost: Option<bool>,
+    /// Retry with a new message when the child process that ran it died, instead of failing.
+    pub retry_on_worker_lost: Option<bool>,
+    /// With `acks_late`: ack after the hard time limit, too; `false` puts the message back to its queue.
+    pub acks_on_timeout: Option<bool>,
     /// How often it may be retried; Celery's default is 3.
     pub max_retries: Option<u32>,
     /// The back-off of its retries.
     pub backoff: Option<Backoff>,
-    /// A fixed delay of its retries instead.
+    /// The delay of a retry that names none, where there is no back-off; Celery's default is 180 s.
     pub default_retry_delay: Option<Duration>,
+    /// Exceptions after which it is retried by itself, see [`Self::autoretry_for`].
+    pub autoretry_for: Vec<String>,
+    /// Exceptions after which it is not, whatever [`Self::autoretry_for`] says.
+    pub dont_autoretry_for: Vec<String>,
+    /// What becomes of a signature that takes its place.
+    pub on_replace: Option<ReplaceHook>,
     /// After this it is cut off.
     pub time_limit: Option<Duration>,
     /// After this it is told to stop.
@@ -54,9 +93,40 @@ impl TaskOptions {
         self
     }
 
-    /// Runs again when its process died.
+    /// Runs the same message again when its child process died.
     pub fn reject_on_worker_lost(&mut self) -> &mut Self {
         self.reject_on_worker_lost = Some(true);
+        self
+    }
+
+    /// Retries with a new message when its child process died.
+    pub fn retry_on_worker_lost(&mut self) -> &mut Self {
+        self.retry_on_worker_lost = Some(true);
+        self
+    }
+
+    /// Whether a late ack also follows a hard time limit.
+    pub fn acks_on_timeout(&mut self, acks: bool) -> &mut Self {
+        self.acks_on_timeout = Some(acks);
+        self
+    }
+
+    /// Retries by itself after exceptions of these classes, named by their class (`ValueError`, or the name of a Rust error's type) or
+    /// with their module before it; `Exception` is all of them. Subclasses have to be named themselves.
+    pub fn autoretry_for<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) -> &mut Self {
+        self.autoretry_for = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Leaves exceptions of these classes out of [`Self::autoretry_for`].
+    pub fn dont_autoretry_for<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) -> &mut Self {
+        self.dont_autoretry_for = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Changes every signature that takes this task's place, before it does; for example to stamp it.
+    pub fn on_replace(&mut self, hook: impl Fn(&RequestInfo, Signature) -> Signature + Send + Sync + 'static) -> &mut Self {
+        self.on_replace = Some(ReplaceHook(Arc::new(hook)));
         self
     }
 
@@ -64,6 +134,11 @@ impl TaskOptions {
     pub fn max_retries(&mut self, limit: u32) -> &mut Self {
         self.max_retries = Some(limit);
         self
+    }
+
+    /// Retries without end.
+    pub fn unlimited_retries(&mut self) -> &mut Self {
+        self.max_retries(u32::MAX)
     }
 
     /// Sets the back-off of retries.
@@ -115,6 +190,12 @@ impl TaskOptions {
 }
 
 impl TaskOptions {
+    /// Whether a failure is retried by itself.
+    pub(crate) fn autoretries(&self, exception: &Exception) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == "Exception" || exception.is_a(name));
+        named(&self.autoretry_for) && !named(&self.dont_autoretry_for)
+    }
+
     /// What a deployment says about the task wins over its author.
     pub(crate) fn annotate(&mut self, annotation: &Annotation) {
         fn set<T>(mine: &mut Option<T>, theirs: Option<T>) {
@@ -128,6 +209,7 @@ impl TaskOptions {
         set(&mut self.soft_time_limit, annotation.soft_time_limit.map(Seconds::duration));
         set(&mut self.acks_late, annotation.acks_late);
         set(&mut self.reject_on_worker_lost, annotation.reject_on_worker_lost);
+        set(&mut self.acks_on_timeout, annotation.acks_on_failure_or_timeout);
         set(&mut self.ignore_result, annotation.ignore_result);
         set(&mut self.store_errors_even_if_ignored, annotation.store_errors_even_if_ignored);
         set(&mut self.track_started, annotation.track_started);

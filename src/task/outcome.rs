@@ -4,8 +4,9 @@
 //! `app/trace.py`'s states and the exceptions `Retry`, `Reject`, `Ignore`. Difference: control flow is data, not an exception.
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::panic::Location;
 
+use super::retry::Retry;
 use crate::pool::CallError;
 use crate::protocol::exception::Exception;
 use crate::protocol::signature::Signature;
@@ -30,22 +31,13 @@ impl Failure {
     }
 }
 
-/// A task asks to be run again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Retry {
-    /// Why; `None` when the task only wants to wait.
-    pub cause: Option<Failure>,
-    /// How long to wait; `None` uses the task's back-off.
-    pub countdown: Option<Duration>,
-    /// Overrides the task's limit for this retry.
-    pub max_retries: Option<u32>,
-}
-
 /// How a task ends when it does not return a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskError {
     /// It failed.
     Failure(Box<Failure>),
+    /// The child process it ran in died.
+    WorkerLost(Box<Failure>),
     /// It wants to run again later.
     Retry(Box<Retry>),
     /// It refuses the message: back to the queue, or away.
@@ -62,73 +54,77 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// A failure by this exception.
+    /// A failure by this exception, raised where this is called.
+    #[track_caller]
     pub fn failure(exception: Exception) -> Self {
-        Self::Failure(Box::new(Failure::new(exception)))
+        let shown = match exception.exc_module.as_str() {
+            "builtins" => exception.exc_type.clone(),
+            module => format!("{module}.{}", exception.exc_type),
+        };
+        let traceback = traceback(Location::caller(), &format!("{shown}: {}", exception.message()), &[]);
+        Self::Failure(Box::new(Failure { exception, traceback: Some(traceback) }))
     }
 
-    /// A failure of the Python class `exc_type` of `builtins`.
+    /// A failure of the Python class `exc_type` of `builtins`, raised where this is called.
+    #[track_caller]
     pub fn builtin(exc_type: &str, message: impl Into<String>) -> Self {
         Self::failure(Exception::new("builtins", exc_type, vec![Value::from(message.into())]))
-    }
-
-    /// Sets the countdown of a [`TaskError::Retry`]; anything else stays as it is.
-    #[must_use]
-    pub fn countdown(mut self, countdown: Duration) -> Self {
-        if let Self::Retry(retry) = &mut self {
-            retry.countdown = Some(countdown);
-        }
-        self
-    }
-
-    /// Sets the limit of a [`TaskError::Retry`]; anything else stays as it is.
-    #[must_use]
-    pub fn max_retries(mut self, limit: u32) -> Self {
-        if let Self::Retry(retry) = &mut self {
-            retry.max_retries = Some(limit);
-        }
-        self
     }
 
     /// The failure in it, if it is one.
     pub fn into_failure(self) -> Option<Failure> {
         match self {
-            Self::Failure(failure) => Some(*failure),
+            Self::Failure(failure) | Self::WorkerLost(failure) => Some(*failure),
             _ => None,
         }
     }
 }
 
 impl<E: StdError + 'static> From<E> for TaskError {
+    /// What `?` does with any error: an exception of its type's name, whose traceback says where and why.
+    #[track_caller]
     fn from(error: E) -> Self {
-        let call: Option<&CallError> = (&error as &dyn std::any::Any).downcast_ref();
-        let failure = call.map_or_else(|| failure_of(&error, type_name::<E>()), failed_call);
-        Self::Failure(Box::new(failure))
+        let place = Location::caller();
+        match (&error as &dyn std::any::Any).downcast_ref::<CallError>() {
+            Some(error @ CallError::WorkerLost { .. }) => Self::WorkerLost(Box::new(failed_call(error, place))),
+            Some(error) => Self::Failure(Box::new(failed_call(error, place))),
+            None => Self::Failure(Box::new(failure_at(&error, type_name::<E>(), place))),
+        }
     }
 }
 
 /// A failed isolated call in billiard's classes, as Python callers expect them.
-fn failed_call(error: &CallError) -> Failure {
-    Failure::new(match error {
+fn failed_call(error: &CallError, place: &Location<'_>) -> Failure {
+    let exception = match error {
         CallError::Failed(failure) => Exception::new(ERRORS_MODULE, &failure.exc_type, vec![Value::from(&failure.message)]),
         CallError::TimeLimit(limit) => Exception::time_limit_exceeded(limit.as_secs_f64()),
         CallError::Cancelled => Exception::soft_time_limit_exceeded(),
         CallError::WorkerLost { .. } => Exception::worker_lost(error.to_string()),
         other => Exception::runtime_error(other.to_string()),
-    })
+    };
+    let traceback = traceback(place, &format!("{}.{}: {error}", exception.exc_module, exception.exc_type), &[]);
+    Failure { exception, traceback: Some(traceback) }
 }
 
 /// The failure an error becomes on the wire, under this class name.
-pub fn failure_of(error: &(dyn StdError + 'static), exc_type: &str) -> Failure {
-    let mut chain = vec![error.to_string()];
+fn failure_at(error: &(dyn StdError + 'static), exc_type: &str, place: &Location<'_>) -> Failure {
+    let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(error) = cause {
-        chain.push(error.to_string());
+        causes.push(error.to_string());
         cause = error.source();
     }
-    let traceback = format!("{exc_type}: {}", chain.join("\n  caused by: "));
-    let exception = Exception::new(ERRORS_MODULE, exc_type, vec![Value::from(chain.join(": "))]);
-    Failure { exception, traceback: Some(traceback) }
+    let traceback = traceback(place, &format!("{ERRORS_MODULE}.{exc_type}: {error}"), &causes);
+    let message = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
+    Failure { exception: Exception::new(ERRORS_MODULE, exc_type, vec![Value::from(message)]), traceback: Some(traceback) }
+}
+
+/// A traceback as Python prints one: the place where the error left the task's code, the error, and its causes.
+fn traceback(place: &Location<'_>, error: &str, causes: &[String]) -> String {
+    let place = format!("  File \"{}\", line {}", place.file(), place.line());
+    let mut lines = vec!["Traceback (most recent call last):".to_owned(), place, error.to_owned()];
+    lines.extend(causes.iter().map(|cause| format!("  caused by: {cause}")));
+    lines.join("\n")
 }
 
 /// The last name of a type's path, without its parameters.
@@ -145,13 +141,10 @@ pub enum Outcome {
     Success(Value),
     /// It failed for good.
     Failure(Failure),
-    /// It runs again after the delay.
-    Retry {
-        /// Why.
-        cause: Option<Failure>,
-        /// How long to wait.
-        delay: Duration,
-    },
+    /// It runs again: after the countdown, which is set here, or at the time it names.
+    Retry(Box<Retry>),
+    /// The child process it ran in died, and its message goes back to its queue to be run again.
+    Lost(Failure),
     /// Its message is refused.
     Reject {
         /// Back to the queue's tail.
@@ -183,6 +176,19 @@ mod tests {
         let failure = TaskError::from(BlankPage(3, cause)).into_failure().unwrap();
         assert_eq!(failure.exception.exc_type, "BlankPage");
         assert_eq!(failure.exception.exc_message, [Value::from("page 3 is blank: invalid digit found in string")]);
-        assert_eq!(failure.traceback.unwrap(), "BlankPage: page 3 is blank\n  caused by: invalid digit found in string");
+        let traceback = failure.traceback.unwrap();
+        let lines: Vec<&str> = traceback.lines().collect();
+        assert!(lines[1].starts_with("  File \"src/task/outcome.rs\", line "), "{traceback}");
+        assert_eq!(lines[2..], ["celeriac.errors.BlankPage: page 3 is blank", "  caused by: invalid digit found in string"]);
+    }
+
+    #[test]
+    fn a_question_mark_says_where_it_stands() {
+        fn fails() -> Result<u32, TaskError> {
+            Ok("x".parse::<u32>()?)
+        }
+        let line = line!() - 2;
+        let traceback = fails().unwrap_err().into_failure().unwrap().traceback.unwrap();
+        assert!(traceback.contains(&format!("outcome.rs\", line {line}")), "{traceback}");
     }
 }

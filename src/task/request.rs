@@ -5,7 +5,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::protocol::message::Message;
+use crate::protocol::envelope::DeliveryInfo;
+use crate::protocol::headers::{Headers, TimeLimit};
+use crate::protocol::message::{Message, Properties};
+use crate::protocol::value::Map;
 
 /// The call a task is running for.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct RequestInfo {
     pub queue: String,
     /// The node that runs it.
     pub hostname: String,
+    /// Its time limits: the message's, else the task's own, else the settings'.
+    pub timelimit: TimeLimit,
 }
 
 impl RequestInfo {
@@ -67,5 +72,50 @@ impl RequestInfo {
     /// How often it was retried before.
     pub fn retries(&self) -> u32 {
         self.message.headers.retries
+    }
+
+    /// All its headers that Celery knows: `eta`, `expires`, `origin`, `shadow`, `argsrepr` and so on.
+    pub fn headers(&self) -> &Headers {
+        &self.message.headers
+    }
+
+    /// The headers that its caller made up.
+    pub fn custom_headers(&self) -> &Map {
+        &self.message.headers.custom
+    }
+
+    /// How it travelled: `reply_to`, `correlation_id`, and what its caller added.
+    pub fn properties(&self) -> &Properties {
+        &self.message.properties
+    }
+
+    /// The exchange and routing key it was published with.
+    pub fn delivery_info(&self) -> &DeliveryInfo {
+        &self.message.properties.delivery_info
+    }
+
+    /// The priority it was published with; 0 is served first.
+    pub fn priority(&self) -> i64 {
+        self.message.properties.priority
+    }
+
+    /// Its place in its group.
+    pub fn group_index(&self) -> Option<i64> {
+        self.message.headers.group_index
+    }
+
+    /// How many replacements led to it.
+    pub fn replaced_task_nesting(&self) -> u32 {
+        self.message.headers.replaced_task_nesting
+    }
+
+    /// Its stamps, by their names.
+    pub fn stamps(&self) -> &Map {
+        &self.message.headers.stamps
+    }
+
+    /// Whether it is a part of a chord's header.
+    pub fn is_chord_part(&self) -> bool {
+        self.message.embed.chord.is_some() && self.group_id().is_some()
     }
 }

@@ -4,23 +4,30 @@
 //! The order of `app/trace.py`: callbacks and the next link of the chain are made before the state, so that its `children` list them.
 
 use chrono::Utc;
+use std::sync::Arc;
 
+use super::errback::ErrbackCall;
 use super::settle::Ending;
 use crate::app::App;
-use crate::canvas::{self, Applied, ChordFailure, Failed, Part, Plan};
+use crate::canvas::{self, Applied, ChordFailure, Failed, Part, Plan, Told};
 use crate::error::{Error, Result};
 use crate::producer::{Producer, fresh_id};
 use crate::protocol::exception::Exception;
+use crate::protocol::headers::TimeLimit;
 use crate::protocol::json;
+use crate::protocol::message::Message;
 use crate::protocol::meta::{ChordEntry, Extended, Meta, ResultTuple, decode_stored, read_group_meta};
+use crate::protocol::signature::Signature;
 use crate::protocol::state::State;
 use crate::protocol::time::Timestamp;
 use crate::protocol::value::{Map, Value};
 use crate::result::ResultOptions;
 use crate::settlement::{ChordPart, Outgoing, Write};
+use crate::task::errback::FailedCall;
 use crate::task::outcome::{Failure, Outcome};
-use crate::task::registry::Task;
+use crate::task::registry::{Registry, Task};
 use crate::task::request::RequestInfo;
+use crate::task::retry::Retry;
 
 /// No stored group structure is larger than this.
 const MAX_STRUCTURE: usize = 64 << 20;
@@ -31,6 +38,8 @@ pub(super) struct Follow {
     pub(super) writes: Vec<Write>,
     pub(super) parts: Vec<Report>,
     pub(super) publish: Vec<Outgoing>,
+    /// New-style errbacks, to be called here before the rest is settled.
+    pub(super) calls: Vec<ErrbackCall>,
 }
 
 impl Follow {
@@ -39,6 +48,7 @@ impl Follow {
         self.writes.extend(other.writes);
         self.parts.extend(other.parts);
         self.publish.extend(other.publish);
+        self.calls.extend(other.calls);
     }
 }
 
@@ -61,6 +71,7 @@ struct Ended {
 #[derive(Debug)]
 pub(super) struct Follower {
     producer: Producer,
+    registry: Arc<Registry>,
     results: ResultOptions,
     nodename: String,
     ignore_result: bool,
@@ -78,6 +89,7 @@ impl Follower {
         let settings = app.settings();
         Self {
             producer: app.producer().clone(),
+            registry: Arc::clone(app.registry()),
             results: app.result_options(),
             nodename: nodename.to_owned(),
             ignore_result: settings.task_ignore_result,
@@ -119,18 +131,17 @@ impl Follower {
         let children = ending.children.clone();
         let stored = !self.ignored(info, *task);
         match &ending.outcome {
-            Outcome::Success(value) => self.success(info, value, children, stored),
-            Outcome::Failure(failure) => {
-                let mut follow = self.failure(info, failure, children, stored || self.stores_errors(*task))?;
-                let errbacks = info.message.embed.errbacks.as_deref().unwrap_or_default();
-                self.add(&mut follow, &canvas::errbacks(errbacks, info.id(), &self.applied(info), &mut fresh_id)?)?;
+            Outcome::Success(value) => {
+                let mut follow = self.success(info, value, children, stored)?;
+                self.grow_chord(&mut follow, info, &ending.added)?;
                 Ok(follow)
             }
+            Outcome::Failure(failure) => self.failure(info, failure, children, stored || self.stores_errors(*task)),
             Outcome::Reject { requeue: false, reason } => {
                 let failure = Failure::new(Exception::reject(Value::from(reason)));
-                self.failure(info, &failure, children, stored)
+                self.failure(info, &failure, children, stored || self.stores_errors(*task))
             }
-            Outcome::Retry { cause, delay } => self.retry(info, cause.as_ref(), *delay, stored),
+            Outcome::Retry(retry) => self.retry(info, retry, stored || self.stores_errors(*task)),
             Outcome::Replace(signature) => {
                 let mut follow = Follow::default();
                 let plan = canvas::replace(&info.message, (**signature).clone(), &self.applied(info), &mut fresh_id)?;
@@ -138,7 +149,9 @@ impl Follower {
                 Ok(follow)
             }
             Outcome::Revoked(reason) => self.revoked(info, reason),
-            Outcome::Reject { requeue: true, .. } | Outcome::Ignore | Outcome::Abandoned => Ok(Follow::default()),
+            Outcome::Reject { requeue: true, .. } | Outcome::Lost(_) | Outcome::Ignore | Outcome::Abandoned => {
+                Ok(Follow::default())
+            }
         }
     }
 
@@ -192,9 +205,15 @@ impl Follower {
             }
             Err(failure) => {
                 tracing::error!("Chord {group_id} failed: {}", failure.error);
-                let (exception, failed, plan) = canvas::chord_failure(body, &failure, &applied, &mut fresh_id)?;
-                self.fail_along(&mut follow, &failed, &exception, None)?;
-                self.add(&mut follow, &plan)?;
+                let mut end = canvas::chord_failure(body, &failure)?;
+                for told in end.told {
+                    let Told { task, task_id, errbacks } = told;
+                    let applied = Applied { root_id: Some(task_id.clone()), ..applied.clone() };
+                    let call = body_call(task, &task_id, &self.nodename);
+                    let sent = self.tell(&mut follow, call, &Failure::new(end.exception.clone()), &errbacks, &applied)?;
+                    end.failed.sent_for(&task_id, &sent);
+                }
+                self.fail_along(&mut follow, &end.failed, &end.exception, None)?;
                 follow.writes.push(Write::ChordFail { group_id: group_id.clone() });
             }
         }
@@ -227,7 +246,38 @@ impl Follower {
         follow.parts.extend(canvas::part_of(&info.message).map(|part| self.report(part, State::Failure, value)));
         let along = canvas::propagate(&info.message)?;
         self.fail_along(&mut follow, &along, &failure.exception, failure.traceback.as_ref())?;
+        let errbacks = info.message.embed.errbacks.as_deref().unwrap_or_default();
+        self.tell(&mut follow, info.clone(), failure, errbacks, &self.applied(info))?;
         Ok(follow)
+    }
+
+    /// Calls errbacks for a call that failed: new-style ones that are registered here in place, all others by messages, whose results it
+    /// returns.
+    fn tell(
+        &self,
+        follow: &mut Follow,
+        request: RequestInfo,
+        failure: &Failure,
+        errbacks: &[Signature],
+        applied: &Applied,
+    ) -> Result<Vec<ResultTuple>> {
+        let (here, sent): (Vec<_>, Vec<_>) = errbacks.iter().cloned().partition(|errback| self.registry.is_errback(&errback.task));
+        let plan = canvas::errbacks(&sent, request.id(), applied, &mut fresh_id)?;
+        self.add(follow, &plan)?;
+        let failed = FailedCall { request, exception: failure.exception.clone(), traceback: failure.traceback.clone() };
+        follow.calls.extend(here.into_iter().map(|errback| ErrbackCall { errback, failed: failed.clone() }));
+        Ok(plan.children)
+    }
+
+    /// Lets the chord of a task wait for what the task added to its header, and sends that.
+    fn grow_chord(&self, follow: &mut Follow, info: &RequestInfo, added: &[Signature]) -> Result<()> {
+        for signature in added {
+            let plan = canvas::chord_member(&info.message, signature.clone(), &self.applied(info), &mut fresh_id)?;
+            let group_id = info.group_id().unwrap_or_default().to_owned();
+            follow.writes.push(Write::ChordGrow { group_id, task_id: plan.id.clone(), ttl: self.chord_ttl });
+            self.add(follow, &plan)?;
+        }
+        Ok(())
     }
 
     fn fail_along(&self, follow: &mut Follow, failed: &Failed, exception: &Exception, traceback: Option<&String>) -> Result<()> {
@@ -240,22 +290,29 @@ impl Follower {
         Ok(())
     }
 
-    fn retry(&self, info: &RequestInfo, cause: Option<&Failure>, delay: std::time::Duration, stored: bool) -> Result<Follow> {
-        let eta = Utc::now() + chrono::TimeDelta::from_std(delay).unwrap_or_default();
-        let again = canvas::Retry { eta: Some(Timestamp::utc(eta)), ..canvas::Retry::default() };
+    fn retry(&self, info: &RequestInfo, retry: &Retry, stored: bool) -> Result<Follow> {
+        let in_time = |wait| Timestamp::utc(Utc::now() + chrono::TimeDelta::from_std(wait).unwrap_or_default());
+        let again = canvas::Retry {
+            eta: retry.eta.or_else(|| retry.countdown.filter(|wait| !wait.is_zero()).map(in_time)),
+            args: retry.args.clone(),
+            kwargs: retry.kwargs.clone(),
+            expires: retry.expires,
+            queue: retry.queue.clone(),
+            priority: retry.priority,
+        };
         let publish = self.producer.encode(&[canvas::retry(&info.message, again)])?;
-        let result = cause.map_or(Value::Null, |failure| failure.exception.to_value());
-        let traceback = cause.and_then(|failure| failure.traceback.clone());
+        let result = retry.cause.as_ref().map_or(Value::Null, |failure| failure.exception.to_value());
+        let traceback = retry.cause.as_ref().and_then(|failure| failure.traceback.clone());
         let ended = Ended { status: State::Retry, result, traceback, children: vec![ResultTuple::task(info.id())] };
         let writes = if stored { vec![self.state(info, ended)?] } else { Vec::new() };
-        Ok(Follow { writes, publish, parts: Vec::new() })
+        Ok(Follow { writes, publish, ..Follow::default() })
     }
 
     fn revoked(&self, info: &RequestInfo, reason: &str) -> Result<Follow> {
         let value = Exception::revoked(reason).to_value();
         let ended = Ended { status: State::Revoked, result: value.clone(), traceback: None, children: Vec::new() };
         let parts = canvas::part_of(&info.message).map(|part| self.report(part, State::Revoked, value)).into_iter().collect();
-        Ok(Follow { writes: vec![self.state(info, ended)?], parts, publish: Vec::new() })
+        Ok(Follow { writes: vec![self.state(info, ended)?], parts, ..Follow::default() })
     }
 
     fn add(&self, follow: &mut Follow, plan: &Plan) -> Result<()> {
@@ -315,10 +372,10 @@ impl Follower {
         }
     }
 
-    /// Either side may say that no result is wanted: the caller, the task, or the settings.
+    /// Whether a result is wanted: as the caller says, else the task, else the settings.
     fn ignored(&self, info: &RequestInfo, task: Option<&Task>) -> bool {
-        let own = task.and_then(|task| task.options.ignore_result).unwrap_or(self.ignore_result);
-        own || info.message.headers.ignore_result == Some(true)
+        let own = || task.and_then(|task| task.options.ignore_result).unwrap_or(self.ignore_result);
+        info.message.headers.ignore_result.unwrap_or_else(own)
     }
 
     fn stores_errors(&self, task: Option<&Task>) -> bool {
@@ -332,4 +389,10 @@ fn unjoined(error: Error) -> Box<ChordFailure> {
 
 fn failed(failure: &Failure, children: Vec<ResultTuple>) -> Ended {
     Ended { status: State::Failure, result: failure.exception.to_value(), traceback: failure.traceback.clone(), children }
+}
+
+/// The call of a chord's body that is never made: all that is known of it is its signature.
+fn body_call(task: Signature, task_id: &str, nodename: &str) -> RequestInfo {
+    let message = Message { args: task.args, kwargs: task.kwargs, ..Message::new(task.task, task_id) };
+    RequestInfo { message, queue: String::new(), hostname: nodename.to_owned(), timelimit: TimeLimit::default() }
 }

@@ -7,6 +7,7 @@
 //! `worker/worker.py` and `apps/worker.py`. Difference: start and stop order are plain code in [`Worker::run`].
 
 mod consumer;
+mod errback;
 mod follow;
 mod request;
 mod settle;
@@ -25,6 +26,7 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::consumer::{Fetcher, Reserved};
+use self::errback::Errbacks;
 use self::follow::Follower;
 use self::request::{Left, Request, Shared};
 use self::settle::Settler;
@@ -104,7 +106,8 @@ impl Worker {
         let app = self.app.clone();
         let environment = Arc::new(app.environment(self.options.children.clone()));
         let follower = Follower::new(&app, &self.options.nodename);
-        let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower).await?;
+        let errbacks = Errbacks::new(Arc::clone(&environment));
+        let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower, errbacks).await?;
         let slots = Arc::new(Semaphore::new(self.options.concurrency));
         let decode = app.decode_options();
         Ok(Shared { nodename: self.options.nodename.clone(), decode, environment, settler, slots, shutdown, app })

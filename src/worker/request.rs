@@ -14,13 +14,13 @@ use super::consumer::Reserved;
 use super::settle::{Ending, Settler};
 use super::shutdown::Shutdown;
 use super::strategy::{Rules, Verdict};
-use super::trace::{Limits, trace};
+use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use crate::app::App;
 use crate::broker::{DeadLetter, Delivery};
 use crate::config::Seconds;
 use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
-use crate::protocol::meta::ResultTuple;
+use crate::settlement::Disposal;
 use crate::task::arguments::Arguments;
 use crate::task::context::{Context, Environment, Stops};
 use crate::task::outcome::{Failure, Outcome};
@@ -116,8 +116,7 @@ impl Request {
         let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
         tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
         let failure = Failure::new(Exception::worker_lost(&reason));
-        let ending =
-            Ending { tag: None, info: &info, outcome: Outcome::Failure(failure), children: Vec::new(), task: self.task(&info) };
+        let ending = Ending { tag: None, ..self.ending(&info, Outcome::Failure(failure)) };
         self.shared.settler.settle(ending, &self.lost).await;
         let letter = DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries };
         match self.shared.app.broker().dead_letter(&self.delivery.tag, &letter).await {
@@ -155,31 +154,53 @@ impl Request {
         }
     }
 
-    async fn start(&self, info: RequestInfo) -> Left {
+    async fn start(&self, mut info: RequestInfo) -> Left {
         let Some(task) = self.task(&info) else { return Left::HandBack };
+        let limits = self.limits(&info, task);
+        info.timelimit = limits.header();
         let late = task.options.acks_late.unwrap_or(self.shared.app.settings().task_acks_late);
         if !late && !self.shared.settler.ack(&self.delivery.tag, &self.lost).await {
             return Left::Done;
         }
         self.shared.settler.started(&info, task).await;
         let begun = Instant::now();
-        let (outcome, children) = self.trace(&info, task, late).await;
+        let stops = Stops::default();
+        let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
+        let call = Arguments { args: info.message.args.clone(), kwargs: info.message.kwargs.clone() };
+        let run = task.handler.call(context.clone(), call);
+        let ending = Concluding { task, request: &info, on_worker_lost: self.on_worker_lost(task, late) };
+        let outcome = trace(run, ending, limits, &stops, self.cut_off(late)).await;
         if outcome == Outcome::Abandoned {
             return self.abandoned(&info, late).await;
         }
         log_outcome(&info, &outcome, begun.elapsed());
         let tag = late.then_some(self.delivery.tag.as_str());
-        self.shared.settler.settle(Ending { tag, info: &info, outcome, children, task: Some(task) }, &self.lost).await;
+        let (children, added) = (context.children(), context.take_added());
+        let disposal = self.disposal(task, &outcome);
+        let ending = Ending { tag, children, added, disposal, ..self.ending(&info, outcome) };
+        self.shared.settler.settle(ending, &self.lost).await;
         Left::Done
     }
 
-    async fn trace(&self, info: &RequestInfo, task: &Task, late: bool) -> (Outcome, Vec<ResultTuple>) {
-        let stops = Stops::default();
-        let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
-        let call = Arguments { args: info.message.args.clone(), kwargs: info.message.kwargs.clone() };
-        let run = task.handler.call(context.clone(), call);
-        let outcome = trace(run, task, info, self.limits(info, task), &stops, self.cut_off(late)).await;
-        (outcome, context.children())
+    fn on_worker_lost(&self, task: &Task, late: bool) -> OnWorkerLost {
+        let (options, settings) = (&task.options, self.shared.app.settings());
+        OnWorkerLost {
+            reject: late && options.reject_on_worker_lost.or(settings.task_reject_on_worker_lost).unwrap_or(false),
+            retry: options.retry_on_worker_lost.unwrap_or(settings.task_retry_on_worker_lost),
+        }
+    }
+
+    /// What becomes of the message after a run.
+    fn disposal(&self, task: &Task, outcome: &Outcome) -> Disposal {
+        let acks_on_timeout = || task.options.acks_on_timeout.unwrap_or_else(|| self.shared.app.settings().acks_on_timeout());
+        match outcome {
+            Outcome::Reject { requeue: true, .. } => Disposal::Requeue { raise_count: false },
+            Outcome::Lost(_) => Disposal::Requeue { raise_count: true },
+            Outcome::Failure(failure) if failure.exception.is_a("billiard.exceptions.TimeLimitExceeded") && !acks_on_timeout() => {
+                Disposal::Requeue { raise_count: true }
+            }
+            _ => Disposal::Ack,
+        }
     }
 
     /// Ends when a run must be cut off: by a cold stop, or, while its message is not acked, by the loss of its lease.
@@ -219,9 +240,14 @@ impl Request {
     }
 
     async fn end(&self, info: &RequestInfo, outcome: Outcome) -> Left {
-        let ending = Ending { tag: Some(&self.delivery.tag), info, outcome, children: Vec::new(), task: self.task(info) };
-        self.shared.settler.settle(ending, &self.lost).await;
+        self.shared.settler.settle(self.ending(info, outcome), &self.lost).await;
         Left::Done
+    }
+
+    /// The end of a delivery that was not acked yet and has left nothing behind.
+    fn ending<'a>(&'a self, info: &'a RequestInfo, outcome: Outcome) -> Ending<'a> {
+        let (children, added) = (Vec::new(), Vec::new());
+        Ending { tag: Some(&self.delivery.tag), info, outcome, disposal: Disposal::Ack, children, added, task: self.task(info) }
     }
 
     fn task(&self, info: &RequestInfo) -> Option<&Task> {
@@ -240,10 +266,16 @@ fn log_outcome(info: &RequestInfo, outcome: &Outcome, runtime: std::time::Durati
         Outcome::Failure(failure) => {
             tracing::error!(traceback = failure.traceback, "Task {name}[{id}] raised unexpected: {}", failure.exception);
         }
-        Outcome::Retry { cause, delay } => {
-            let cause = cause.as_ref().map(|failure| failure.exception.to_string()).unwrap_or_default();
-            tracing::info!("Task {name}[{id}] retry: Retry in {}s: {cause}", delay.as_secs_f64());
+        Outcome::Retry(retry) => {
+            let cause = retry.cause.as_ref().map(|failure| failure.exception.to_string()).unwrap_or_default();
+            match (&retry.eta, retry.countdown) {
+                (Some(eta), _) => tracing::info!("Task {name}[{id}] retry: Retry at {eta}: {cause}"),
+                (None, wait) => {
+                    tracing::info!("Task {name}[{id}] retry: Retry in {}s: {cause}", wait.unwrap_or_default().as_secs_f64())
+                }
+            }
         }
+        Outcome::Lost(failure) => tracing::error!("Task {name}[{id}] goes back to its queue: {}", failure.exception),
         Outcome::Reject { requeue, reason } => tracing::warn!(requeue, "Task {name}[{id}] rejected: {reason}"),
         Outcome::Ignore => tracing::info!("Task {name}[{id}] ignored"),
         Outcome::Replace(signature) => tracing::info!("Task {name}[{id}] replaced by {} in {runtime}s", signature.task),

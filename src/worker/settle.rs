@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::errback::Errbacks;
 use super::follow::{Follow, Follower, Report};
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::error::{Error, Result};
 use crate::protocol::meta::{ResultTuple, group_key};
+use crate::protocol::signature::Signature;
 use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement, Write};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
@@ -31,8 +33,12 @@ pub(super) struct Ending<'a> {
     pub(super) tag: Option<&'a str>,
     pub(super) info: &'a RequestInfo,
     pub(super) outcome: Outcome,
+    /// What becomes of its message.
+    pub(super) disposal: Disposal,
     /// The results of what the run sent.
     pub(super) children: Vec<ResultTuple>,
+    /// What it adds to the chord it is a part of.
+    pub(super) added: Vec<Signature>,
     /// `None` for a task that is not registered here.
     pub(super) task: Option<&'a Task>,
 }
@@ -45,10 +51,16 @@ pub(super) struct Settler {
     /// Where the backend is, if it is on the broker's server.
     colocated: Option<Location>,
     follower: Follower,
+    errbacks: Errbacks,
 }
 
 impl Settler {
-    pub(super) async fn new(broker: Arc<dyn Broker>, backend: Arc<dyn Backend>, follower: Follower) -> Result<Self> {
+    pub(super) async fn new(
+        broker: Arc<dyn Broker>,
+        backend: Arc<dyn Backend>,
+        follower: Follower,
+        errbacks: Errbacks,
+    ) -> Result<Self> {
         let (here, there) = (broker.location().await?, backend.location().await?);
         let colocated = (here.server == there.server).then_some(there);
         if colocated.is_none() {
@@ -56,7 +68,7 @@ impl Settler {
                 "broker and backend are on different servers: results are stored first and messages acked last, in separate steps"
             );
         }
-        Ok(Self { broker, backend, colocated, follower })
+        Ok(Self { broker, backend, colocated, follower, errbacks })
     }
 
     /// Acks and nothing else; false when the delivery is not ours any more.
@@ -75,12 +87,9 @@ impl Settler {
 
     /// Ends a run.
     pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) {
-        let disposal = match ending.outcome {
-            Outcome::Reject { requeue: true, .. } => Disposal::Requeue,
-            _ => Disposal::Ack,
-        };
-        let follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
-        self.settle_follow(ending.tag, &follow, disposal, ending.info, lost).await;
+        let mut follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
+        self.errbacks.call(std::mem::take(&mut follow.calls)).await;
+        self.settle_follow(ending.tag, &follow, ending.disposal, ending.info, lost).await;
     }
 
     /// Stores `NotRegistered` for a task nobody here knows; its chord and errbacks are not told, as in Celery.
@@ -160,7 +169,10 @@ impl Settler {
     async fn close_chord(&self, info: &RequestInfo, report: &Report) -> Follow {
         loop {
             match self.try_close(info, report).await {
-                Ok(follow) => return follow,
+                Ok(mut follow) => {
+                    self.errbacks.call(std::mem::take(&mut follow.calls)).await;
+                    return follow;
+                }
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot close a chord; trying again"),
             }
             tokio::time::sleep(CHORD_BUSY).await;

@@ -66,6 +66,7 @@ impl Rules<'_> {
     fn read(&self, delivery: &Delivery) -> Result<Box<RequestInfo>, String> {
         let envelope = Envelope::parse(&delivery.envelope).map_err(|error| error.to_string())?;
         let message = Message::decode(&envelope, self.decode).map_err(|error| error.to_string())?;
-        Ok(Box::new(RequestInfo { message, queue: delivery.queue.clone(), hostname: self.nodename.to_owned() }))
+        let timelimit = message.headers.timelimit;
+        Ok(Box::new(RequestInfo { message, queue: delivery.queue.clone(), hostname: self.nodename.to_owned(), timelimit }))
     }
 }

@@ -13,17 +13,31 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
 use crate::protocol::exception::Exception;
+use crate::protocol::headers::TimeLimit;
+use crate::protocol::repr;
 use crate::protocol::value::Value;
 use crate::task::context::Stops;
 use crate::task::handler::Run;
-use crate::task::outcome::{Failure, Outcome, Retry, TaskError};
+use crate::task::outcome::{Failure, Outcome, TaskError};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
+use crate::task::retry::Retry;
 
 /// How long a task without a hard limit may go on after its soft one.
 pub(super) const SOFT_GRACE: Duration = Duration::from_secs(5);
 /// Celery's default for `max_retries`.
 const MAX_RETRIES: u32 = 3;
+/// Celery's default for `default_retry_delay`.
+const RETRY_DELAY: Duration = Duration::from_secs(180);
+
+/// What becomes of a run whose child process died.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct OnWorkerLost {
+    /// Its message is run again: acked late, with `reject_on_worker_lost`.
+    pub(super) reject: bool,
+    /// It is retried with a new message: `retry_on_worker_lost`.
+    pub(super) retry: bool,
+}
 
 /// The time limits of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -38,6 +52,11 @@ impl Limits {
         self.hard.or(self.soft.map(|soft| soft + SOFT_GRACE))
     }
 
+    /// As a request shows them.
+    pub(super) fn header(&self) -> TimeLimit {
+        TimeLimit { hard: self.hard.map(|limit| limit.as_secs_f64()), soft: self.soft.map(|limit| limit.as_secs_f64()) }
+    }
+
     fn exceeded(&self) -> Exception {
         match (self.hard, self.soft) {
             (Some(hard), _) => Exception::time_limit_exceeded(hard.as_secs_f64()),
@@ -49,8 +68,7 @@ impl Limits {
 /// Runs `run` to its outcome; `abandon` drops it (cold stop, lost lease).
 pub(super) async fn trace(
     run: Run,
-    task: &Task,
-    request: &RequestInfo,
+    ending: Concluding<'_>,
     limits: Limits,
     stops: &Stops,
     abandon: impl Future<Output = ()>,
@@ -64,7 +82,7 @@ pub(super) async fn trace(
     loop {
         tokio::select! {
             biased;
-            ended = &mut run => return conclude(ended.unwrap_or_else(|panic| Err(panicked(&*panic))), task, request),
+            ended = &mut run => return ending.conclude(ended.unwrap_or_else(|panic| Err(panicked(&*panic)))),
             () = &mut abandon => {
                 stops.cancelled.cancel();
                 return Outcome::Abandoned;
@@ -92,30 +110,65 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
     ))
 }
 
-fn conclude(ended: Result<Value, TaskError>, task: &Task, request: &RequestInfo) -> Outcome {
-    match ended {
-        Ok(value) => Outcome::Success(value),
-        Err(TaskError::Failure(failure)) => Outcome::Failure(*failure),
-        Err(TaskError::Retry(retry)) => retry_or_fail(*retry, task, request),
-        Err(TaskError::Reject { requeue, reason }) => Outcome::Reject { requeue, reason },
-        Err(TaskError::Ignore) => Outcome::Ignore,
-        Err(TaskError::Replace(signature)) => Outcome::Replace(signature),
+/// What the outcome of a run depends on beside what its code returned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Concluding<'a> {
+    pub(super) task: &'a Task,
+    pub(super) request: &'a RequestInfo,
+    pub(super) on_worker_lost: OnWorkerLost,
+}
+
+impl Concluding<'_> {
+    fn conclude(self, ended: Result<Value, TaskError>) -> Outcome {
+        match ended {
+            Ok(value) => Outcome::Success(value),
+            Err(TaskError::Failure(failure)) if self.task.options.autoretries(&failure.exception) => self.retry_for(*failure),
+            Err(TaskError::Failure(failure)) => Outcome::Failure(*failure),
+            Err(TaskError::WorkerLost(failure)) => self.worker_lost(*failure),
+            Err(TaskError::Retry(retry)) => self.retry_or_fail(*retry),
+            Err(TaskError::Reject { requeue, reason }) => Outcome::Reject { requeue, reason },
+            Err(TaskError::Ignore) => Outcome::Ignore,
+            Err(TaskError::Replace(signature)) => match &self.task.options.on_replace {
+                Some(hook) => Outcome::Replace(Box::new(hook.apply(self.request, *signature))),
+                None => Outcome::Replace(signature),
+            },
+        }
+    }
+
+    fn worker_lost(self, failure: Failure) -> Outcome {
+        if self.on_worker_lost.retry && !self.exhausted(&Retry::default()) {
+            return self.retry_for(failure);
+        }
+        if self.on_worker_lost.reject { Outcome::Lost(failure) } else { Outcome::Failure(failure) }
+    }
+
+    fn retry_for(self, failure: Failure) -> Outcome {
+        self.retry_or_fail(Retry { cause: Some(failure), ..Retry::default() })
+    }
+
+    fn exhausted(self, retry: &Retry) -> bool {
+        self.request.retries() >= retry.max_retries.or(self.task.options.max_retries).unwrap_or(MAX_RETRIES)
+    }
+
+    fn retry_or_fail(self, mut retry: Retry) -> Outcome {
+        let Self { task, request, .. } = self;
+        retry.bind(&request.message, task.handler.parameters());
+        if self.exhausted(&retry) {
+            return Outcome::Failure(retry.cause.take().unwrap_or_else(|| exceeded(&retry, request)));
+        }
+        if retry.eta.is_none() && retry.countdown.is_none() {
+            let backoff = task.options.backoff.map(|backoff| backoff.delay(request.retries(), fastrand::f64()));
+            retry.countdown = backoff.or(task.options.default_retry_delay).or(Some(RETRY_DELAY));
+        }
+        Outcome::Retry(Box::new(retry))
     }
 }
 
-fn retry_or_fail(retry: Retry, task: &Task, request: &RequestInfo) -> Outcome {
-    let options = &task.options;
-    let limit = retry.max_retries.or(options.max_retries).unwrap_or(MAX_RETRIES);
-    if request.retries() >= limit {
-        return Outcome::Failure(retry.cause.unwrap_or_else(|| {
-            let message = format!("Can't retry {}[{}]", request.task(), request.id());
-            Failure::new(Exception::new("celery.exceptions", "MaxRetriesExceededError", vec![message.into()]))
-        }));
-    }
-    let backed_off = || match options.default_retry_delay {
-        Some(delay) if options.backoff.is_none() => delay,
-        _ => options.backoff.unwrap_or_default().delay(request.retries(), fastrand::f64()),
-    };
-    let delay = retry.countdown.unwrap_or_else(backed_off);
-    Outcome::Retry { cause: retry.cause, delay }
+/// What a retry without a cause fails with when there may be no more.
+fn exceeded(retry: &Retry, request: &RequestInfo) -> Failure {
+    let (args, kwargs) = (&request.message.args, &request.message.kwargs);
+    let args = repr::args(retry.args.as_ref().unwrap_or(args));
+    let kwargs = repr::kwargs(retry.kwargs.as_ref().unwrap_or(kwargs));
+    let message = format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", request.task(), request.id());
+    Failure::new(Exception::max_retries_exceeded(message))
 }

@@ -70,7 +70,7 @@ async fn what_is_published_keeps_its_order_and_its_priority(ground: Ground) {
 async fn a_requeued_message_goes_to_the_tail_and_bears_marks(ground: Ground) {
     let delivery = ground.leased("1").await;
     ground.publish("q", &["2"]).await;
-    let requeue = Settlement { disposal: Disposal::Requeue, ..settlement(&delivery) };
+    let requeue = Settlement { disposal: Disposal::Requeue { raise_count: false }, ..settlement(&delivery) };
     assert_eq!(ground.settle(&requeue).await, Settled::Done);
     assert_eq!((ground.leased_len(), ground.broker.queue_len("next").await.unwrap()), (0, 1));
     let back = ground.drain("q").await;
@@ -82,7 +82,7 @@ async fn a_requeued_message_goes_to_the_tail_and_bears_marks(ground: Ground) {
 async fn an_overtaken_requeue_changes_nothing(ground: Ground) {
     let delivery = ground.leased("1").await;
     ground.broker.put_back(std::slice::from_ref(&delivery.tag), false).await.unwrap();
-    let requeue = Settlement { disposal: Disposal::Requeue, ..settlement(&delivery) };
+    let requeue = Settlement { disposal: Disposal::Requeue { raise_count: false }, ..settlement(&delivery) };
     assert_eq!(ground.settle(&requeue).await, Settled::Lost);
     assert_eq!((ground.broker.queue_len("q").await.unwrap(), ground.value(KEY).await), (1, None));
 }

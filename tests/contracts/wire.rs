@@ -112,7 +112,7 @@ async fn every_key_bears_its_side_s_prefix() {
     let settlement = Settlement {
         writes: vec![state("celery-task-meta-1", "SUCCESS")],
         publish: vec![message("next", "x", 5)],
-        disposal: Disposal::Requeue,
+        disposal: Disposal::Requeue { raise_count: false },
         ..Settlement::ack(taken[0].tag.clone())
     };
     assert_eq!(ground.settle(&settlement).await, Settled::Done);

@@ -1,6 +1,6 @@
 //! What follows a task, case by case: another try, a replacement, a chord that fails.
 
-use celeriac::canvas::{Applied, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
+use celeriac::canvas::{Applied, ChordEnd, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
 use celeriac::protocol::meta::ChordEntry;
 use celeriac::protocol::{Exception, Headers, Message, ResultTuple, State, Value};
 
@@ -76,20 +76,23 @@ fn a_chord_that_fails_takes_its_body_and_what_comes_after_with_it() {
     let entries = [entry("a", State::Success, 1.into()), entry("b", State::Failure, cause.to_value())];
     let failure = join(&entries, None).unwrap_err();
     assert_eq!(failure.error, Exception::chord_error("Dependency b raised ValueError('hdr')"));
-    let applied = Applied::at(now());
     let body = sig("xsum", &[])
         .id("body")
         .set("chain", vec![sig("ident", &[]).id("last").set("group_id", "g").set("chord", sig("noop", &[]))]);
-    let (exception, failed, _) = chord_failure(&body, &failure, &applied, &mut ids()).unwrap();
+    let ChordEnd { exception, failed, .. } = chord_failure(&body, &failure).unwrap();
     assert_eq!(exception, failure.error);
     assert_eq!(failed.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["body", "last"]);
     assert_eq!(
         failed.parts.iter().map(|part| (part.group_id.as_str(), part.task_id.as_str())).collect::<Vec<_>>(),
         [("g", "last")]
     );
-    let body = group([sig("xsum", &[]).id("one"), sig("ident", &[]).id("two")]).id("group");
-    let (exception, failed, _) = chord_failure(&body, &failure, &applied, &mut ids()).unwrap();
-    assert_eq!((exception, failed.tasks.len()), (cause, 2), "the tasks of a group fail with the member's own exception");
+    let body = group([sig("xsum", &[]).id("one").link_error(sig("errback_old", &[])), sig("ident", &[]).id("two")]).id("group");
+    let body = body.link_error(sig("errback_new", &[]));
+    let ChordEnd { exception, failed, told } = chord_failure(&body, &failure).unwrap();
+    assert_eq!(exception, cause, "the tasks of a group fail with the member's own exception");
+    assert_eq!(failed.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["one", "two", "group"]);
+    let told: Vec<_> = told.iter().map(|told| (told.task_id.as_str(), told.errbacks.len())).collect();
+    assert_eq!(told, [("one", 2), ("two", 1)], "each with its own errbacks and those of the group");
 }
 
 #[test]

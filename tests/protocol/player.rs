@@ -187,9 +187,14 @@ impl Player {
                 self.carry_out(plan);
             }
             Err(failure) => {
-                let (exception, failed, plan) = canvas::chord_failure(&part.body, &failure, applied, &mut self.ids).unwrap();
-                self.carry_out(plan);
-                self.fail_along(failed, &exception, applied);
+                let mut end = canvas::chord_failure(&part.body, &failure).unwrap();
+                for told in &end.told {
+                    let applied = Applied { root_id: Some(told.task_id.clone()), ..applied.clone() };
+                    let plan = canvas::errbacks(&told.errbacks, &told.task_id, &applied, &mut self.ids).unwrap();
+                    end.failed.sent_for(&told.task_id, &plan.children);
+                    self.carry_out(plan);
+                }
+                self.fail_along(end.failed, &end.exception, applied);
             }
         }
     }

@@ -113,7 +113,7 @@ impl MemoryBroker {
             if let Some(tag) = &settlement.tag {
                 match settlement.disposal {
                     Disposal::Ack => drop(state.leases.remove(tag)),
-                    Disposal::Requeue => state.requeue(tag, options),
+                    Disposal::Requeue { raise_count } => state.requeue(tag, raise_count, options),
                 }
             }
             Ok(Settled::Done)

@@ -26,7 +26,7 @@ impl Shared {
     /// Encodes a settlement; `None` if it requeues a message that is not ours any more.
     pub(super) async fn encode(&self, settlement: &Settlement, backend: Option<&Location>) -> Result<Option<Encoded>> {
         let (list, text) = match (&settlement.tag, &settlement.disposal) {
-            (Some(tag), Disposal::Requeue) => match self.requeued(tag).await? {
+            (Some(tag), Disposal::Requeue { raise_count }) => match self.requeued(tag, *raise_count).await? {
                 Some(requeued) => requeued,
                 None => return Ok(None),
             },
@@ -59,11 +59,11 @@ impl Shared {
     }
 
     /// A leased message as it goes to the tail of its queue.
-    async fn requeued(&self, tag: &str) -> Result<Option<(String, Vec<u8>)>> {
+    async fn requeued(&self, tag: &str, raise_count: bool) -> Result<Option<(String, Vec<u8>)>> {
         let entry = self.entries(&[tag.to_owned()]).await?.into_iter().next().flatten();
         let entry = entry.as_deref().and_then(envelope::entry);
         Ok(entry.map(|Entry { envelope, routing_key, .. }| {
-            let text = envelope::redelivered(&envelope, false);
+            let text = envelope::redelivered(&envelope, raise_count);
             (self.keys.list(&routing_key, envelope::priority(&text)), text)
         }))
     }
