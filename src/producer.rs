@@ -82,6 +82,7 @@ impl Producer {
             origin: Some(self.origin.to_string()),
             ttl: self.settings.chord_lifetime().map(|lifetime| lifetime.as_secs()),
             result_serializer: Serializer::from_name(&self.settings.result_serializer).unwrap_or_default(),
+            errbacks_on_header: self.settings.task_allow_error_cb_on_chord_header,
             ..Applied::at(Utc::now())
         }
     }

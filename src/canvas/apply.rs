@@ -5,7 +5,7 @@
 //! its last): a header that finishes at once finds it.
 
 use super::builder::chord_of;
-use super::freeze::{freeze, steps};
+use super::freeze::{freeze, linked_steps};
 use super::inherit::{force, inherit, inherit_all, listed, parts, size};
 use super::{Applied, Ids, Plan, options};
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ fn send(plan: &mut Plan, signature: Signature, applied: &Applied, ids: Ids<'_>) 
 /// Only the first step is sent; the others travel with it, in reverse, before what follows the chain itself.
 fn send_chain(plan: &mut Plan, mut chain: Signature, applied: &Applied, ids: Ids<'_>) -> Result<ResultTuple> {
     let outer = chain.options.shift_remove("chain");
-    let mut steps = steps(&mut chain)?;
+    let mut steps = linked_steps(&mut chain)?;
     let rest = steps.split_off(1);
     let mut first = steps.pop().ok_or_else(|| Error::protocol("an empty chain cannot be applied"))?;
     if outer.is_some() || !rest.is_empty() {
@@ -105,12 +105,17 @@ fn send_chord(plan: &mut Plan, chord: Signature, applied: &Applied, ids: Ids<'_>
     }
     write_start(plan, &result, members.iter().map(size).sum(), applied)?;
     let body = body.into_value();
+    let errbacks = chord.option_signatures("link_error")?.into_iter().map(Signature::immutable).map(Signature::into_value);
+    let errbacks: Value = errbacks.collect();
     for mut member in members {
         let passes = |name: &str| !OWN.contains(&name) && !matches!(name, "chord" | "chain");
         inherit_all(&mut member, &header, passes);
         inherit_all(&mut member, &chord, passes);
         force(&mut member, "group_id", group_id.clone());
         inherit(&mut member, "chord", body.clone());
+        if applied.errbacks_on_header {
+            inherit(&mut member, "link_error", errbacks.clone());
+        }
         member.args.splice(0..0, given(&member, &chord.args));
         member.kwargs.extend(extra.clone());
         freeze(&mut member, ids)?;

@@ -1,13 +1,12 @@
-//! What follows a task: its callbacks, the next step of its chain, its errbacks, another try, or its replacement.
+//! What follows a task: its callbacks, the next step of its chain, its errbacks as messages, or another try.
 //!
 //! # Celery
-//! The second half of `app/trace.py`, `Task.retry` and `Task.replace` of `app/task.py`, `_call_task_errbacks` of `backends/base.py`.
-//! Errbacks are always sent as messages with the failed task's id; Celery calls those it knows, of more than one argument, in place.
+//! The second half of `app/trace.py`, `Task.retry` of `app/task.py`, and the old-style half of `_call_task_errbacks` of `backends/base.py`.
 
 use super::builder::group;
-use super::inherit::{force, inherit, parts};
+use super::inherit::inherit;
 use super::{Applied, Ids, Plan, Publish, apply};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::protocol::{Map, Message, Properties, Signature, Timestamp, Value};
 
 /// The next step of the chain, applied with the value; `None` where the chain ends.
@@ -91,50 +90,4 @@ pub fn retry(message: &Message, retry: Retry) -> Publish {
         routing_key: (!straight).then_some(info.routing_key),
         ..Publish::default()
     }
-}
-
-/// What a running part of a chord's header adds to the header: it reports where the part does, at the part's place.
-pub fn chord_member(message: &Message, mut signature: Signature, applied: &Applied, ids: Ids<'_>) -> Result<Plan> {
-    let Message { headers, embed, .. } = message;
-    force(&mut signature, "group_id", headers.group.clone().into());
-    force(&mut signature, "group_index", headers.group_index.into());
-    force(&mut signature, "chord", embed.chord.as_ref().map_or(Value::Null, |chord| chord.to_value()));
-    apply(signature, &Applied { previous: None, ..applied.clone() }, ids)
-}
-
-/// Whether several tasks end it: none of them could bear the id of the task it replaces.
-fn ends_in_group(signature: &Signature) -> bool {
-    if signature.is_chord() {
-        return parts(signature).is_ok_and(|(_, body)| ends_in_group(&body));
-    }
-    signature.is_group() || signature.is_chain() && signature.tasks().last().is_some_and(ends_in_group)
-}
-
-/// What takes a task's place: under its id, in its group and chord, before the rest of its chain, with its callbacks and errbacks.
-pub fn replace(message: &Message, signature: Signature, applied: &Applied, ids: Ids<'_>) -> Result<Plan> {
-    if signature.option("chord").is_some() {
-        return Err(Error::protocol("a signature that replaces a task must not be part of a chord"));
-    }
-    let mut signature = signature;
-    if ends_in_group(&signature) {
-        signature = signature.then(Signature::new("celery.accumulate").kwarg("index", 0));
-    }
-    let Message { headers, embed, .. } = message;
-    let nesting = Value::from(headers.replaced_task_nesting.saturating_add(1));
-    for (name, list) in [("link", &embed.callbacks), ("link_error", &embed.errbacks)] {
-        let list: Value = list.iter().flatten().map(Signature::to_value).collect();
-        inherit(&mut signature, name, list);
-    }
-    force(&mut signature, "task_id", Value::from(&headers.id));
-    force(&mut signature, "group_id", headers.group.clone().into());
-    force(&mut signature, "group_index", headers.group_index.into());
-    force(&mut signature, "chord", embed.chord.as_ref().map_or(Value::Null, |chord| chord.to_value()));
-    force(&mut signature, "replaced_task_nesting", nesting.clone());
-    let rest = embed.chain.iter().flatten().cloned().map(|step| step.set("replaced_task_nesting", nesting.clone()).into_value());
-    let rest: Vec<Value> = rest.collect();
-    if !rest.is_empty() {
-        inherit(&mut signature, "chain", Value::List(rest));
-    }
-    let applied = Applied { previous: None, ..applied.clone() };
-    apply(signature, &applied, ids)
 }

@@ -34,8 +34,8 @@ fn id_of(signature: &mut Signature, ids: Ids<'_>) -> String {
     id
 }
 
-/// The steps of a chain in order: nested chains spliced in, a group with something after it made a chord, and what belongs to the whole
-/// put where it works.
+/// The steps of a chain in order: nested chains spliced in, a group with something after it made a chord, and what belongs to the end of
+/// the whole given to its last step. Links stay with the chain until it is sent, so that whoever fails it as a whole finds them.
 pub(super) fn steps(chain: &mut Signature) -> Result<Vec<Signature>> {
     let mut steps: Vec<Signature> = Vec::new();
     for step in chain.tasks() {
@@ -44,13 +44,10 @@ pub(super) fn steps(chain: &mut Signature) -> Result<Vec<Signature>> {
     let Some(last) = steps.last_mut() else {
         return Err(Error::protocol("an empty chain cannot be applied"));
     };
-    for name in ["task_id", "group_id", "group_index", "chord", "link"] {
+    for name in ["task_id", "group_id", "group_index", "chord"] {
         if let Some(value) = chain.options.shift_remove(name).filter(|value| !value.is_null()) {
             inherit(last, name, value);
         }
-    }
-    if let Some(errbacks) = chain.options.shift_remove("link_error") {
-        steps.iter_mut().for_each(|step| inherit(step, "link_error", errbacks.clone()));
     }
     if let Some(nesting) = chain.options.get("replaced_task_nesting") {
         steps.iter_mut().for_each(|step| step.set_option("replaced_task_nesting", nesting.clone()));
@@ -58,10 +55,22 @@ pub(super) fn steps(chain: &mut Signature) -> Result<Vec<Signature>> {
     Ok(steps)
 }
 
+/// The same with the links of the chain: callbacks belong to its last step, errbacks to each.
+pub(super) fn linked_steps(chain: &mut Signature) -> Result<Vec<Signature>> {
+    let mut steps = steps(chain)?;
+    if let (Some(last), Some(callbacks)) = (steps.last_mut(), chain.options.shift_remove("link")) {
+        inherit(last, "link", callbacks);
+    }
+    if let Some(errbacks) = chain.options.shift_remove("link_error") {
+        steps.iter_mut().for_each(|step| inherit(step, "link_error", errbacks.clone()));
+    }
+    Ok(steps)
+}
+
 fn splice(steps: &mut Vec<Signature>, mut step: Signature) -> Result<()> {
     if step.is_chain() {
         let rest = listed(step.options.shift_remove("chain").unwrap_or_default());
-        let mut inner = self::steps(&mut step)?;
+        let mut inner = linked_steps(&mut step)?;
         if let Some(first) = inner.first_mut() {
             inherit_all(first, &step, |_| true);
         }

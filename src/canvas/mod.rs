@@ -16,6 +16,7 @@ pub mod follow;
 pub mod freeze;
 mod inherit;
 mod options;
+pub mod replace;
 
 use chrono::{DateTime, Utc};
 
@@ -26,8 +27,9 @@ use crate::settlement::Write;
 pub use apply::apply;
 pub use builder::{chain, chord, group};
 pub use chord_part::{ChordEnd, ChordFailure, Failed, FailedTask, Part, Told, chord_body, chord_failure, join, part_of, propagate};
-pub use follow::{Retry, callbacks, chord_member, errbacks, next_in_chain, replace, retry};
+pub use follow::{Retry, callbacks, errbacks, next_in_chain, retry};
 pub use freeze::freeze;
+pub use replace::{chord_member, not_a_replacement, replace};
 
 /// Where fresh ids come from.
 pub type Ids<'a> = &'a mut dyn FnMut() -> String;
@@ -53,6 +55,8 @@ pub struct Applied {
     pub ttl: Option<u64>,
     /// `result_serializer`, for a group's structure.
     pub result_serializer: Serializer,
+    /// `task_allow_error_cb_on_chord_header`: the errbacks of a chord are linked to the tasks of its header, too.
+    pub errbacks_on_header: bool,
 }
 
 impl Applied {
@@ -68,6 +72,7 @@ impl Applied {
             origin: None,
             ttl: None,
             result_serializer: Serializer::Json,
+            errbacks_on_header: false,
         }
     }
 

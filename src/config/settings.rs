@@ -105,15 +105,15 @@ crate::settings! {
         /// Whether a message is acknowledged after its task ran, instead of before.
         task_acks_late: bool = false, Kind::Flag;
         /// Whether a late acknowledgement also follows a failure or a time limit.
-        task_acks_on_failure_or_timeout: bool = true, Kind::Flag, inert: LATER;
+        task_acks_on_failure_or_timeout: bool = true, Kind::Flag;
         /// Whether it follows a failure; none: as `task_acks_on_failure_or_timeout`.
-        task_acks_on_failure: Option<bool> = None, Kind::Flag, inert: LATER;
+        task_acks_on_failure: Option<bool> = None, Kind::Flag, inert: "on Redis a refused message is gone, as an acknowledged one is";
         /// Whether it follows a time limit; none: as `task_acks_on_failure_or_timeout`.
-        task_acks_on_timeout: Option<bool> = None, Kind::Flag, inert: LATER;
+        task_acks_on_timeout: Option<bool> = None, Kind::Flag;
         /// Whether a task with late acknowledgement goes back to its queue when its child process dies.
-        task_reject_on_worker_lost: Option<bool> = None, Kind::Flag, inert: LATER;
+        task_reject_on_worker_lost: Option<bool> = None, Kind::Flag;
         /// Whether it is retried with a new message instead.
-        task_retry_on_worker_lost: bool = false, Kind::Flag, inert: LATER;
+        task_retry_on_worker_lost: bool = false, Kind::Flag;
         /// Whether a running task is shown as `STARTED`.
         task_track_started: bool = false, Kind::Flag;
         /// Whether results are thrown away.
@@ -135,7 +135,7 @@ crate::settings! {
         /// Whether a sender announces each task.
         task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"], inert: LATER;
         /// Whether the parts of a chord's header get its error callbacks too.
-        task_allow_error_cb_on_chord_header: bool = false, Kind::Flag, inert: LATER;
+        task_allow_error_cb_on_chord_header: bool = false, Kind::Flag;
 
         /// How many tasks run at once; none: as many as there are processors.
         worker_concurrency: Option<Concurrency> = None, Kind::Concurrency,
@@ -165,7 +165,7 @@ crate::settings! {
         /// How many tasks with an ETA a worker holds itself; none: as many as come.
         worker_eta_task_limit: Option<u64> = None, COUNT, inert: "tasks with a far ETA are parked in the server";
         /// Whether a redelivered task that already succeeded is not run again.
-        worker_deduplicate_successful_tasks: bool = false, Kind::Flag, inert: LATER;
+        worker_deduplicate_successful_tasks: bool = false, Kind::Flag;
         /// Whether running tasks with late acknowledgement are cancelled when the connection breaks.
         worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag, inert: LATER;
         /// How long a dead child's last words are waited for.

@@ -69,6 +69,11 @@ impl Exception {
         Self::celery("MaxRetriesExceededError", message)
     }
 
+    /// `ImproperlyConfigured`: what was asked for cannot be done.
+    pub fn improperly_configured(message: impl Into<String>) -> Self {
+        Self::celery("ImproperlyConfigured", message)
+    }
+
     /// `ChordError`.
     pub fn chord_error(message: impl Into<String>) -> Self {
         Self::celery("ChordError", message)

@@ -20,6 +20,8 @@ use crate::broker::{DeadLetter, Delivery};
 use crate::config::Seconds;
 use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
+use crate::protocol::meta::Meta;
+use crate::protocol::state::State;
 use crate::settlement::Disposal;
 use crate::task::arguments::Arguments;
 use crate::task::context::{Context, Environment, Stops};
@@ -84,8 +86,7 @@ impl Request {
             Verdict::Poison(info) => self.give_up(*info).await,
             Verdict::Discard(reason) => {
                 tracing::error!(queue = %self.delivery.queue, %reason, "Received and deleted unknown message. Wrong destination?!?");
-                self.shared.settler.ack(&self.delivery.tag, &self.lost).await;
-                Left::Done
+                self.dead_letter(reason, 0).await
             }
         }
     }
@@ -118,6 +119,11 @@ impl Request {
         let failure = Failure::new(Exception::worker_lost(&reason));
         let ending = Ending { tag: None, ..self.ending(&info, Outcome::Failure(failure)) };
         self.shared.settler.settle(ending, &self.lost).await;
+        self.dead_letter(reason, deliveries).await
+    }
+
+    /// Keeps a message that will not be run, for a person to look at.
+    async fn dead_letter(&self, reason: String, deliveries: u32) -> Left {
         let letter = DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries };
         match self.shared.app.broker().dead_letter(&self.delivery.tag, &letter).await {
             Ok(_) => Left::Done,
@@ -134,7 +140,31 @@ impl Request {
         if info.expired(Utc::now()) {
             return self.end(&info, Outcome::Revoked("expired")).await;
         }
-        self.start(info).await
+        match self.succeeded_before(&info).await {
+            Some(meta) => self.follow_again(info, meta).await,
+            None => self.start(info).await,
+        }
+    }
+
+    /// What is stored of a redelivered task that succeeded before, with `worker_deduplicate_successful_tasks`.
+    async fn succeeded_before(&self, info: &RequestInfo) -> Option<Meta> {
+        let app = &self.shared.app;
+        let late = self.task(info)?.options.acks_late.unwrap_or(app.settings().task_acks_late);
+        if !(late && app.settings().worker_deduplicate_successful_tasks && info.redelivered()) {
+            return None;
+        }
+        // What cannot be read now is run: twice is better than never.
+        let stored = app.state_of(info.id()).await.ok().flatten();
+        stored.filter(|meta| meta.status == State::Success)
+    }
+
+    /// A task that succeeded before is not run; what follows it goes out if it has not yet, and its chord part counts once anyway.
+    async fn follow_again(&self, mut info: RequestInfo, meta: Meta) -> Left {
+        tracing::info!("Task {}[{}] ignored: Task already completed successfully.", info.task(), info.id());
+        if meta.children.is_some_and(|children| !children.is_empty()) {
+            (info.message.embed.callbacks, info.message.embed.chain) = (None, None);
+        }
+        self.end(&info, Outcome::Success(meta.result)).await
     }
 
     /// Waits for the ETA and for a free slot; `None` when the worker stops first.

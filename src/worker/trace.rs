@@ -12,9 +12,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
+use crate::canvas;
 use crate::protocol::exception::Exception;
 use crate::protocol::headers::TimeLimit;
 use crate::protocol::repr;
+use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
 use crate::task::context::Stops;
 use crate::task::handler::Run;
@@ -128,11 +130,19 @@ impl Concluding<'_> {
             Err(TaskError::Retry(retry)) => self.retry_or_fail(*retry),
             Err(TaskError::Reject { requeue, reason }) => Outcome::Reject { requeue, reason },
             Err(TaskError::Ignore) => Outcome::Ignore,
-            Err(TaskError::Replace(signature)) => match &self.task.options.on_replace {
-                Some(hook) => Outcome::Replace(Box::new(hook.apply(self.request, *signature))),
-                None => Outcome::Replace(signature),
-            },
+            Err(TaskError::Replace(signature)) => self.replace(*signature),
         }
+    }
+
+    fn replace(self, signature: Signature) -> Outcome {
+        if let Some(exception) = canvas::not_a_replacement(&signature) {
+            return Outcome::Failure(Failure::new(exception));
+        }
+        let hook = self.task.options.on_replace.as_ref();
+        Outcome::Replace(Box::new(match hook {
+            Some(hook) => hook.apply(self.request, signature),
+            None => signature,
+        }))
     }
 
     fn worker_lost(self, failure: Failure) -> Outcome {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use celeriac::app::App;
+use celeriac::app::{App, AppBuilder};
 use celeriac::backend::memory::MemoryBackend;
 use celeriac::broker::Options;
 use celeriac::broker::memory::{self, MemoryBroker};
@@ -177,7 +177,16 @@ impl House {
         Self::over(settings, (MemoryBroker::new(Options::default()), MemoryBackend::new()))
     }
 
-    fn over(settings: Settings, (broker, backend): (MemoryBroker, MemoryBackend)) -> Self {
+    /// With more tasks, those of one test.
+    pub(crate) fn furnished(settings: Settings, furnish: impl FnOnce(&mut AppBuilder)) -> Self {
+        Self::build(settings, memory::pair(), furnish)
+    }
+
+    fn over(settings: Settings, memory: (MemoryBroker, MemoryBackend)) -> Self {
+        Self::build(settings, memory, |_| {})
+    }
+
+    fn build(settings: Settings, (broker, backend): (MemoryBroker, MemoryBackend), furnish: impl FnOnce(&mut AppBuilder)) -> Self {
         let traces = Arc::<Traces>::default();
         let mut app = App::builder(settings);
         app.task("t.add", add);
@@ -201,6 +210,7 @@ impl House {
         app.task("t.several", several);
         app.task("t.sends", sends);
         app.state(Arc::clone(&traces));
+        furnish(&mut app);
         let app = app.connect_with(Arc::new(broker.clone()), Arc::new(backend));
         Self { app, broker, traces }
     }

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod canvas;
+mod errbacks;
 mod failures;
 mod house;
 mod lifecycle;
+mod replacing;
+mod retries;
 mod shutdown;
 mod time;
