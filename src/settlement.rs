@@ -55,17 +55,24 @@ pub enum Write {
         /// Seconds until its keys expire.
         ttl: Option<u64>,
     },
-    /// Ends a chord whose header failed: deletes `.s`; the other keys stay until they expire.
+    /// Ends a chord whose header failed, if `token` still holds its claim: deletes `.s`; the other keys stay until they expire. It is
+    /// fenced as [`Write::ChordClose`] is, so that errbacks are published once.
     ChordFail {
         /// The header's group id.
         group_id: String,
+        /// The claim, as [`Settled::ChordComplete`] gave it.
+        token: String,
     },
 }
 
 impl Write {
-    /// True for the closing of a chord, which is done after the publishing: a body that was not published must be tried again.
-    pub fn is_close(&self) -> bool {
-        matches!(self, Self::ChordClose { .. })
+    /// The group id and claim of a chord that this write ends, well or badly. It is done after the publishing: a body or errback that was
+    /// not published must be tried again.
+    pub fn closes(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::ChordClose { group_id, token } | Self::ChordFail { group_id, token } => Some((group_id, token)),
+            Self::State { .. } | Self::ChordStart { .. } | Self::ChordGrow { .. } => None,
+        }
     }
 }
 

@@ -164,6 +164,11 @@ impl Chord {
         self.claim() == Some(&Claim::Held(token.to_owned()))
     }
 
+    /// Whether this token may end it: unless another holds its claim.
+    fn is_ended_by(&self, token: &str) -> bool {
+        self.claim().is_none() || self.is_claimed_by(token)
+    }
+
     fn set_claim(&mut self, claim: Claim, lasts: Duration) {
         self.claim = Some((claim, Instant::now() + lasts));
     }
@@ -203,13 +208,18 @@ impl Results {
                 chord.expires = after(*ttl).or(chord.expires);
             }
             Write::ChordClose { group_id, token } => {
-                if self.chord(group_id).is_some_and(|chord| chord.claim().is_none() || chord.is_claimed_by(token)) {
+                if self.chord(group_id).is_some_and(|chord| chord.is_ended_by(token)) {
                     let mut closed = Chord { expires: after(Some(DONE.as_secs())), ..Chord::default() };
                     closed.set_claim(Claim::Done, DONE);
                     self.chords.insert(group_id.clone(), closed);
                 }
             }
-            Write::ChordFail { group_id } => self.chord_mut(group_id).size = None,
+            Write::ChordFail { group_id, token } => {
+                let chord = self.chord_mut(group_id);
+                if chord.is_ended_by(token) {
+                    chord.size = None;
+                }
+            }
         }
     }
 
@@ -244,11 +254,8 @@ impl Results {
         ours
     }
 
-    /// True for every write but the closing of a chord that another has claimed or closed.
+    /// True for every write but the ending of a chord that another has claimed or ended.
     pub(crate) fn may_close(&mut self, write: &Write) -> bool {
-        match write {
-            Write::ChordClose { group_id, token } => self.claim(group_id, token, 1),
-            _ => true,
-        }
+        write.closes().is_none_or(|(group_id, token)| self.claim(group_id, token, 1))
     }
 }

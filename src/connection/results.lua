@@ -32,8 +32,6 @@ local function grow_chord(base, member, ttl)
   end
 end
 
-local function fail_chord(base) redis.call('DEL', base .. '.s') end
-
 -- Counts a part: 1 counted (or closed already), 2 complete and ours, 3 complete and another's.
 local function count_part(base, member, index, entry, ttl, token, claim, ordered)
   if redis.call('GET', base .. '.c') == 'done' then return 1 end
@@ -62,9 +60,11 @@ local function keep_claim(base, token, claim)
   return 1
 end
 
-local function close_chord(base, token)
+-- Ends a chord, 'close' well or 'fail' badly, unless another holds its claim.
+local function end_chord(how, base, token)
   local holder = redis.call('GET', base .. '.c')
   if holder and holder ~= token then return end
+  if how == 'fail' then redis.call('DEL', base .. '.s') return end
   redis.call('DEL', base .. '.j', base .. '.t', base .. '.s', base .. '.d', base .. '.a')
   redis.call('SET', base .. '.c', 'done', 'EX', 300)
 end
@@ -74,7 +74,6 @@ local function write(kind, a, b, c)
   if kind == 'state' then state(a, b, c)
   elseif kind == 'start' then start_chord(a, b, c)
   elseif kind == 'grow' then grow_chord(a, b, c)
-  elseif kind == 'fail' then fail_chord(a)
-  elseif kind == 'close' then close_chord(a, b)
+  elseif kind == 'fail' or kind == 'close' then end_chord(kind, a, b)
   else error('unknown write ' .. tostring(kind)) end
 end

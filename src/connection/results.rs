@@ -29,7 +29,7 @@ pub(crate) fn encode_write(arguments: &mut Vec<Vec<u8>>, prefix: &str, write: &W
         Write::ChordGrow { group_id, task_id, ttl } => {
             [b"grow".to_vec(), base(group_id), task_id.clone().into_bytes(), seconds(ttl)]
         }
-        Write::ChordFail { group_id } => [b"fail".to_vec(), base(group_id), Vec::new(), Vec::new()],
+        Write::ChordFail { group_id, token } => [b"fail".to_vec(), base(group_id), token.clone().into_bytes(), Vec::new()],
         Write::ChordClose { group_id, token } => [b"close".to_vec(), base(group_id), token.clone().into_bytes(), Vec::new()],
     });
 }

@@ -214,7 +214,7 @@ impl Follower {
                     end.failed.sent_for(&task_id, &sent);
                 }
                 self.fail_along(&mut follow, &end.failed, &end.exception, None)?;
-                follow.writes.push(Write::ChordFail { group_id: group_id.clone() });
+                follow.writes.push(Write::ChordFail { group_id: group_id.clone(), token: report.count.token.clone() });
             }
         }
         Ok(follow)

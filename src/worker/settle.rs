@@ -235,7 +235,7 @@ impl Settler {
         {
             return Ok(Settled::Lost);
         }
-        let (closes, writes): (Vec<Write>, Vec<Write>) = settlement.writes.iter().cloned().partition(Write::is_close);
+        let (closes, writes): (Vec<Write>, Vec<Write>) = settlement.writes.iter().cloned().partition(|write| write.closes().is_some());
         self.backend.apply(&writes).await?;
         if let Some(part) = &settlement.chord_part {
             match self.backend.chord_part(part).await? {
@@ -245,7 +245,7 @@ impl Settler {
             }
         }
         for close in &closes {
-            if let Write::ChordClose { group_id, token } = close
+            if let Some((group_id, token)) = close.closes()
                 && !self.backend.extend_claim(group_id, token, self.follower.claim_s()).await?
             {
                 return Ok(Settled::ChordBusy);

@@ -18,6 +18,7 @@ contracts!(
     entries_come_by_index_and_those_without_one_last,
     unordered_entries_come_as_they_arrived,
     a_failed_chord_never_completes,
+    a_chord_fails_once_though_two_saw_it_complete,
     a_chord_that_starts_again_forgets_its_old_claim,
     a_claim_is_extended_by_its_holder_only,
     a_claim_that_ran_out_is_taken_again_while_the_chord_is_open,
@@ -40,6 +41,10 @@ fn part(task: &str, index: Option<i64>) -> ChordPart {
 
 fn close(task: &str) -> Write {
     Write::ChordClose { group_id: "g".to_owned(), token: format!("token of {task}") }
+}
+
+fn fail(task: &str) -> Write {
+    Write::ChordFail { group_id: "g".to_owned(), token: format!("token of {task}") }
 }
 
 async fn start(ground: &Ground, size: u64) {
@@ -173,9 +178,26 @@ async fn unordered_entries_come_as_they_arrived(ground: Ground) {
 async fn a_failed_chord_never_completes(ground: Ground) {
     start(&ground, 2).await;
     count(&ground, "a", 0).await;
-    ground.backend.apply(&[Write::ChordFail { group_id: "g".to_owned() }]).await.unwrap();
+    ground.backend.apply(&[fail("a")]).await.unwrap();
     assert_eq!(count(&ground, "b", 1).await, ChordState::Counted);
     assert!(!ground.backend.extend_claim("g", "token of b", 6).await.unwrap());
+}
+
+async fn a_chord_fails_once_though_two_saw_it_complete(ground: Ground) {
+    start(&ground, 1).await;
+    let slow = header(&ground, "a", 0).await;
+    let mut quick = header(&ground, "a", 0).await;
+    quick.chord_part = Some(ChordPart { token: "token of quick".to_owned(), ..part("a", Some(0)) });
+    let errback = |first: &Settlement, task| Settlement { writes: vec![fail(task)], ..body(first, task) };
+    assert_eq!(ground.settle(&slow).await, Settled::ChordComplete);
+    ground.pass(Duration::from_secs(7)).await;
+    assert_eq!(ground.settle(&quick).await, Settled::ChordComplete, "the claim of the slow one ran out");
+    assert_eq!(ground.settle(&errback(&slow, "a")).await, Settled::ChordBusy);
+    assert_eq!((ground.leased_len(), ground.broker.queue_len("next").await.unwrap()), (2, 0));
+    assert_eq!(ground.settle(&errback(&quick, "quick")).await, Settled::Done);
+    assert_eq!(ground.settle(&errback(&slow, "a")).await, Settled::ChordBusy, "the other has failed it");
+    assert_eq!(ground.settle(&slow).await, Settled::Done, "asked again with the part, it is only counted");
+    assert_eq!((ground.leased_len(), ground.broker.queue_len("next").await.unwrap()), (0, 1));
 }
 
 async fn a_chord_that_starts_again_forgets_its_old_claim(ground: Ground) {

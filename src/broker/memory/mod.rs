@@ -94,7 +94,7 @@ impl MemoryBroker {
             if with_results {
                 let results = self.results.as_ref().ok_or_else(|| Error::config("this memory broker has no backend of its own"))?;
                 let mut results = results.lock();
-                let (last, first): (Vec<_>, Vec<_>) = settlement.writes.iter().partition(|write| write.is_close());
+                let (last, first): (Vec<_>, Vec<_>) = settlement.writes.iter().partition(|write| write.closes().is_some());
                 first.into_iter().for_each(|write| results.apply(write));
                 match settlement.chord_part.as_ref().map_or(ChordState::Counted, |part| results.chord_part(part)) {
                     ChordState::Counted => {}

@@ -4,7 +4,7 @@
 -- KEYS     1 unacked, 2 unacked_index
 -- ARGV     1 our database, 2 the results' database; then for each settlement the number of its values and these:
 --          tag ('' for none); number of writes, each with 4 values; number of chord parts (0 or 1), each with 8 values;
---          number of chords to close, each with base and token; number of pushes, each with list and text;
+--          number of chords to end, each with 'close' or 'fail', base and token; number of pushes, each with list and text;
 --          list to requeue to ('' to ack) and text to requeue
 -- Returns  for each settlement 0 lost, 1 done, 2 chord complete and ours, 3 chord complete and another's, or '!' and an error.
 local at, here = 2, ARGV[1]
@@ -29,7 +29,7 @@ local function write_results()
   local closes = at
   for _ = 1, take() do
     -- Who has lost the claim must not publish the body.
-    local base, token = take(), take()
+    local _, base, token = take(), take(), take()
     if answer == 1 and keep_claim(base, token, 6) == 0 then answer = 3 end
   end
   return answer, closes
@@ -39,13 +39,13 @@ end
 local function publish(closes)
   at = closes
   local count = tonumber(take())
-  at = at + 2 * count
+  at = at + 3 * count
   for _ = 1, take() do redis.call('LPUSH', take(), take()) end
   local list, text = take(), take()
   if count > 0 then
     use(ARGV[2])
     at = closes + 1
-    for _ = 1, count do close_chord(take(), take()) end
+    for _ = 1, count do end_chord(take(), take(), take()) end
     use(ARGV[1])
   end
   if list ~= '' then redis.call('LPUSH', list, text) end

@@ -35,7 +35,7 @@ impl Shared {
         let mut values = vec![Vec::new(), settlement.tag.clone().unwrap_or_default().into_bytes()];
         let prefix = backend.map_or("", |backend| &backend.key_prefix);
         let (closes, writes): (Vec<_>, Vec<_>) =
-            backend.map(|_| settlement.writes.iter().partition(|write| write.is_close())).unwrap_or_default();
+            backend.map(|_| settlement.writes.iter().partition(|write| write.closes().is_some())).unwrap_or_default();
         push_count(&mut values, writes.len());
         writes.into_iter().for_each(|write| encode_write(&mut values, prefix, write));
         let part = settlement.chord_part.as_ref().filter(|_| backend.is_some());
@@ -43,8 +43,9 @@ impl Shared {
         part.into_iter().for_each(|part| encode_part(&mut values, prefix, part));
         push_count(&mut values, closes.len());
         for close in closes {
-            if let Write::ChordClose { group_id, token } = close {
-                values.extend([chord_key(prefix, group_id).into_bytes(), token.clone().into_bytes()]);
+            if let Some((group_id, token)) = close.closes() {
+                let how = if matches!(close, Write::ChordFail { .. }) { "fail" } else { "close" };
+                values.extend([how.into(), chord_key(prefix, group_id).into_bytes(), token.into()]);
             }
         }
         push_count(&mut values, settlement.publish.len());
