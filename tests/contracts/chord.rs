@@ -24,6 +24,7 @@ contracts!(
     a_claim_that_ran_out_is_taken_again_while_the_chord_is_open,
     parts_that_come_before_the_size_is_known_count,
     a_chord_forgets_everything_in_the_end,
+    a_chord_that_grows_waits_for_each_added_part_once,
 );
 
 fn part(task: &str, index: Option<i64>) -> ChordPart {
@@ -241,4 +242,15 @@ async fn a_chord_forgets_everything_in_the_end(ground: Ground) {
     assert_eq!(entries(&ground, true).await, [""; 0]);
     assert_eq!(count(&ground, "b", 1).await, ChordState::Counted);
     assert_eq!(entries(&ground, true).await, ["b"]);
+}
+
+async fn a_chord_that_grows_waits_for_each_added_part_once(ground: Ground) {
+    start(&ground, 1).await;
+    let grow = |task: &str| Write::ChordGrow { group_id: "g".to_owned(), task_id: task.to_owned(), ttl: Some(1000) };
+    // The step that adds them may be repeated.
+    ground.backend.apply(&[grow("added"), grow("more")]).await.unwrap();
+    ground.backend.apply(&[grow("added"), grow("more")]).await.unwrap();
+    assert_eq!(count(&ground, "own", 0).await, ChordState::Counted);
+    assert_eq!(count(&ground, "added", 0).await, ChordState::Counted);
+    assert_eq!(count(&ground, "more", 0).await, ChordState::Complete);
 }
