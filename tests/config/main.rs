@@ -5,6 +5,7 @@ use celeriac::config::{ConfigFile, Env, Loaded, Origin, Problem, ProblemKind, So
 
 mod mistakes;
 mod precedence;
+mod reference;
 mod secrets;
 
 /// Settings from a TOML text, an environment and overrides.
