@@ -66,6 +66,14 @@ pub enum Write {
 }
 
 impl Write {
+    /// The key of a state.
+    pub fn state_key(&self) -> Option<&str> {
+        match self {
+            Self::State { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
     /// The group id and claim of a chord that this write ends, well or badly. It is done after the publishing: a body or errback that was
     /// not published must be tried again.
     pub fn closes(&self) -> Option<(&str, &str)> {

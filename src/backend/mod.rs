@@ -54,7 +54,9 @@ pub trait Backend: Debug + Send + Sync {
     async fn location(&self) -> Result<Location>;
 }
 
-/// True for the serialized meta of a success, which is kept for ever.
+/// True for the serialized meta of a success, which is kept for ever: JSON of both spellings, and msgpack, whose maps of up to 15 entries
+/// begin with one byte and longer ones with three. Of a compressed one nothing can be seen; [`crate::worker`] looks before it stores.
 fn is_success(meta: &[u8]) -> bool {
-    [&br#"{"status": "SUCCESS""#[..], br#"{"status":"SUCCESS""#].iter().any(|start| meta.starts_with(start))
+    let msgpack = |from: usize| meta.get(from..).is_some_and(|rest| rest.starts_with(b"\xa6status\xa7SUCCESS"));
+    meta.starts_with(br#"{"status": "SUCCESS""#) || meta.starts_with(br#"{"status":"SUCCESS""#) || msgpack(1) || msgpack(3)
 }

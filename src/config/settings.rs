@@ -56,7 +56,7 @@ crate::settings! {
         /// Whether a result also says its task's name, arguments, queue and worker.
         result_extended: bool = false, Kind::Flag;
         /// How results are written.
-        result_serializer: String = "json".into(), Kind::Choice(&["json"]);
+        result_serializer: String = "json".into(), Kind::Choice(SERIALIZERS);
         /// How results are compressed; none: not.
         result_compression: Option<String> = None, Kind::Choice(COMPRESSIONS);
         /// Which content types of results are read; none: as `accept_content`.
@@ -71,7 +71,7 @@ crate::settings! {
         /// Which content types of messages are read.
         accept_content: Vec<String> = vec!["json".into()], Kind::Names;
         /// How arguments are written.
-        task_serializer: String = "json".into(), Kind::Choice(&["json"]);
+        task_serializer: String = "json".into(), Kind::Choice(SERIALIZERS);
         /// How messages are compressed; none: not.
         task_compression: Option<String> = None, Kind::Choice(COMPRESSIONS), old: &["celery_message_compression"];
         /// Which version of the message protocol is written; both are read.
@@ -200,6 +200,7 @@ crate::settings! {
     }
 }
 
+const SERIALIZERS: &[&str] = &["json", "msgpack"];
 const COMPRESSIONS: &[&str] = &["gzip", "zlib", "bzip2", "bzip", "lzma", "xz", "brotli", "zstd"];
 const POOLS: &[&str] = &["prefork", "processes", "threads", "solo", "gevent", "eventlet"];
 

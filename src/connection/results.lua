@@ -3,7 +3,18 @@
 --   .j results   .s size   .t adjustment of the size   .d parts already counted   .c who finishes it, then 'done'
 --   .a tasks already added to the size (ours)
 
-local SUCCESS = { '{"status": "SUCCESS"', '{"status":"SUCCESS"' }
+-- JSON as Python and as others write it; msgpack, whose map's length takes one byte or three.
+local SUCCESS = {
+  ['{"status": "SUCCESS"'] = 1, ['{"status":"SUCCESS"'] = 1, ['\166status\167SUCCESS'] = 2
+}
+
+local function is_success(key)
+  local head = redis.call('GETRANGE', key, 0, 19)
+  for start, from in pairs(SUCCESS) do
+    if head:sub(from, from + #start - 1) == start or (from == 2 and head:sub(4, 3 + #start) == start) then return true end
+  end
+  return false
+end
 
 local function set(key, value, ttl)
   if (tonumber(ttl) or 0) > 0 then redis.call('SET', key, value, 'EX', ttl) else redis.call('SET', key, value) end
@@ -11,8 +22,7 @@ end
 
 -- Stores and announces a state, unless a success lies there.
 local function state(key, value, ttl)
-  local head = redis.call('GETRANGE', key, 0, #SUCCESS[1] - 1)
-  if head:find(SUCCESS[1], 1, true) == 1 or head:find(SUCCESS[2], 1, true) == 1 then return end
+  if is_success(key) then return end
   set(key, value, ttl)
   redis.call('PUBLISH', key, value)
 end

@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::producer::{Producer, fresh_id};
 use crate::protocol::exception::Exception;
 use crate::protocol::headers::TimeLimit;
-use crate::protocol::json;
 use crate::protocol::message::Message;
 use crate::protocol::meta::{ChordEntry, Extended, Meta, ResultTuple, decode_stored, read_group_meta};
 use crate::protocol::signature::Signature;
@@ -114,6 +113,16 @@ impl Follower {
         self.ordered
     }
 
+    /// Whether states are stored compressed.
+    pub(super) fn compresses(&self) -> bool {
+        self.results.compression.is_some()
+    }
+
+    /// Whether this is the stored state of a task that succeeded.
+    pub(super) fn is_success(&self, stored: Option<&[u8]>) -> bool {
+        stored.and_then(|data| self.results.decode(data).ok()).is_some_and(|meta| meta.status == State::Success)
+    }
+
     /// Stores `STARTED`, if the task wants it.
     pub(super) fn started(&self, info: &RequestInfo, task: &Task) -> Option<Write> {
         let wanted = task.options.track_started.unwrap_or(self.track_started) && !self.ignored(info, Some(task));
@@ -177,7 +186,7 @@ impl Follower {
 
     /// The values of a complete header, from what the backend holds of it.
     pub(super) fn join(&self, entries: &[Vec<u8>], structure: Option<&[u8]>) -> Result<Vec<Value>, Box<ChordFailure>> {
-        let entry = |data: &Vec<u8>| ChordEntry::from_value(json::parse(data)?);
+        let entry = |data: &Vec<u8>| ChordEntry::from_value(self.results.serializer.read(data)?);
         let entries = entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(unjoined)?;
         let read = |data: &[u8]| decode_stored(data, self.results.serializer, MAX_STRUCTURE);
         let structure = structure.map(read).transpose().map_err(unjoined)?;
@@ -233,7 +242,7 @@ impl Follower {
             let ended = Ended { status: State::Success, result: value.clone(), traceback: None, children };
             follow.writes.push(self.state(info, ended)?);
         }
-        follow.parts.extend(canvas::part_of(message).map(|part| self.report(part, State::Success, value.clone())));
+        follow.parts.extend(canvas::part_of(message).map(|part| self.report(part, State::Success, value.clone())).transpose()?);
         Ok(follow)
     }
 
@@ -243,7 +252,7 @@ impl Follower {
             follow.writes.push(self.state(info, failed(failure, children))?);
         }
         let value = failure.exception.to_value();
-        follow.parts.extend(canvas::part_of(&info.message).map(|part| self.report(part, State::Failure, value)));
+        follow.parts.extend(canvas::part_of(&info.message).map(|part| self.report(part, State::Failure, value)).transpose()?);
         let along = canvas::propagate(&info.message)?;
         self.fail_along(&mut follow, &along, &failure.exception, failure.traceback.as_ref())?;
         let errbacks = info.message.embed.errbacks.as_deref().unwrap_or_default();
@@ -285,8 +294,9 @@ impl Follower {
         for task in &failed.tasks {
             follow.writes.push(self.results.state(&task.meta(exception, traceback.cloned(), now))?);
         }
-        let report = |part: &Part| self.report(part.clone(), State::Failure, exception.to_value());
-        follow.parts.extend(failed.parts.iter().map(report));
+        for part in &failed.parts {
+            follow.parts.push(self.report(part.clone(), State::Failure, exception.to_value())?);
+        }
         Ok(())
     }
 
@@ -311,7 +321,8 @@ impl Follower {
     fn revoked(&self, info: &RequestInfo, reason: &str) -> Result<Follow> {
         let value = Exception::revoked(reason).to_value();
         let ended = Ended { status: State::Revoked, result: value.clone(), traceback: None, children: Vec::new() };
-        let parts = canvas::part_of(&info.message).map(|part| self.report(part, State::Revoked, value)).into_iter().collect();
+        let part = canvas::part_of(&info.message).map(|part| self.report(part, State::Revoked, value)).transpose()?;
+        let parts = part.into_iter().collect();
         Ok(Follow { writes: vec![self.state(info, ended)?], parts, ..Follow::default() })
     }
 
@@ -321,18 +332,18 @@ impl Follower {
         Ok(())
     }
 
-    fn report(&self, part: Part, status: State, result: Value) -> Report {
+    fn report(&self, part: Part, status: State, result: Value) -> Result<Report> {
         let count = ChordPart {
             group_id: part.group_id.clone(),
             task_id: part.task_id.clone(),
             group_index: part.group_index,
-            entry: json::write(&part.entry(status, result).to_value()).into_bytes(),
+            entry: self.results.serializer.write(&part.entry(status, result).to_value())?,
             ttl: self.chord_ttl,
             token: fresh_id(),
             claim_s: self.claim_s,
             ordered: self.ordered,
         };
-        Report { part, count }
+        Ok(Report { part, count })
     }
 
     fn state(&self, info: &RequestInfo, ended: Ended) -> Result<Write> {

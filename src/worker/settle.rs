@@ -6,6 +6,7 @@
 //! # Celery
 //! The second half of `app/trace.py`, `backends/base.py: mark_as_*` and `on_chord_part_return`. Difference: one step.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +90,20 @@ impl Settler {
     pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) {
         let mut follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
         self.errbacks.call(std::mem::take(&mut follow.calls)).await;
+        if self.follower.compresses() {
+            self.keep_successes(&mut follow.writes).await;
+        }
         self.settle_follow(ending.tag, &follow, ending.disposal, ending.info, lost).await;
+    }
+
+    /// Leaves out states of tasks that have succeeded already. Redis cannot look into a compressed one when it stores the next, so this is
+    /// done before, as Celery does it always.
+    async fn keep_successes(&self, writes: &mut Vec<Write>) {
+        let keys: Vec<String> = writes.iter().filter_map(Write::state_key).map(str::to_owned).collect();
+        let Ok(stored) = self.backend.get(&keys).await else { return };
+        let succeeded: HashSet<String> =
+            keys.into_iter().zip(stored).filter(|(_, meta)| self.follower.is_success(meta.as_deref())).map(|(key, _)| key).collect();
+        writes.retain(|write| write.state_key().is_none_or(|key| !succeeded.contains(key)));
     }
 
     /// Stores `NotRegistered` for a task nobody here knows; its chord and errbacks are not told, as in Celery.

@@ -12,6 +12,7 @@ contracts!(
     values_come_in_the_order_of_their_keys,
     a_later_state_overwrites_an_earlier_one,
     a_success_is_never_overwritten,
+    a_success_in_msgpack_is_never_overwritten,
     a_value_expires,
     a_value_without_an_end_stays,
     a_forgotten_value_is_gone_and_may_be_stored_again,
@@ -50,6 +51,16 @@ async fn a_later_state_overwrites_an_earlier_one(ground: Ground) {
     for status in ["STARTED", "RETRY", "PROGRESS", "FAILURE", "SUCCESS"] {
         store(&ground, "k", status).await;
         assert!(ground.value("k").await.unwrap().contains(status));
+    }
+}
+
+async fn a_success_in_msgpack_is_never_overwritten(ground: Ground) {
+    for map in [&b"\x86"[..], b"\xde\x00\x12"] {
+        let value = [map, b"\xa6status\xa7SUCCESS\xa6result\x01"].concat();
+        let key = format!("msgpack {}", map.len());
+        ground.backend.apply(&[Write::State { key: key.clone(), value: value.clone(), ttl: Some(100) }]).await.unwrap();
+        store(&ground, &key, "FAILURE").await;
+        assert_eq!(ground.backend.get(&[key]).await.unwrap(), [Some(value)]);
     }
 }
 

@@ -1,10 +1,13 @@
 //! From a message to its result.
 
 use celeriac::broker::Broker;
+use celeriac::canvas::chord;
+use celeriac::config::Settings;
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::state::State;
 use celeriac::protocol::value::Value;
 use celeriac::settlement::Outgoing;
+use celeriac::task::{Context, TaskError};
 
 use super::house::House;
 
@@ -116,4 +119,29 @@ async fn a_message_whose_workers_keep_dying_is_given_up() {
     assert_eq!(house.call(Signature::new("t.add").arg(1).arg(1)).await.status, State::Success);
     survivor.stop().await;
     assert_eq!((house.broker.dead_letters().len(), house.traces.runs()), (1, 5));
+}
+
+/// Stores its success itself, then fails.
+async fn succeeds_and_fails(ctx: Context, (): ()) -> Result<(), TaskError> {
+    ctx.update_state("SUCCESS", &"stored by hand").await?;
+    Err(TaskError::builtin("ValueError", "too late"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_success_stays_however_results_are_written() {
+    for (serializer, compression) in [("json", None), ("msgpack", None), ("json", Some("gzip")), ("msgpack", Some("zstd"))] {
+        let mut settings = Settings::default();
+        settings.result_serializer = serializer.to_owned();
+        settings.result_compression = compression.map(str::to_owned);
+        let house = House::furnished(settings, |app| {
+            app.task("t.both", succeeds_and_fails);
+        });
+        let worker = house.worker(1);
+        let sum = chord([Signature::new("t.add").arg(1).arg(2), Signature::new("t.add").arg(3).arg(4)], Signature::new("t.sum"));
+        assert_eq!(house.call(sum).await.result, Value::Int(10), "{serializer} {compression:?}");
+        let meta = house.call(Signature::new("t.both")).await;
+        worker.stop().await;
+        let kept = house.state(&meta.task_id).await.unwrap();
+        assert_eq!((kept.status, kept.result), (State::Success, Value::from("stored by hand")), "{serializer} {compression:?}");
+    }
 }
