@@ -25,8 +25,15 @@ pub(super) fn generic(table: &Table, setting: &Setting) -> Option<String> {
     Some(if name.starts_with("CELERIAC_") { name } else { format!("CELERY_{name}") })
 }
 
+/// The variable that holds a whole table as JSON: `CELERY_BROKER_TRANSPORT_OPTIONS`.
+pub(super) fn of_table(table: &Table) -> Option<String> {
+    let name = table.path.replace('.', "_").to_uppercase();
+    let named = !table.is_keyed() && !name.is_empty();
+    named.then(|| if name.starts_with("CELERIAC") { name } else { format!("CELERY_{name}") })
+}
+
 /// A variable's text; an empty one counts as unset.
-fn text(env: &Env, name: &str) -> Option<String> {
+pub(super) fn text(env: &Env, name: &str) -> Option<String> {
     env.get(name).filter(|text| !text.is_empty()).cloned()
 }
 

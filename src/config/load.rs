@@ -1,7 +1,7 @@
 //! From all sources to one value for each setting, each with its origin.
 //!
-//! From the strongest to the weakest: the command line, the environment (a setting's own names in order, then the generic one),
-//! the file's part for this `ENVIRONMENT`, the file, the default. A table whose keys the user chooses (`task_routes`) is
+//! From the strongest to the weakest: the command line, the environment (a setting's own names in order, then the generic one, then
+//! that of its whole table, which holds JSON), the file's part for this `ENVIRONMENT`, the file, the default. A table whose keys the user chooses (`task_routes`) is
 //! replaced as a whole, never mixed from two sources.
 
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::file::{self, Parsed};
 use super::names::nearest;
 use super::origin::{Origin, Problem, ProblemKind, Problems};
 use super::table::{Effect, Env, Setting, Table, Var};
-use super::walk::{Layers, Path, Walk, find};
+use super::walk::{Layers, Path, Walk, Written, find};
 use super::{BrokerTransportOptions, Celeriac, PublishRetryPolicy, ResultTransportOptions, Settings, convert, env, redact};
 
 /// The runtime's own tables.
@@ -101,6 +101,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Problems> {
     if let Some(file) = sources.file {
         walk_file(file, &tables, sources.env, &mut layers);
     }
+    table_variables(&tables, sources.env, &mut layers);
     let overrides = overrides(sources, &tables, &mut layers);
 
     let (mut values, mut tree) = (Vec::new(), Map::new());
@@ -154,6 +155,30 @@ fn walk_file(given: ConfigFile<'_>, tables: &[Table], env: &Env, layers: &mut La
             let mut aside = Layers::default();
             walk(Some(name), overlay, &mut aside);
             layers.problems.extend(aside.problems.into_iter().filter(|problem| problem.kind == ProblemKind::Unknown));
+        }
+    }
+}
+
+/// The variables that hold a whole table as JSON.
+fn table_variables(tables: &[Table], env: &Env, layers: &mut Layers) {
+    for table in tables {
+        let Some(name) = env::of_table(table) else { continue };
+        let Some(text) = env::text(env, &name) else { continue };
+        let origin = Origin::Environment(name);
+        let mut problem = |kind, name: String, message| {
+            layers.problems.push(Problem { kind, name, origin: origin.clone(), message });
+        };
+        let Ok(written) = serde_json::from_str::<Map<String, Json>>(&text) else {
+            problem(ProblemKind::Value, table.path.into(), "it is not a table written as JSON".into());
+            continue;
+        };
+        for (key, value) in written {
+            let path: Path = table.path.split('.').map(str::to_owned).chain([key]).collect();
+            if find(tables, &path).is_some() {
+                layers.written.insert(path, Written { value, origin: origin.clone() });
+            } else {
+                problem(ProblemKind::Unknown, path.join("."), format!("unknown setting `{}`", path.join(".")));
+            }
         }
     }
 }
@@ -277,6 +302,7 @@ fn insert(tree: &mut Map<String, Json>, path: &[String], value: Json) {
 fn near_misses(env: &Env, tables: &[Table], notes: &mut Vec<String>) {
     let mut known: Vec<String> = Vec::new();
     for table in tables {
+        known.extend(env::of_table(table));
         for setting in table.settings {
             known.extend(env::generic(table, setting));
             known.extend(setting.env.iter().filter_map(|var| match var {

@@ -107,3 +107,12 @@ fn what_fits_together_badly_is_a_note() {
     let loaded = file("task_time_limit = 10\ntask_soft_time_limit = 20\naccept_content = [\"json\", \"pickle\"]").loaded();
     assert_eq!(loaded.notes.len(), 2, "{:?}", loaded.notes);
 }
+
+#[test]
+fn a_variable_of_a_table_must_be_json_of_known_settings() {
+    let table = |text: &str| file("").env("CELERY_BROKER_TRANSPORT_OPTIONS", text).problem().to_string();
+    let broken = "environment CELERY_BROKER_TRANSPORT_OPTIONS: broker_transport_options: it is not a table written as JSON";
+    assert_eq!(table("visibility_timeout=1"), broken);
+    let unknown = "environment CELERY_BROKER_TRANSPORT_OPTIONS: unknown setting `broker_transport_options.visibility`";
+    assert_eq!(table(r#"{"visibility": 1}"#), unknown);
+}

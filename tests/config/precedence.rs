@@ -184,3 +184,15 @@ fn the_pool_never_grows_above_max_workers() {
     assert_eq!(settings.concurrency(2), 50);
     assert_eq!(file("worker_concurrency = \"auto\"").loaded().settings.concurrency(2), 2);
 }
+
+#[test]
+fn a_table_may_stand_in_one_variable_as_json_below_its_settings_own_and_above_the_file() {
+    let given = file("[broker_transport_options]\nsep = \"f\"\nunacked_key = \"f\"\npriority_steps = [0, 1]")
+        .env("CELERY_BROKER_TRANSPORT_OPTIONS", r#"{"unacked_key": "table", "sep": "table"}"#)
+        .env("CELERY_BROKER_TRANSPORT_OPTIONS_SEP", "own");
+    let loaded = given.loaded();
+    let options = &loaded.settings.broker_transport_options;
+    assert_eq!((options.sep.as_str(), options.unacked_key.as_str(), &options.priority_steps[..]), ("own", "table", &[0, 1][..]));
+    let origin = &loaded.get("broker_transport_options.unacked_key").unwrap().origin;
+    assert_eq!(*origin, Origin::Environment("CELERY_BROKER_TRANSPORT_OPTIONS".into()));
+}
