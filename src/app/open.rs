@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::backend::{self, Backend};
 use crate::broker::{self, Broker, memory};
-use crate::config::Settings;
+use crate::config::{FanoutPrefix, Settings};
 use crate::error::{Error, Result};
 
 /// Both, by their URLs. Nothing is connected yet.
@@ -28,6 +28,12 @@ fn broker_options(settings: &Settings) -> broker::Options {
         global_keyprefix: asked.global_keyprefix.clone(),
         unacked_key: asked.unacked_key.clone(),
         unacked_index_key: asked.unacked_index_key.clone(),
+        fanout_prefix: match &asked.fanout_prefix {
+            FanoutPrefix::Enabled(true) => broker::Options::default().fanout_prefix,
+            FanoutPrefix::Enabled(false) => String::new(),
+            FanoutPrefix::Text(prefix) => prefix.clone(),
+        },
+        fanout_patterns: asked.fanout_patterns,
         queue_order_strategy: asked.queue_order_strategy,
     }
 }

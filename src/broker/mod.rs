@@ -86,6 +86,17 @@ pub struct Released {
     pub next_in: Option<Duration>,
 }
 
+/// A message that waits for its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// When it goes back to its queue.
+    pub due: DateTime<Utc>,
+    /// The queue it came from.
+    pub queue: String,
+    /// Its envelope.
+    pub envelope: Bytes,
+}
+
 /// A broker.
 #[async_trait]
 pub trait Broker: Debug + Send + Sync {
@@ -121,6 +132,26 @@ pub trait Broker: Debug + Send + Sync {
     /// With `None` their `writes` and `chord_part` are already done and are ignored here.
     async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>>;
 
+    /// Parked messages of these queues, first due first, among the `limit` that are due next.
+    async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>>;
+
+    /// Sends an envelope to everybody who listens to a fanout exchange at this moment. Nobody keeps it.
+    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<()>;
+
+    /// Listens to a fanout exchange: to what is broadcast under this routing key, in which `#` stands for anything. What is broadcast
+    /// after this returned is heard.
+    async fn listen(&self, exchange: &str, routing_key: &str) -> Result<Box<dyn Listener>>;
+
+    /// Appends an envelope to every queue that is bound to a direct exchange under this routing key, and returns how many these are:
+    /// none if nobody waits any more. A queue that nobody reads for `expires` vanishes.
+    async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize>;
+
+    /// Binds a queue that lives as long as its owner, and is forgotten some time after `expires` when the owner vanished.
+    async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()>;
+
+    /// Takes such a binding back, and removes the queue's messages.
+    async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()>;
+
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
 
@@ -140,4 +171,12 @@ pub trait Consumer: Debug + Send {
 
     /// Changes the queues from the next fetch on.
     fn set_queues(&mut self, queues: Vec<String>);
+}
+
+/// What is heard of a fanout exchange. It has a connection of its own, and dropped, it listens no more.
+#[async_trait]
+pub trait Listener: Debug + Send {
+    /// Waits for the next envelope; may be dropped while it waits. Outages are waited out inside, and what was broadcast meanwhile is
+    /// lost, as is what comes while thousands wait to be read. `None`: the broker is gone.
+    async fn next(&mut self) -> Result<Option<Bytes>>;
 }

@@ -18,6 +18,10 @@ pub struct Options {
     pub unacked_key: String,
     /// The sorted set of their last renewals.
     pub unacked_index_key: String,
+    /// Put before the name of a fanout exchange's channel; `{db}` stands for the database, which pub/sub itself does not know.
+    pub fanout_prefix: String,
+    /// Whether a fanout channel's name ends in the routing key.
+    pub fanout_patterns: bool,
     /// In what order queues of the same step are served.
     pub queue_order_strategy: QueueOrder,
 }
@@ -30,6 +34,8 @@ impl Default for Options {
             global_keyprefix: String::new(),
             unacked_key: "unacked".to_owned(),
             unacked_index_key: "unacked_index".to_owned(),
+            fanout_prefix: "/{db}.".to_owned(),
+            fanout_patterns: true,
             queue_order_strategy: QueueOrder::default(),
         }
     }

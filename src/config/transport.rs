@@ -48,9 +48,9 @@ crate::settings! {
         /// Put before every key and channel of the broker.
         global_keyprefix: String = String::new(), Kind::Text;
         /// The prefix of fanout channels.
-        fanout_prefix: FanoutPrefix = FanoutPrefix::Enabled(true), Kind::Any, inert: LATER;
+        fanout_prefix: FanoutPrefix = FanoutPrefix::Enabled(true), Kind::Any;
         /// Whether fanout channels carry the routing key.
-        fanout_patterns: bool = true, Kind::Flag, inert: LATER;
+        fanout_patterns: bool = true, Kind::Flag;
         /// After how many seconds a Python worker's unacknowledged message is given to another.
         visibility_timeout: Seconds = Seconds::new(3600.0), Kind::Seconds, inert: "messages here are leased; Python workers have a setting of their own";
         /// The hash of unacknowledged messages.

@@ -80,6 +80,12 @@ impl Live {
         read(context, self.within(context, call.send(&mut connection)).await?)
     }
 
+    /// Subscribes to every channel that matches a pattern, on this connection and no later one.
+    pub(crate) async fn psubscribe(&self, pattern: &str) -> Result<()> {
+        let mut connection = self.connection.clone();
+        self.within("subscribing", connection.psubscribe(pattern)).await
+    }
+
     /// Waits for an answer until the deadline; gives the connection up if it broke or kept silent.
     async fn within<T>(&self, context: &'static str, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T> {
         match tokio::time::timeout(DEADLINE, answer).await {

@@ -32,6 +32,7 @@ contracts!(
     a_message_goes_back_to_the_step_of_its_priority,
     a_parked_message_comes_back_unmarked_when_it_is_due,
     due_messages_come_back_in_order_and_no_more_than_the_limit,
+    parked_messages_are_shown_with_their_time,
     a_lost_message_cannot_be_parked_or_given_up,
     a_dead_letter_keeps_its_message_and_its_history,
     text_that_is_no_envelope_becomes_a_dead_letter_and_the_next_message_comes,
@@ -279,6 +280,22 @@ async fn due_messages_come_back_in_order_and_no_more_than_the_limit(ground: Grou
     assert_eq!(second.count, 1);
     assert!(second.next_in.unwrap() > Duration::from_secs(3000));
     assert_eq!(names(&ground.drain("q").await), ["3"]);
+}
+
+async fn parked_messages_are_shown_with_their_time(ground: Ground) {
+    let now = Utc::now();
+    for (name, seconds) in [("later", 90), ("sooner", 60)] {
+        let delivery = ground.leased(name).await;
+        assert!(ground.broker.park(&delivery.tag, now + Duration::from_secs(seconds)).await.unwrap());
+    }
+    let parked = ground.broker.parked(&["q".to_owned()], 10).await.unwrap();
+    let shown: Vec<_> = parked.iter().map(|one| (one.queue.as_str(), one.envelope.as_ref())).collect();
+    let (sooner, later) = (message("q", "sooner", 0).envelope, message("q", "later", 0).envelope);
+    assert_eq!(shown, [("q", sooner.as_bytes()), ("q", later.as_bytes())]);
+    let off = (parked[0].due - now).num_milliseconds() - 60_000;
+    assert!(off.abs() < 1000, "{off} ms off");
+    assert_eq!(ground.broker.parked(&["q".to_owned()], 1).await.unwrap().len(), 1);
+    assert!(ground.broker.parked(&["other".to_owned()], 10).await.unwrap().is_empty());
 }
 
 async fn a_lost_message_cannot_be_parked_or_given_up(ground: Ground) {

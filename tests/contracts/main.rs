@@ -12,6 +12,7 @@
 mod backend;
 mod broker;
 mod chord;
+mod exchanges;
 mod faults;
 mod ground;
 #[path = "../support/redis_server.rs"]

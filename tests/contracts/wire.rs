@@ -1,6 +1,7 @@
 //! What lies in Redis, as a Python peer reads it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use celeriac::settlement::{ChordPart, Disposal, Outgoing, Settled, Settlement, Write};
 use redis::Commands;
@@ -160,4 +161,31 @@ async fn bytes_that_are_no_text_are_kept_in_base64() {
     assert_eq!(ground.consumer(&["q"]).await.fetch(2).await.unwrap().len(), 1);
     let letters: Vec<String> = raw.hvals("b:celeriac.dead_letters").unwrap();
     assert!(letters[0].contains(r#""envelope_base64":"/wB7""#), "{letters:?}");
+}
+
+#[tokio::test]
+async fn a_listener_hears_again_after_its_connection_broke() {
+    let Some(ground) = Ground::redis() else { return };
+    let mut listener = ground.broker.listen("celery.pidbox", "").await.unwrap();
+    let mut raw = ground.raw(0);
+    redis::cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]).exec(&mut raw).unwrap();
+    let heard = tokio::spawn(async move { listener.next().await });
+    // A broadcast goes only to who listens at this moment: it is sent until the subscription is back.
+    while raw.publish::<_, _, usize>("b:/0.celery.pidbox", "again").unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(heard.await.unwrap().unwrap().as_deref(), Some(b"again".as_slice()));
+}
+
+#[tokio::test]
+async fn a_bound_queue_expires_as_kombu_writes_it() {
+    let Some(ground) = Ground::plain_redis() else { return };
+    ground.broker.bind("celery.pidbox", "", "w.celery.pidbox", Duration::from_secs(10)).await.unwrap();
+    let mut raw = ground.raw(0);
+    let members: Vec<String> = raw.smembers("_kombu.binding.celery.pidbox").unwrap();
+    assert_eq!(members, ["\u{6}\u{16}\u{6}\u{16}w.celery.pidbox"]);
+    assert!(!raw.exists::<_, bool>("_kombu.binding_permanent.celery.pidbox").unwrap());
+    let deadline: f64 = raw.zscore("_kombu.binding_deadlines", "celery.pidbox").unwrap();
+    let (seconds, _): (f64, f64) = redis::cmd("TIME").query(&mut raw).unwrap();
+    assert!((deadline / 1000.0 - seconds - 3600.0).abs() < 5.0, "{deadline}");
 }

@@ -3,6 +3,7 @@
 //! Clones share one broker. [`pair`] makes a broker and a backend that count as one server, so that a settlement is one step.
 
 mod consumer;
+mod fanout;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use self::consumer::MemoryConsumer;
 pub use self::state::Dead;
 use self::state::State;
-use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Options, Released};
+use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Released};
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
 use crate::settlement::{ChordState, Disposal, Location, Outgoing, Settled, Settlement};
@@ -177,6 +178,35 @@ impl Broker for MemoryBroker {
             return settlements.iter().map(|_| refuse()).collect();
         }
         settlements.iter().map(|settlement| self.settle_one(settlement, backend.is_some())).collect()
+    }
+
+    async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>> {
+        Ok(self.lock().parked_of(queues, limit))
+    }
+
+    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<()> {
+        self.lock().exchanges.broadcast(exchange, routing_key, envelope);
+        Ok(())
+    }
+
+    async fn listen(&self, exchange: &str, routing_key: &str) -> Result<Box<dyn Listener>> {
+        Ok(Box::new(self.lock().exchanges.listen(exchange, routing_key)))
+    }
+
+    async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize> {
+        Ok(self.change(|state, options| state.reply((exchange, routing_key), envelope, expires, options)))
+    }
+
+    async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, _expires: Duration) -> Result<()> {
+        self.lock().exchanges.bind(exchange, routing_key, queue);
+        Ok(())
+    }
+
+    async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
+        let mut state = self.lock();
+        state.exchanges.unbind(exchange, routing_key, queue);
+        state.purge(queue);
+        Ok(())
     }
 
     async fn queue_len(&self, queue: &str) -> Result<usize> {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::fanout::Exchanges;
 use crate::broker::tag::age;
-use crate::broker::{DeadLetter, Delivery, Options, Released, envelope};
+use crate::broker::{DeadLetter, Delivery, Options, Parked, Released, envelope};
 use crate::settlement::Outgoing;
 
 /// A message that was given up.
@@ -44,6 +45,9 @@ pub(super) struct State {
     parked_ever: u64,
     pub(super) dead: Vec<Dead>,
     pub(super) declared: BTreeSet<String>,
+    pub(super) exchanges: Exchanges,
+    /// When the queues of replies vanish.
+    expiring: HashMap<String, Instant>,
 }
 
 impl State {
@@ -70,6 +74,7 @@ impl State {
         max_bytes: usize,
         mut name: impl FnMut() -> String,
     ) -> Vec<Delivery> {
+        self.expire();
         let steps = self.queues.values().map(Vec::len).max().unwrap_or(0);
         let (mut taken, mut bytes, now) = (Vec::new(), 0, Instant::now());
         for (step, queue) in (0..steps).flat_map(|step| queues.iter().map(move |queue| (step, queue))) {
@@ -134,7 +139,44 @@ impl State {
         true
     }
 
-    pub(super) fn queue_len(&self, queue: &str) -> usize {
+    /// The parked messages of these queues among those that are due next.
+    pub(super) fn parked_of(&self, queues: &[String], limit: usize) -> Vec<Parked> {
+        let (now, date) = (Instant::now(), Utc::now());
+        let next = self.parked.iter().take(limit).filter(|(_, (queue, _))| queues.contains(queue));
+        let message = |((due, _), (queue, envelope)): (&(Instant, u64), &(String, Bytes))| Parked {
+            due: date + due.saturating_duration_since(now),
+            queue: queue.clone(),
+            envelope: envelope.clone(),
+        };
+        next.map(message).collect()
+    }
+
+    pub(super) fn reply(&mut self, address: (&str, &str), envelope: &str, expires: Duration, options: &Options) -> usize {
+        self.expire();
+        let queues = self.exchanges.bound(address.0, address.1);
+        for queue in &queues {
+            let priority = envelope::priority(envelope.as_bytes());
+            self.push(&Outgoing { queue: queue.clone(), priority, envelope: envelope.to_owned() }, options);
+            self.expiring.insert(queue.clone(), Instant::now() + expires);
+        }
+        queues.len()
+    }
+
+    /// Drops the queues nobody read in time.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        let Self { expiring, queues, .. } = self;
+        expiring.retain(|queue, until| {
+            let kept = *until > now;
+            if !kept {
+                queues.remove(queue);
+            }
+            kept
+        });
+    }
+
+    pub(super) fn queue_len(&mut self, queue: &str) -> usize {
+        self.expire();
         self.queues.get(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum())
     }
 

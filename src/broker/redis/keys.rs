@@ -65,11 +65,37 @@ impl Keys {
         steps.flat_map(|step| queues.iter().map(move |queue| (self.step_list(queue, step), queue.as_str()))).collect()
     }
 
-    /// The two sets that bind a queue to the exchange of its name, and their member.
-    pub(super) fn bindings(&self, queue: &str) -> ([String; 2], String) {
-        let (prefix, sep) = (&self.options.global_keyprefix, &self.options.sep);
-        let sets = ["binding", "binding_permanent"].map(|kind| format!("{prefix}_kombu.{kind}.{queue}"));
-        (sets, format!("{queue}{sep}{sep}{queue}"))
+    /// The two sets that bind queues to an exchange: all of them, and those that stay.
+    pub(super) fn binding_sets(&self, exchange: &str) -> [String; 2] {
+        ["binding", "binding_permanent"].map(|kind| format!("{}_kombu.{kind}.{exchange}", self.options.global_keyprefix))
+    }
+
+    /// When the binding sets of expiring queues may be swept, by exchange.
+    pub(super) fn binding_deadlines(&self) -> String {
+        format!("{}_kombu.binding_deadlines", self.options.global_keyprefix)
+    }
+
+    /// The member of those sets for a direct or fanout exchange, which has no pattern.
+    pub(super) fn binding(&self, routing_key: &str, queue: &str) -> String {
+        let sep = &self.options.sep;
+        format!("{routing_key}{sep}{sep}{queue}")
+    }
+
+    /// The queue of a member, if it is bound under this routing key.
+    pub(super) fn bound<'a>(&self, member: &'a str, routing_key: &str) -> Option<&'a str> {
+        let mut parts = member.splitn(3, self.options.sep.as_str());
+        (parts.next() == Some(routing_key)).then(|| parts.nth(1)).flatten()
+    }
+
+    /// The pub/sub channel of a fanout exchange; for a listener, the pattern.
+    pub(super) fn channel(&self, db: i64, exchange: &str, routing_key: &str) -> String {
+        let fanout = self.options.fanout_prefix.replace("{db}", &db.to_string());
+        let mut channel = format!("{}{fanout}{exchange}", self.options.global_keyprefix);
+        if self.options.fanout_patterns && !routing_key.is_empty() {
+            channel.push('/');
+            channel.push_str(routing_key);
+        }
+        channel
     }
 }
 
@@ -89,9 +115,27 @@ mod tests {
         let lists: Vec<String> = keys.serving(&queues).into_iter().map(|(list, _)| list).collect();
         assert_eq!(lists, ["p:a", "p:b", "p:a\u{6}\u{16}5", "p:b\u{6}\u{16}5"]);
         assert_eq!(keys.unacked, "p:unacked");
-        let (sets, member) = keys.bindings("q");
-        assert_eq!(sets, ["p:_kombu.binding.q", "p:_kombu.binding_permanent.q"]);
-        assert_eq!(member, "q\u{6}\u{16}\u{6}\u{16}q");
+        assert_eq!(keys.binding_sets("q"), ["p:_kombu.binding.q", "p:_kombu.binding_permanent.q"]);
+        assert_eq!(keys.binding("k", "q"), "k\u{6}\u{16}\u{6}\u{16}q");
+    }
+
+    #[test]
+    fn a_binding_belongs_to_its_routing_key_alone() {
+        let keys = Keys::new(Options::default());
+        let member = keys.binding("oid", "oid.reply");
+        assert_eq!(keys.bound(&member, "oid"), Some("oid.reply"));
+        assert_eq!(keys.bound(&member, "oi"), None);
+        assert_eq!(keys.bound("oid", "oid"), None);
+    }
+
+    #[test]
+    fn a_fanout_channel_is_named_as_kombu_names_it() {
+        let channel = |options: Options, key: &str| Keys::new(options).channel(3, "celeryev", key);
+        assert_eq!(channel(Options::default(), ""), "/3.celeryev");
+        assert_eq!(channel(Options::default(), "worker.heartbeat"), "/3.celeryev/worker.heartbeat");
+        let prefixed = Options { global_keyprefix: "p:".to_owned(), fanout_prefix: "x{db}-".to_owned(), ..Options::default() };
+        assert_eq!(channel(prefixed, "a"), "p:x3-celeryev/a");
+        assert_eq!(channel(Options { fanout_patterns: false, ..Options::default() }, "a"), "/3.celeryev");
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! kombu's `transport/redis.py`: the same lists, `unacked`, `unacked_index` and binding sets. Differences: messages are fetched and
 //! leased in one step, leases are renewed, parked and dead messages lie in keys of our own, `x-expires` queues are not declared.
 
+mod binding;
 mod collector;
 mod consumer;
+mod fanout;
 mod info;
 mod keys;
 mod lease;
@@ -24,9 +26,10 @@ use redis::pipe;
 
 use self::collector::Collector;
 use self::consumer::RedisConsumer;
+use self::fanout::RedisListener;
 pub use self::info::server_info;
 use self::keys::Keys;
-use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Options, Released};
+use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Released};
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::Result;
 use crate::settlement::{Location, Outgoing, Settled, Settlement};
@@ -79,8 +82,8 @@ impl Broker for RedisBroker {
         let mut pipeline = pipe();
         pipeline.atomic();
         for queue in queues {
-            let (sets, member) = self.shared.keys.bindings(queue);
-            for set in sets {
+            let member = self.shared.keys.binding(queue, queue);
+            for set in self.shared.keys.binding_sets(queue) {
                 pipeline.cmd("SADD").arg(set).arg(&member).ignore();
             }
         }
@@ -129,6 +132,32 @@ impl Broker for RedisBroker {
 
     async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>> {
         self.collector.settle(settlements, backend).await
+    }
+
+    async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>> {
+        self.shared.parked(queues, limit).await
+    }
+
+    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<()> {
+        let channel = self.shared.keys.channel(self.shared.db, exchange, routing_key);
+        self.shared.link.query("broadcasting", &command("PUBLISH", &[&channel, envelope])).await
+    }
+
+    async fn listen(&self, exchange: &str, routing_key: &str) -> Result<Box<dyn Listener>> {
+        let channel = self.shared.keys.channel(self.shared.db, exchange, routing_key);
+        Ok(Box::new(RedisListener::open(&self.shared.link, &channel).await?))
+    }
+
+    async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize> {
+        self.shared.reply(exchange, routing_key, envelope, expires).await
+    }
+
+    async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()> {
+        self.shared.bind(exchange, routing_key, queue, expires).await
+    }
+
+    async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
+        self.shared.unbind(exchange, routing_key, queue).await
     }
 
     async fn queue_len(&self, queue: &str) -> Result<usize> {

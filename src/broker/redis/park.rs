@@ -14,7 +14,8 @@ use serde_json::json;
 use super::Shared;
 use super::lease::Row;
 use crate::broker::envelope::{self, Entry};
-use crate::broker::{DeadLetter, Released};
+use crate::broker::{DeadLetter, Parked, Released};
+use crate::connection::command;
 use crate::error::Result;
 
 impl Shared {
@@ -40,6 +41,24 @@ impl Shared {
         let ((now, micros), next): ((f64, f64), Vec<(String, f64)>) =
             self.link.pipeline("reading parked messages", &pipeline).await?;
         Ok(next.first().map(|(_, due)| Duration::try_from_secs_f64(due - now - micros / 1e6).unwrap_or_default()))
+    }
+
+    pub(super) async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>> {
+        let mut read = command("ZRANGEBYSCORE", &[&self.keys.parked_index, "-inf", "+inf", "WITHSCORES", "LIMIT", "0"]);
+        read.arg(limit);
+        let rows: Vec<(String, f64)> = self.link.query("reading parked messages", &read).await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut read = command("HMGET", &[&self.keys.parked]);
+        read.arg(rows.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>());
+        let entries: Vec<Option<Vec<u8>>> = self.link.query("reading parked messages", &read).await?;
+        let message = |((_, due), entry): ((String, f64), Option<Vec<u8>>)| {
+            let Entry { envelope, routing_key: queue, .. } = envelope::entry(&entry?)?;
+            let due = DateTime::from_timestamp_micros((due * 1e6).round() as i64)?;
+            queues.contains(&queue).then(|| Parked { due, queue, envelope: envelope.into() })
+        };
+        Ok(rows.into_iter().zip(entries).filter_map(message).collect())
     }
 
     /// A parked message as it goes back to its queue: it was never begun, so it bears no mark.

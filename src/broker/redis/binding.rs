@@ -1,0 +1,64 @@
+//! Direct exchanges: who is bound under a routing key, and what reaches him.
+//!
+//! # Celery
+//! kombu's `_lookup`, `_queue_bind` and `Channel._put`, for queues that expire. Difference: the sender says how long a reply lives, and
+//! the sets of peers that died are left to Python's sweep.
+
+use std::time::Duration;
+
+use redis::pipe;
+
+use super::Shared;
+use crate::broker::envelope;
+use crate::connection::command;
+use crate::error::Result;
+
+/// How long the binding of a queue that expires is kept at least: kombu's hour.
+const LEAST_DEADLINE_MS: u128 = 3_600_000;
+
+impl Shared {
+    pub(super) async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize> {
+        let [bindings, _] = self.keys.binding_sets(exchange);
+        let members: Vec<String> = self.link.query("reading bindings", &command("SMEMBERS", &[&bindings])).await?;
+        let queues: Vec<&str> = members.iter().filter_map(|member| self.keys.bound(member, routing_key)).collect();
+        if queues.is_empty() {
+            return Ok(0);
+        }
+        let priority = envelope::priority(envelope.as_bytes());
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        for queue in &queues {
+            let list = self.keys.list(queue, priority);
+            pipeline.cmd("LPUSH").arg(&list).arg(envelope).ignore();
+            pipeline.cmd("PEXPIRE").arg(&list).arg(milliseconds(expires)).ignore();
+        }
+        self.link.pipeline::<()>("replying", &pipeline).await?;
+        Ok(queues.len())
+    }
+
+    pub(super) async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()> {
+        let (seconds, _): (u128, u128) = self.link.query("reading the server's clock", &command("TIME", &[])).await?;
+        let deadline = seconds * 1000 + (2 * expires.as_millis()).max(LEAST_DEADLINE_MS);
+        let [bindings, _] = self.keys.binding_sets(exchange);
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        pipeline.cmd("SADD").arg(bindings).arg(self.keys.binding(routing_key, queue)).ignore();
+        pipeline.cmd("ZADD").arg(self.keys.binding_deadlines()).arg("GT").arg(deadline.to_string()).arg(exchange).ignore();
+        self.link.pipeline("binding a queue", &pipeline).await
+    }
+
+    pub(super) async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
+        let member = self.keys.binding(routing_key, queue);
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        for set in self.keys.binding_sets(exchange) {
+            pipeline.cmd("SREM").arg(set).arg(&member).ignore();
+        }
+        pipeline.cmd("DEL").arg(self.keys.lists(queue)).ignore();
+        self.link.pipeline("unbinding a queue", &pipeline).await
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
