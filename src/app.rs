@@ -22,10 +22,11 @@ use crate::pool::{ChildPool, Isolated};
 use crate::producer::{Origin, Producer};
 use crate::protocol::compression::Compression;
 use crate::protocol::message::DecodeOptions;
-use crate::protocol::meta::Meta;
+use crate::protocol::meta::{Meta, ResultTuple};
 use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
-use crate::result::ResultOptions;
+use crate::protocol::value::Value;
+use crate::result::{AsyncResult, GroupResult, ResultOptions, Results};
 use crate::task::FailedCall;
 use crate::task::builtin;
 use crate::task::context::{Context, Environment, States};
@@ -165,9 +166,54 @@ impl App {
         &self.inner.producer
     }
 
-    /// Sends a task or canvas; its id.
-    pub async fn send(&self, signature: impl Into<Signature>) -> Result<String> {
-        Ok(self.inner.producer.send(signature.into(), Origin::default()).await?.id)
+    /// Sends a task or canvas, and returns its result to come. Nothing in it is run here: any worker of the fleet may serve it, in
+    /// whatever language.
+    ///
+    /// ```no_run
+    /// # async fn example(app: celeriac::app::App) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use celeriac::canvas::{chord, sig};
+    ///
+    /// let pages = (1..=3).map(|page| sig("proj.word_count").arg(page).queue("pages"));
+    /// let words: i64 = app.send(chord(pages, sig("proj.xsum"))).await?.get(Duration::from_secs(60)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn send(&self, signature: impl Into<Signature>) -> Result<AsyncResult> {
+        let signature = signature.into();
+        let ignored = signature.is_plain() && signature.option("ignore_result").is_some_and(Value::is_truthy);
+        let sent = self.inner.producer.send(signature, Origin::default()).await?;
+        Ok(AsyncResult::new(sent.result, self.results()).ignored(ignored))
+    }
+
+    /// Sends a task by its name, with positional and keyword arguments: `app.send_task("proj.add", [2, 3], [])`. Options are set on a
+    /// [`Signature`], for [`App::send`].
+    pub async fn send_task<A, K>(&self, name: &str, args: A, kwargs: K) -> Result<AsyncResult>
+    where
+        A: IntoIterator<Item: Into<Value>>,
+        K: IntoIterator<Item = (&'static str, Value)>,
+    {
+        let kwargs = kwargs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let args = args.into_iter().map(Into::into).collect();
+        self.send(Signature { args, kwargs, ..Signature::new(name) }).await
+    }
+
+    /// The result of a task that was sent before, by whomever.
+    pub fn async_result(&self, task_id: impl Into<String>) -> AsyncResult {
+        AsyncResult::new(ResultTuple::task(task_id), self.results())
+    }
+
+    /// The results of a group that was saved ([`GroupResult::save`]), by whomever; `None`: none was.
+    pub async fn restore_group(&self, group_id: &str) -> Result<Option<GroupResult>> {
+        GroupResult::restore(group_id, self.results()).await
+    }
+
+    /// Several results as one, under an id of the caller's: they can be waited for and saved together.
+    pub fn result_set(&self, id: impl Into<String>, members: Vec<AsyncResult>) -> GroupResult {
+        GroupResult::new(id, members, self.results())
+    }
+
+    fn results(&self) -> Results {
+        Results::new(Arc::clone(&self.inner.backend), self.result_options())
     }
 
     /// Waits until a task has ended; its meta.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Backend, is_success};
+use super::{Backend, Look, Open, is_success};
 use crate::error::{Error, Result};
 use crate::settlement::{ChordPart, ChordState, Location, Write};
 
@@ -84,19 +84,28 @@ impl Backend for MemoryBackend {
         Ok(keys.iter().map(|key| results.value(key).map(<[u8]>::to_vec)).collect())
     }
 
-    async fn wait(&self, key: &str, timeout: Duration, done: &(dyn for<'a> Fn(&'a [u8]) -> bool + Send + Sync)) -> Result<Vec<u8>> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            // Made before the look, so that what is stored in between wakes it.
-            let change = self.stored.notified();
-            let found = self.lock().value(key).filter(|value| done(value)).map(<[u8]>::to_vec);
-            if let Some(value) = found {
-                return Ok(value);
+    async fn watch(&self, keys: &[String], timeout: Duration, look: Look<'_>) -> Result<()> {
+        let mut open = Open::new(keys.len());
+        let watch = async {
+            loop {
+                // Made before the look, so that what is stored in between wakes it.
+                let change = self.stored.notified();
+                {
+                    let results = self.lock();
+                    for place in open.places().collect::<Vec<_>>() {
+                        if let Some(value) = results.value(&keys[place]).filter(|_| !open.is_over()) {
+                            open.show(look, place, value);
+                        }
+                    }
+                }
+                if open.is_over() {
+                    return;
+                }
+                change.await;
             }
-            if tokio::time::timeout_at(deadline, change).await.is_err() {
-                return Err(Error::Timeout { context: format!("waiting for {key}") });
-            }
-        }
+        };
+        let ended = tokio::time::timeout(timeout, watch).await;
+        ended.map_err(|_| Error::Timeout { context: format!("waiting for {}", keys.join(", ")) })
     }
 
     async fn mark(&self, key: &str, marks: &[(usize, u8)], ttl: Option<u64>) -> Result<Vec<u8>> {

@@ -22,6 +22,58 @@ use crate::settlement::{ChordPart, ChordState, Location, Write};
 
 pub use self::open::{Options, open};
 
+/// What [`Backend::watch`] shall do after a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Show later values of this key, too.
+    Open,
+    /// This key needs no more.
+    Settled,
+    /// No key needs more.
+    Enough,
+}
+
+/// Who looks at the values of [`Backend::watch`]: the place of a key among those watched, and what is stored under it.
+pub type Look<'a> = &'a mut (dyn for<'b> FnMut(usize, &'b [u8]) -> Seen + Send);
+
+/// The keys of a watch that are still open, and its end.
+#[derive(Debug)]
+struct Open {
+    places: Vec<bool>,
+    left: usize,
+}
+
+impl Open {
+    fn new(keys: usize) -> Self {
+        Self { places: vec![true; keys], left: keys }
+    }
+
+    /// Shows a value of an open key.
+    fn show(&mut self, look: Look<'_>, place: usize, value: &[u8]) {
+        if !self.places.get(place).copied().unwrap_or(false) {
+            return;
+        }
+        match look(place, value) {
+            Seen::Open => {}
+            Seen::Settled => {
+                self.places[place] = false;
+                self.left -= 1;
+            }
+            Seen::Enough => self.left = 0,
+        }
+    }
+
+    /// True when nothing is watched any more.
+    fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The places that are still open.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().enumerate().filter(|(_, open)| **open).map(|(place, _)| place)
+    }
+}
+
 /// A result backend.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {
@@ -40,8 +92,24 @@ pub trait Backend: Debug + Send + Sync {
     /// The values under `keys`, in their order.
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>>;
 
+    /// Shows `look` the values under `keys`, each with the key's place: first what is stored, in their order, then each change, by
+    /// subscription. A value may be shown twice, and one that was overtaken by a later one not at all. Ends when `look` has settled every
+    /// key or had [`Seen::Enough`]; a timeout error after `timeout`.
+    async fn watch(&self, keys: &[String], timeout: Duration, look: Look<'_>) -> Result<()>;
+
     /// Waits until a value under `key` satisfies `done`, by subscription; the value, or a timeout error.
-    async fn wait(&self, key: &str, timeout: Duration, done: &(dyn for<'a> Fn(&'a [u8]) -> bool + Send + Sync)) -> Result<Vec<u8>>;
+    async fn wait(&self, key: &str, timeout: Duration, done: &(dyn for<'a> Fn(&'a [u8]) -> bool + Send + Sync)) -> Result<Vec<u8>> {
+        let mut found = Vec::new();
+        let mut look = |_: usize, value: &[u8]| match done(value) {
+            true => {
+                found = value.to_vec();
+                Seen::Enough
+            }
+            false => Seen::Open,
+        };
+        self.watch(&[key.to_owned()], timeout, &mut look).await?;
+        Ok(found)
+    }
 
     /// Sets single bytes of the row under `key` (what was never set reads as 0 bytes) and returns the whole row. It is how many
     /// workers share the progress of one piece of work: a mark is set, not counted, so setting it twice changes nothing.

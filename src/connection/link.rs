@@ -195,11 +195,11 @@ impl Link {
         live.within(context, pipeline.query_async(&mut connection)).await
     }
 
-    /// Subscribes to a channel, until the connection breaks.
-    pub(crate) async fn subscribe(&self, channel: &str) -> Result<()> {
+    /// Subscribes to channels, until the connection breaks.
+    pub(crate) async fn subscribe(&self, channels: &[&String]) -> Result<()> {
         let live = self.get().await?;
         let mut connection = live.connection.clone();
-        live.within("subscribing", connection.subscribe(channel)).await
+        live.within("subscribing", connection.subscribe(channels)).await
     }
 
     /// Gives subscriptions up.

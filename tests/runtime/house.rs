@@ -231,8 +231,13 @@ impl House {
 
     /// Sends a call, waits for its end and gives its meta.
     pub(crate) async fn call(&self, signature: impl Into<Signature>) -> Meta {
-        let id = self.app.send(signature).await.unwrap();
+        let id = self.send(signature).await;
         self.ended(&id).await
+    }
+
+    /// Sends a call; its id.
+    pub(crate) async fn send(&self, signature: impl Into<Signature>) -> String {
+        self.app.send(signature).await.unwrap().id().to_owned()
     }
 
     pub(crate) async fn ended(&self, id: &str) -> Meta {

@@ -65,7 +65,7 @@ async fn what_is_no_task_is_dropped_and_the_worker_goes_on() {
 async fn progress_is_seen_before_the_result() {
     let house = House::new();
     let worker = house.worker(1);
-    let id = house.app.send(Signature::new("t.progresses")).await.unwrap();
+    let id = house.send(Signature::new("t.progresses")).await;
     house.traces.begun.notified().await;
     let meta = house.state(&id).await.unwrap();
     assert_eq!(meta.status.as_str(), "PROGRESS");
@@ -79,8 +79,8 @@ async fn progress_is_seen_before_the_result() {
 async fn a_task_that_ignores_its_result_stores_none() {
     let house = House::new();
     let worker = house.worker(1);
-    let silent = house.app.send(Signature::new("t.silent").arg(1).arg(1)).await.unwrap();
-    let ignored = house.app.send(Signature::new("t.ignores")).await.unwrap();
+    let silent = house.send(Signature::new("t.silent").arg(1).arg(1)).await;
+    let ignored = house.send(Signature::new("t.ignores")).await;
     assert_eq!(house.call(Signature::new("t.add").arg(1).arg(1)).await.status, State::Success);
     assert!(house.state(&silent).await.is_none());
     assert!(house.state(&ignored).await.is_none());
@@ -92,7 +92,7 @@ async fn a_task_that_ignores_its_result_stores_none() {
 async fn a_late_ack_survives_a_killed_worker() {
     let house = House::new();
     let first = house.named("celery@first", 1);
-    let id = house.app.send(Signature::new("t.blocks")).await.unwrap();
+    let id = house.send(Signature::new("t.blocks")).await;
     house.traces.begun.notified().await;
     first.dies().await;
     let second = house.named("celery@second", 1);
@@ -107,7 +107,7 @@ async fn a_late_ack_survives_a_killed_worker() {
 #[tokio::test(start_paused = true)]
 async fn a_message_whose_workers_keep_dying_is_given_up() {
     let house = House::new();
-    let id = house.app.send(Signature::new("t.blocks")).await.unwrap();
+    let id = house.send(Signature::new("t.blocks")).await;
     for life in 0..5 {
         let worker = house.named(&format!("celery@{life}"), 1);
         house.traces.begun.notified().await;

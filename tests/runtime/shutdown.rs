@@ -13,11 +13,11 @@ use super::house::House;
 async fn a_warm_stop_finishes_what_runs_and_hands_the_rest_back_in_order() {
     let house = House::new();
     let worker = house.worker(1);
-    let running = house.app.send(Signature::new("t.blocks")).await.unwrap();
+    let running = house.send(Signature::new("t.blocks")).await;
     house.traces.begun.notified().await;
     let mut waiting = Vec::new();
     for n in 0..3 {
-        waiting.push(house.app.send(Signature::new("t.echo").arg(n)).await.unwrap());
+        waiting.push(house.send(Signature::new("t.echo").arg(n)).await);
     }
     worker.shutdown.warm();
     house.traces.release.notify_one();
@@ -38,7 +38,7 @@ async fn a_warm_stop_finishes_what_runs_and_hands_the_rest_back_in_order() {
 async fn a_cold_stop_hands_a_late_task_back() {
     let house = House::new();
     let worker = house.worker(1);
-    let id = house.app.send(Signature::new("t.blocks")).await.unwrap();
+    let id = house.send(Signature::new("t.blocks")).await;
     house.traces.begun.notified().await;
     worker.shutdown.cold();
     assert_eq!(worker.ended().await, StopReason::Cold);
@@ -54,7 +54,7 @@ async fn a_cold_stop_hands_a_late_task_back() {
 async fn a_cold_stop_says_that_an_early_task_was_cut_off() {
     let house = House::with(Settings::default());
     let worker = house.worker(1);
-    let id = house.app.send(Signature::new("t.early")).await.unwrap();
+    let id = house.send(Signature::new("t.early")).await;
     house.traces.begun.notified().await;
     worker.shutdown.cold();
     worker.ended().await;

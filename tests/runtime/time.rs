@@ -10,7 +10,7 @@ use super::house::House;
 async fn a_far_eta_is_parked_and_holds_nobody_up() {
     let house = House::new();
     let worker = house.worker(1);
-    house.app.send(Signature::new("t.add").arg(1).arg(1).countdown(3600.0)).await.unwrap();
+    house.send(Signature::new("t.add").arg(1).arg(1).countdown(3600.0)).await;
     assert_eq!(house.call(Signature::new("t.add").arg(2).arg(2)).await.result, Value::Int(4));
     worker.stop().await;
     assert_eq!((house.broker.parked_len(), house.broker.leased_len()), (1, 0));
@@ -29,7 +29,7 @@ async fn a_near_eta_runs_when_it_is_due() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_task_is_revoked_and_does_not_run() {
     let house = House::new();
-    let id = house.app.send(Signature::new("t.blocks").expires(chrono::Utc::now() - chrono::TimeDelta::seconds(1))).await.unwrap();
+    let id = house.send(Signature::new("t.blocks").expires(chrono::Utc::now() - chrono::TimeDelta::seconds(1))).await;
     let worker = house.worker(1);
     let meta = house.ended(&id).await;
     assert_eq!(meta.status, State::Revoked);

@@ -64,7 +64,8 @@ impl Runner {
         let asked = ProcessDocument { job_id: Some(job_id.clone()), file_name: Some(input.name.clone()), ..plan.asked.clone() };
         let asked = self.sourced(asked, input).await?;
         let begun = Instant::now();
-        let task_id = self.app.send(Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1])).await?;
+        let sent = self.app.send(Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1])).await?;
+        let task_id = sent.id().to_owned();
         if plan.args.no_wait {
             return Ok(Ended::submitted(input, job_id, task_id));
         }

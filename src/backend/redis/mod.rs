@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use redis::pipe;
 
 use self::waiting::Subscriptions;
-use super::{Backend, Options};
+use super::{Backend, Look, Options};
 use crate::connection::results::{chord_key, chord_state, encode_part, encode_write, results_script};
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::{Error, Result};
@@ -91,11 +91,11 @@ impl Backend for RedisBackend {
         self.link.query("reading results", &read).await
     }
 
-    async fn wait(&self, key: &str, timeout: Duration, done: &(dyn for<'a> Fn(&'a [u8]) -> bool + Send + Sync)) -> Result<Vec<u8>> {
-        let key = format!("{}{key}", self.prefix);
-        match tokio::time::timeout(timeout, self.subscriptions.wait(&self.link, &key, done)).await {
+    async fn watch(&self, keys: &[String], timeout: Duration, look: Look<'_>) -> Result<()> {
+        let keys = self.keys(keys);
+        match tokio::time::timeout(timeout, self.subscriptions.watch(&self.link, &keys, look)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::Timeout { context: format!("waiting for {key}") }),
+            Err(_) => Err(Error::Timeout { context: format!("waiting for {}", keys.join(", ")) }),
         }
     }
 

@@ -138,7 +138,7 @@ impl House {
         let call = kwargs.into_iter().fold(Signature::new(names::DOCUMENT), |call, (name, value)| {
             call.kwarg(name, celeriac::protocol::value::Value::from(value))
         });
-        self.app.send(call.queue(QUEUES[1])).await.unwrap()
+        self.app.send(call.queue(QUEUES[1])).await.unwrap().id().to_owned()
     }
 
     /// The whole result of a job.

@@ -1,14 +1,14 @@
-//! How a task's state becomes what lies in the backend, and what a caller reads there.
+//! How a task's state becomes what lies in the backend, and what is read there.
 //!
 //! # Celery
-//! `backends/base.py: encode` and `result.py: AsyncResult`.
+//! `backends/base.py: encode` and `decode`.
 
 use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::protocol::compression::Compression;
-use crate::protocol::meta::{Meta, meta_key};
+use crate::protocol::meta::{self, Meta, ResultTuple, group_key, meta_key};
 use crate::protocol::serializer::Serializer;
 use crate::protocol::state::State;
 use crate::settlement::Write;
@@ -44,6 +44,18 @@ impl ResultOptions {
     /// A stored meta.
     pub fn decode(&self, data: &[u8]) -> Result<Meta> {
         Meta::decode(data, self.serializer, MAX_META)
+    }
+
+    /// The write that keeps a group's structure.
+    pub fn group(&self, group: &ResultTuple) -> Result<Write> {
+        let value = meta::encode_stored(&meta::group_meta(group), self.serializer, self.compression)?;
+        Ok(Write::State { key: group_key(&group.id), value, ttl: self.expires })
+    }
+
+    /// A stored structure of a group.
+    pub fn decode_group(&self, data: &[u8]) -> Result<ResultTuple> {
+        let value = meta::decode_stored(data, self.serializer, MAX_META)?;
+        meta::read_group_meta(&value).ok_or_else(|| Error::protocol("a saved group is [[id, parent], [results]]"))
     }
 
     /// The state of a task now; `None`: nothing is known of it (`PENDING`).
