@@ -1,12 +1,12 @@
-//! Writing canvases: `Signature::new("tasks.add").arg(1).queue("q")`, [`chain`], [`group`], [`chord`].
+//! Composing signatures: [`chain`], [`group`], [`chord`], and what comes after what.
 //!
 //! # Celery
-//! `Signature.s/.si/.set/.link` and the `|` operator of `canvas.py`; the compositions come to the same signatures.
+//! The `|` operator and the classes `chain`, `group` and `chord` of `canvas.py`; they come to the same signatures. Differences: a group of
+//! one stays a group in a chain, and nothing here is changed in place: a method takes a signature and gives one.
 
-use serde::Serialize;
+use std::ops::BitOr;
 
-use crate::error::Result;
-use crate::protocol::{Map, Signature, Timestamp, Value, to_value};
+use crate::protocol::{Map, Signature, Value};
 
 const CHAIN: &str = "chain";
 const GROUP: &str = "group";
@@ -43,115 +43,27 @@ fn composed(kind: &str, key: &str, parts: Vec<Signature>) -> Signature {
     signature
 }
 
-/// Only what a person writes; reading a signature is in [`crate::protocol::signature`].
+/// Celery's `|`: this, then that with its value.
+impl BitOr for Signature {
+    type Output = Signature;
+
+    fn bitor(self, next: Signature) -> Signature {
+        self.then(next)
+    }
+}
+
+/// Compositions; what one call says is in [`super::call`].
 impl Signature {
-    /// Adds a positional argument.
-    #[must_use]
-    pub fn arg(mut self, value: impl Into<Value>) -> Self {
-        self.args.push(value.into());
-        self
-    }
-
-    /// Adds positional arguments.
-    #[must_use]
-    pub fn args(mut self, values: impl IntoIterator<Item = Value>) -> Self {
-        self.args.extend(values);
-        self
-    }
-
-    /// Adds a keyword argument.
-    #[must_use]
-    pub fn kwarg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.kwargs.insert(name.into(), value.into());
-        self
-    }
-
-    /// Adds the fields of a struct (or the entries of a map) as keyword arguments.
-    pub fn with<T: Serialize + ?Sized>(mut self, arguments: &T) -> Result<Self> {
-        match to_value(arguments)? {
-            Value::Map(map) => self.kwargs.extend(map),
-            Value::Null => {}
-            other => self.args.push(other),
-        }
-        Ok(self)
-    }
-
-    /// Takes no value from the task before it.
-    #[must_use]
-    pub fn immutable(mut self) -> Self {
-        self.immutable = true;
-        self
-    }
-
-    /// Sets any publish option.
-    #[must_use]
-    pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.set_option(name, value);
-        self
-    }
-
-    /// Names its queue.
-    #[must_use]
-    pub fn queue(self, queue: impl Into<String>) -> Self {
-        self.set("queue", queue.into())
-    }
-
-    /// Sets its priority: 0 is served first, 9 last.
-    #[must_use]
-    pub fn priority(self, priority: i64) -> Self {
-        self.set("priority", priority)
-    }
-
-    /// Runs it so many seconds after it was published.
-    #[must_use]
-    pub fn countdown(self, seconds: f64) -> Self {
-        self.set("countdown", seconds)
-    }
-
-    /// Runs it not before a moment.
-    #[must_use]
-    pub fn eta(self, moment: impl Into<Timestamp>) -> Self {
-        self.set("eta", moment.into().to_string())
-    }
-
-    /// Runs it not after a moment.
-    #[must_use]
-    pub fn expires(self, moment: impl Into<Timestamp>) -> Self {
-        self.set("expires", moment.into().to_string())
-    }
-
-    /// Chooses its id: of a chain its last step's, of a chord its body's.
-    #[must_use]
-    pub fn id(mut self, task_id: impl Into<String>) -> Self {
-        super::inherit::force(&mut self, "task_id", Value::String(task_id.into()));
-        self
-    }
-
-    /// Adds a custom header.
-    #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        let headers = self.options.entry("headers".to_owned()).or_insert_with(Value::map);
-        if let Some(map) = headers.as_map_mut() {
-            map.insert(name.into(), value.into());
-        }
-        self
-    }
-
-    /// Calls `callback` with its value when it succeeds.
-    #[must_use]
-    pub fn link(mut self, callback: Signature) -> Self {
-        self.extend_option("link", [callback.into_value()]);
-        self
-    }
-
-    /// Calls `errback` with its id when it fails.
-    #[must_use]
-    pub fn link_error(mut self, errback: Signature) -> Self {
-        self.extend_option("link_error", [errback.into_value()]);
-        self
-    }
-
-    /// This, then `next` with its value: Celery's `|`.
+    /// This, then `next` with its value: Celery's `|`, which may be written as well.
+    ///
+    /// ```
+    /// use celeriac::canvas::{chord, group};
+    /// use celeriac::protocol::Signature;
+    ///
+    /// let add = |x| Signature::new("proj.add").arg(x);
+    /// let total = Signature::new("proj.xsum");
+    /// assert_eq!(group([add(1), add(2)]) | total.clone(), chord([add(1), add(2)], total));
+    /// ```
     #[must_use]
     pub fn then(self, next: Signature) -> Self {
         if next.is_chain() && next.options.is_empty() {
@@ -161,7 +73,7 @@ impl Signature {
             return chord_of(self, next);
         }
         if self.is_chord() {
-            return self.map_body(|body| body.then(next));
+            return self.map_part("body", |body| body.then(next));
         }
         if !self.is_chain() {
             return composed(CHAIN, "tasks", vec![self]).then(next);
@@ -209,15 +121,32 @@ impl Signature {
         self
     }
 
-    fn map_body(mut self, change: impl FnOnce(Signature) -> Signature) -> Self {
-        let body = self.kwargs.get_mut("body").map(Value::take).unwrap_or_default();
-        if let Ok(body) = Signature::from_value(body) {
-            self.kwargs.insert("body".to_owned(), change(body).into_value());
+    /// The same with each of its tasks changed; a chord's are those of its header.
+    pub(super) fn map_tasks(self, mut change: impl FnMut(usize, Signature) -> Signature) -> Self {
+        if self.is_chord() {
+            return self.map_part("header", |header| match header.is_group() {
+                true => header.map_tasks(change),
+                false => change(0, header),
+            });
+        }
+        let tasks = self.tasks().into_iter().enumerate().map(|(place, task)| change(place, task)).collect();
+        self.with_tasks(tasks)
+    }
+
+    /// The same with the header or body of a chord changed.
+    pub(super) fn map_part(mut self, part: &str, change: impl FnOnce(Signature) -> Signature) -> Self {
+        let found = match self.kwargs.get_mut(part).map(Value::take) {
+            // An old Python's header is a bare list.
+            Some(Value::List(tasks)) => Ok(group(tasks.into_iter().filter_map(|task| Signature::from_value(task).ok()))),
+            other => Signature::from_value(other.unwrap_or_default()),
+        };
+        if let Ok(found) = found {
+            self.kwargs.insert(part.to_owned(), change(found).into_value());
         }
         self
     }
 
-    /// Appends to an option that is a list.
+    /// Appends to an option that is a list, what is not there yet.
     pub(super) fn extend_option(&mut self, name: &str, values: impl IntoIterator<Item = Value>) {
         let mut list = match self.options.shift_remove(name) {
             Some(Value::List(list)) => list,

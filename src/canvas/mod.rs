@@ -11,12 +11,16 @@
 
 pub mod apply;
 pub mod builder;
+pub mod call;
 pub mod chord_part;
+pub mod chunks;
 pub mod follow;
 pub mod freeze;
 mod inherit;
+pub mod links;
 mod options;
 pub mod replace;
+pub mod stamp;
 
 use chrono::{DateTime, Utc};
 
@@ -30,6 +34,7 @@ pub use chord_part::{ChordEnd, ChordFailure, Failed, FailedTask, Part, Told, cho
 pub use follow::{Retry, callbacks, errbacks, next_in_chain, retry};
 pub use freeze::freeze;
 pub use replace::{chord_member, not_a_replacement, replace};
+pub use stamp::StampingVisitor;
 
 /// Where fresh ids come from.
 pub type Ids<'a> = &'a mut dyn FnMut() -> String;

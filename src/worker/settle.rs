@@ -101,8 +101,12 @@ impl Settler {
     async fn keep_successes(&self, writes: &mut Vec<Write>) {
         let keys: Vec<String> = writes.iter().filter_map(Write::state_key).map(str::to_owned).collect();
         let Ok(stored) = self.backend.get(&keys).await else { return };
-        let succeeded: HashSet<String> =
-            keys.into_iter().zip(stored).filter(|(_, meta)| self.follower.is_success(meta.as_deref())).map(|(key, _)| key).collect();
+        let succeeded: HashSet<String> = keys
+            .into_iter()
+            .zip(stored)
+            .filter(|(_, meta)| self.follower.is_success(meta.as_deref()))
+            .map(|(key, _)| key)
+            .collect();
         writes.retain(|write| write.state_key().is_none_or(|key| !succeeded.contains(key)));
     }
 
@@ -249,7 +253,8 @@ impl Settler {
         {
             return Ok(Settled::Lost);
         }
-        let (closes, writes): (Vec<Write>, Vec<Write>) = settlement.writes.iter().cloned().partition(|write| write.closes().is_some());
+        let (closes, writes): (Vec<Write>, Vec<Write>) =
+            settlement.writes.iter().cloned().partition(|write| write.closes().is_some());
         self.backend.apply(&writes).await?;
         if let Some(part) = &settlement.chord_part {
             match self.backend.chord_part(part).await? {

@@ -1,7 +1,7 @@
 //! Canvases of our builder against what a Python client published for the same ones.
 
 use celeriac::canvas::{Applied, apply, chain, chord, group};
-use celeriac::protocol::{Signature, Value};
+use celeriac::protocol::{Map, Signature, Value};
 use celeriac::settlement::Write;
 
 use crate::player::now;
@@ -64,6 +64,7 @@ fn tasks_and_their_options_are_published_as_python_publishes_them() {
     compare("canvas_link_error_both", fail.link_error(sig("errback_old", &[])).link_error(sig("errback_new", &[])));
     compare("canvas_partial_kwargs", sig("add", &[1]).kwarg("y", 5));
     compare("canvas_sig_options", two().countdown(9.0).priority(3).queue("q2"));
+    compare("canvas_stamp", two().stamp([("monitoring_id", Value::from("abc")), ("tags", Value::from(["a", "b"]))]));
     compare("canvas_stamp_apply_async", two().set("stamped_headers", vec!["tenant"]).set("tenant", "t9"));
 }
 
@@ -72,11 +73,14 @@ fn chains_are_published_as_python_publishes_them() {
     let mul = |n| sig("mul", &[n]);
     let ident = || sig("ident", &[]);
     compare("canvas_chain2", chain([add(1, 2), mul(3)]));
-    compare("canvas_chain3", add(1, 2).then(mul(3)).then(ident()));
+    compare("canvas_chain3", add(1, 2) | mul(3) | ident());
+    compare("canvas_chain_partial_args", chain([sig("add", &[1]), mul(3)]).partial([10.into()], Map::new(), Map::new()));
     compare("canvas_chain_apply_priority", chain([add(1, 2), mul(3)]).priority(6).queue("q3"));
     compare("canvas_chain_options", chain([add(1, 2), mul(3).queue("q2").priority(9).set("countdown", 4)]));
     compare("canvas_chain_link", chain([add(1, 2), mul(3)]).link(ident()));
     compare("canvas_chain_link_error", chain([add(1, 2), mul(3)]).link_error(sig("errback_new", &[])));
+    let told = chain([add(1, 2), mul(3)]).link_error(sig("errback_old", &[]));
+    compare("canvas_stamp_chain_links", told.stamp([("tenant", "t1")]));
     compare("canvas_chain_nested", chain([add(1, 2), chain([mul(3), mul(4)]), ident()]));
     compare("canvas_chain_task_id", chain([add(1, 2), mul(3)]).id("aaaaaaaa-0000-0000-0000-000000000001"));
     compare("canvas_chain_to_group", chain([add(1, 2), group([mul(2), mul(3)])]));
@@ -91,14 +95,20 @@ fn groups_are_published_as_python_publishes_them() {
     compare("canvas_group_of_chains", group([chain([add(1, 1), sig("mul", &[2])]), add(3, 3)]));
     let options = group([add(1, 1), add(2, 2)]).priority(9).countdown(3.0);
     compare("canvas_group_options", options.id("gggggggg-0000-0000-0000-000000000001"));
+    let pairs = |count: i64| (0..count).map(|i| [i, i]);
+    // As Python writes chunks into a message, and as our builder does.
     let chunks = Signature {
         subtask_type: Some("chunks".to_owned()),
         ..Signature::new("celery.chunks")
             .kwarg("task", sig("add", &[]))
-            .kwarg("it", (0..5).map(|i| Value::from([i, i])).collect::<Value>())
+            .kwarg("it", pairs(5).map(Value::from).collect::<Value>())
             .kwarg("n", 2)
     };
     compare("canvas_chunks", chunks);
+    compare("canvas_chunks", sig("add", &[]).chunks(pairs(5), 2));
+    compare("canvas_chunks_group_skew", sig("add", &[]).chunks(pairs(4), 2).skew(1.0, Some(10.0), 1.0));
+    compare("canvas_map", sig("ident", &[]).map([1, 2, 3]));
+    compare("canvas_starmap", sig("add", &[]).starmap([[1, 1], [2, 2]]));
 }
 
 #[test]
@@ -106,6 +116,8 @@ fn chords_are_published_as_python_publishes_them() {
     let header = || [add(1, 1), add(2, 2)];
     let xsum = || sig("xsum", &[]);
     compare("canvas_chord", chord(header(), xsum()));
+    compare("canvas_chord_unordered", group(header()) | xsum());
+    compare("canvas_stamp_chord", chord(header(), xsum()).stamp([("tenant", "t1")]));
     compare("canvas_chord_single_header", chord([add(1, 1)], xsum()));
     compare("canvas_chord_empty_header", chord([], xsum()));
     compare("canvas_chord_body_chain", chord(header(), chain([xsum(), sig("mul", &[10])])));

@@ -10,4 +10,5 @@ mod player;
 mod properties;
 mod random_canvases;
 mod results;
+mod stamping;
 mod vectors;
