@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use celeriac::Error;
+use celeriac::backend::Seen;
 use celeriac::settlement::Write;
 
 use crate::contracts;
@@ -22,6 +23,9 @@ contracts!(
     a_state_that_is_not_stored_is_not_announced,
     a_wait_ends_at_its_time,
     a_dropped_wait_harms_nobody,
+    a_watch_shows_what_is_stored_and_what_comes_until_every_key_is_settled,
+    a_watch_ends_when_it_has_seen_enough_or_at_its_time,
+    a_watch_of_thousands_of_keys_misses_none,
     a_row_of_marks_grows_and_a_mark_set_twice_is_set_once,
     a_row_of_marks_expires_some_time_after_its_last_mark,
 );
@@ -191,4 +195,63 @@ async fn a_row_of_marks_expires_some_time_after_its_last_mark(ground: Ground) {
     ground.pass(Duration::from_secs(200)).await;
     assert_eq!(ground.value("row").await, None);
     assert!(ground.value("for ever").await.is_some());
+}
+
+async fn a_watch_shows_what_is_stored_and_what_comes_until_every_key_is_settled(ground: Ground) {
+    store(&ground, "b", "SUCCESS").await;
+    let keys = ["a", "b", "c", "a"].map(str::to_owned);
+    let mut shown = Vec::new();
+    let mut look = |place: usize, value: &[u8]| {
+        shown.push(place);
+        if is("SUCCESS")(value) { Seen::Settled } else { Seen::Open }
+    };
+    let watch = ground.backend.watch(&keys, FOREVER, &mut look);
+    let work = async {
+        for (key, status) in [("c", "STARTED"), ("a", "SUCCESS"), ("c", "SUCCESS")] {
+            tokio::task::yield_now().await;
+            store(&ground, key, status).await;
+        }
+    };
+    let (ended, ()) = tokio::join!(watch, work);
+    ended.unwrap();
+    shown.sort_unstable();
+    shown.dedup();
+    assert_eq!(shown, [0, 1, 2, 3], "a key that is named twice is shown at both places");
+    ground.backend.watch(&[], FOREVER, &mut |_, _| Seen::Open).await.unwrap();
+}
+
+async fn a_watch_ends_when_it_has_seen_enough_or_at_its_time(ground: Ground) {
+    let keys = ["a", "b"].map(str::to_owned);
+    store(&ground, "a", "FAILURE").await;
+    store(&ground, "b", "FAILURE").await;
+    let mut shown = 0;
+    let mut enough = |_: usize, _: &[u8]| {
+        shown += 1;
+        Seen::Enough
+    };
+    ground.backend.watch(&keys, FOREVER, &mut enough).await.unwrap();
+    assert_eq!(shown, 1);
+    let late = ground.backend.watch(&keys, Duration::from_millis(50), &mut |_, _| Seen::Open).await;
+    assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
+}
+
+async fn a_watch_of_thousands_of_keys_misses_none(ground: Ground) {
+    let keys: Vec<String> = (0..2500).map(|number| format!("k{number}")).collect();
+    let states = |keys: &[String]| keys.iter().map(|key| state(key, "SUCCESS")).collect::<Vec<_>>();
+    ground.backend.apply(&states(&keys[..700])).await.unwrap();
+    let mut shown = vec![false; keys.len()];
+    let mut look = |place: usize, _: &[u8]| {
+        shown[place] = true;
+        Seen::Settled
+    };
+    let watch = ground.backend.watch(&keys, FOREVER, &mut look);
+    let work = async {
+        for part in keys[700..].chunks(300) {
+            tokio::task::yield_now().await;
+            ground.backend.apply(&states(part)).await.unwrap();
+        }
+    };
+    let (ended, ()) = tokio::join!(watch, work);
+    ended.unwrap();
+    assert!(shown.into_iter().all(|shown| shown));
 }

@@ -8,6 +8,7 @@ mod failures;
 mod house;
 mod lifecycle;
 mod replacing;
+mod results;
 mod retries;
 mod shutdown;
 mod time;
