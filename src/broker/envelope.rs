@@ -13,9 +13,10 @@ use jiter::{Jiter, Peek};
 /// The header that counts the deliveries whose run died with its process.
 pub(crate) const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// True if the text is one JSON object and nothing after it.
+/// True if the text is one JSON object and nothing after it, nested no deeper than an [`entry`] of it can be read again.
 pub(crate) fn is_envelope(text: &[u8]) -> bool {
-    Object::parse(text).is_some()
+    let mut json = Jiter::new(text).with_allow_inf_nan();
+    json.peek().is_ok_and(|first| first == Peek::Object && json.known_skip(first).is_ok()) && json.finish().is_ok()
 }
 
 /// The number in `properties.priority`; whatever is missing or no number counts as 0.
@@ -52,17 +53,19 @@ fn marked(envelope: &[u8], raise_count: bool) -> Option<Vec<u8>> {
     Some(whole.to_text())
 }
 
-/// The parts of kombu's `[envelope, exchange, routing_key]`, as it lies in `unacked`.
+/// The parts of kombu's `[envelope, exchange, routing_key]`, as it lies in `unacked`. These three and nothing after them: our fetch splices
+/// what lay in the queue, and text that is no JSON could else say where it is to go.
 pub(crate) fn entry(text: &[u8]) -> Option<Entry> {
     let mut json = Jiter::new(text).with_allow_inf_nan();
     let first = json.next_array().ok()??;
     let start = json.current_index();
     json.known_skip(first).ok()?;
     let envelope = json.slice_to_current(start).to_vec();
-    json.array_step().ok()??;
-    let exchange = json.known_str().ok()?.to_owned();
-    json.array_step().ok()??;
-    let routing_key = json.known_str().ok()?.to_owned();
+    let mut text = || (json.array_step().ok()?? == Peek::String).then(|| json.known_str().map(str::to_owned).ok())?;
+    let (exchange, routing_key) = (text()?, text()?);
+    if json.array_step().ok()?.is_some() || json.finish().is_err() {
+        return None;
+    }
     Some(Entry { envelope, exchange, routing_key })
 }
 
@@ -215,5 +218,16 @@ mod tests {
         assert_eq!(torn_entry(b"[nothing").envelope, b"nothing");
         assert_eq!(entry(b"{}"), None);
         assert_eq!(entry(b"[1]"), None);
+        for text in [r#"[{}, "", "q", 1]"#, r#"[{}, "", "x"], [1, "", "q"]"#, r#"[{}, 1, "q"]"#, r#"[{}, "", null]"#] {
+            assert_eq!(entry(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_an_envelope_is_one_within_its_entry_too() {
+        for depth in [100, 198, 199, 200, 201, 250] {
+            let text = format!(r#"{{"a": {}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(is_envelope(text.as_bytes()), entry(format!(r#"[{text}, "", "q"]"#).as_bytes()).is_some(), "{depth}");
+        }
     }
 }
