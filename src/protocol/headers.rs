@@ -4,7 +4,8 @@
 //! `app/amqp.py` (`as_task_v2`). Custom headers lie flat among the others; those nobody knows are kept in [`Headers::custom`].
 
 use super::envelope::DELIVERY_COUNT;
-use super::message::DecodeError;
+use super::message::{DecodeError, SHOWN};
+use super::repr;
 use super::time::Timestamp;
 use super::value::{Map, Value};
 
@@ -154,7 +155,7 @@ fn time(map: &mut Map, name: &'static str) -> Result<Option<Timestamp>, DecodeEr
     match map.shift_remove(name) {
         Some(value) if value.is_truthy() => match value.as_str().map(Timestamp::parse) {
             Some(Ok(time)) => Ok(Some(time)),
-            _ => Err(DecodeError::BadTime { header: name, value: value.to_string() }),
+            _ => Err(DecodeError::BadTime { header: name, value: repr::value(&value, SHOWN) }),
         },
         _ => Ok(None),
     }

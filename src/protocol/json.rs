@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use jiter::{Jiter, JiterError, Peek};
 
-use super::value::{Map, Value};
+use super::value::{MAX_VALUES, Map, Value};
 use crate::error::{Error, Result};
 
 /// How deep lists and objects may lie in each other.
@@ -20,7 +20,8 @@ pub fn parse(data: &[u8]) -> Result<Value> {
     let mut reader = Jiter::new(data).with_allow_inf_nan();
     let mut read = || -> Result<Value, ReadError> {
         let peek = reader.peek()?;
-        let value = read_value(&mut reader, peek, 0)?;
+        let mut left = MAX_VALUES;
+        let value = read_value(&mut reader, peek, 0, &mut left)?;
         reader.finish()?;
         Ok(value)
     };
@@ -33,6 +34,8 @@ enum ReadError {
     Syntax(#[from] Box<JiterError>),
     #[error("nested deeper than {MAX_DEPTH}")]
     TooDeep,
+    #[error("more than {MAX_VALUES} values")]
+    TooMany,
     #[error("an integer of more than {MAX_DIGITS} digits")]
     TooLong,
     #[error("not a number")]
@@ -45,36 +48,38 @@ impl From<JiterError> for ReadError {
     }
 }
 
-fn read_value(reader: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Value, ReadError> {
+/// `left` is how many more values there may be.
+fn read_value(reader: &mut Jiter<'_>, peek: Peek, depth: usize, left: &mut usize) -> Result<Value, ReadError> {
     if depth > MAX_DEPTH {
         return Err(ReadError::TooDeep);
     }
+    *left = left.checked_sub(1).ok_or(ReadError::TooMany)?;
     match peek {
         Peek::Null => Ok(reader.known_null().map(|()| Value::Null)?),
         Peek::True | Peek::False => Ok(reader.known_bool(peek).map(Value::Bool)?),
         Peek::String => Ok(reader.known_str().map(Value::from)?),
-        Peek::Array => read_list(reader, depth),
-        Peek::Object => read_map(reader, depth),
+        Peek::Array => read_list(reader, depth, left),
+        Peek::Object => read_map(reader, depth, left),
         _ => read_number(reader.known_number_bytes(peek)?),
     }
 }
 
-fn read_list(reader: &mut Jiter<'_>, depth: usize) -> Result<Value, ReadError> {
+fn read_list(reader: &mut Jiter<'_>, depth: usize, left: &mut usize) -> Result<Value, ReadError> {
     let mut values = Vec::new();
     let mut next = reader.known_array()?;
     while let Some(peek) = next {
-        values.push(read_value(reader, peek, depth + 1)?);
+        values.push(read_value(reader, peek, depth + 1, left)?);
         next = reader.array_step()?;
     }
     Ok(Value::List(values))
 }
 
-fn read_map(reader: &mut Jiter<'_>, depth: usize) -> Result<Value, ReadError> {
+fn read_map(reader: &mut Jiter<'_>, depth: usize, left: &mut usize) -> Result<Value, ReadError> {
     let mut map = Map::new();
     let mut next = reader.known_object()?.map(str::to_owned);
     while let Some(key) = next {
         let peek = reader.peek()?;
-        let value = read_value(reader, peek, depth + 1)?;
+        let value = read_value(reader, peek, depth + 1, left)?;
         map.insert(key, value);
         next = reader.next_key()?.map(str::to_owned);
     }

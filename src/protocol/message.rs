@@ -130,13 +130,16 @@ pub enum DecodeError {
     BadTime {
         /// `eta` or `expires`.
         header: &'static str,
-        /// What stands there, as JSON.
+        /// What stands there, as Python shows it, cut short.
         value: String,
     },
     /// Its keyword arguments are no object.
     #[error("keyword arguments are not a mapping")]
     KwargsNotAMap,
 }
+
+/// How much of what a message says its refusal repeats: reasons are logged and kept.
+pub(super) const SHOWN: usize = 100;
 
 impl DecodeError {
     pub(super) fn bad_body(message: impl Into<String>) -> Self {
@@ -198,7 +201,7 @@ impl Message {
 fn decode_body(envelope: &Envelope, options: &DecodeOptions) -> Result<Value, DecodeError> {
     let content_type = envelope.content_type.as_deref().unwrap_or("application/data");
     let serializer = Serializer::from_name(content_type).filter(|serializer| options.accept.contains(serializer));
-    let serializer = serializer.ok_or_else(|| DecodeError::ContentRefused { content_type: content_type.to_owned() })?;
+    let serializer = serializer.ok_or_else(|| DecodeError::ContentRefused { content_type: shown(content_type) })?;
     let limit = options.max_body_bytes;
     if envelope.body.len() / 4 > limit / 3 + 1 {
         return Err(DecodeError::TooLarge { limit });
@@ -218,9 +221,15 @@ fn decode_body(envelope: &Envelope, options: &DecodeOptions) -> Result<Value, De
     Ok(value)
 }
 
+/// As much of a text as a reason says.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
 fn unpack(name: &Value, bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     let compression = name.as_str().and_then(Compression::from_name);
-    let compression = compression.ok_or_else(|| DecodeError::BadCompression { message: format!("unknown compression {name}") })?;
+    let compression = compression
+        .ok_or_else(|| DecodeError::BadCompression { message: format!("unknown compression {}", repr::value(name, SHOWN)) })?;
     compression.decompress(bytes, limit).map_err(|error| match error {
         DecompressError::TooLarge(limit) => DecodeError::TooLarge { limit },
         DecompressError::Damaged(_) => DecodeError::BadCompression { message: error.to_string() },

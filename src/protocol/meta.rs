@@ -3,6 +3,8 @@
 //! # Celery
 //! `backends/base.py` (`_get_result_meta`, `encode_result`) and `result.py` (`as_tuple`).
 
+use std::collections::HashSet;
+
 use super::compression::{Compression, DecompressError};
 use super::exception::Exception;
 use super::serializer::Serializer;
@@ -13,6 +15,10 @@ use crate::error::{Error, Result};
 
 /// The prefix of a compressed value.
 const COMPRESSED: &[u8] = b"\0celery-compressed\0";
+
+/// How many results before it a result names. Each lies two levels deeper on the wire, where [`super::json::MAX_DEPTH`] ends, and a chain
+/// of a million steps would be a million levels of the stack.
+pub const MAX_ANCESTORS: usize = 128;
 
 /// The key of a task's meta, which is also the channel of its announcements.
 pub fn meta_key(task_id: &str) -> String {
@@ -46,13 +52,21 @@ impl ResultTuple {
         Self { id: id.into(), parent: None, children: Some(children) }
     }
 
-    /// Puts `before` in front of everything it is known to have followed from.
+    /// Puts `before` in front of everything it is known to have followed from; what lies more than [`MAX_ANCESTORS`] steps back is
+    /// forgotten.
     pub fn follows(&mut self, before: ResultTuple) {
         let mut slot = &mut self.parent;
-        while let Some(parent) = slot {
-            slot = &mut parent.parent;
+        let mut before = Some(Box::new(before));
+        for _ in 0..MAX_ANCESTORS {
+            slot = match slot {
+                Some(parent) => &mut parent.parent,
+                None => match before.take() {
+                    Some(before) => &mut slot.insert(before).parent,
+                    None => return,
+                },
+            };
         }
-        *slot = Some(Box::new(before));
+        *slot = None;
     }
 
     /// `[[id, parent], children]`.
@@ -245,7 +259,10 @@ impl Extended {
         };
         if let Some(names) = map.shift_remove("stamped_headers").filter(|names| !names.is_null()) {
             let names: Vec<String> = names.as_list()?.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
-            let stamps = names.iter().filter_map(|name| Some((name.clone(), map.shift_remove(name)?))).collect();
+            // In one pass: taking many names out one by one moves the rest of the map each time.
+            let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
+            let (stamps, rest) = std::mem::take(map).into_iter().partition(|(name, _)| wanted.contains(name.as_str()));
+            *map = rest;
             extended.stamps = Some((names, stamps));
         }
         Some(extended)

@@ -31,6 +31,13 @@ pub fn value(value: &Value, limit: usize) -> String {
     out.finish()
 }
 
+/// A text as Python quotes it, in at most `limit` characters: for sentences about what somebody else sent.
+pub fn text(text: &str, limit: usize) -> String {
+    let mut out = Repr::new(limit);
+    out.text(text);
+    out.finish()
+}
+
 /// A float as Python's `repr` writes it: `1.0`, `1e+16`, `1e-05`, `inf`, `nan`.
 pub fn float(value: f64) -> String {
     if value.is_nan() {

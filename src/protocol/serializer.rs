@@ -3,8 +3,10 @@
 //! # Celery
 //! `kombu/serialization.py`. Pickle and yaml are never read, whatever `accept_content` says.
 
+use std::io::Cursor;
+
 use super::json;
-use super::value::Value;
+use super::value::{self, Value};
 use crate::error::{Error, Result};
 
 /// How a body or a result is written.
@@ -55,7 +57,7 @@ impl Serializer {
     pub fn write(self, value: &Value) -> Result<Vec<u8>> {
         match self {
             Self::Json => Ok(json::write(value).into_bytes()),
-            Self::Msgpack => rmp_serde::to_vec_named(value).map_err(|error| Error::protocol(format!("msgpack: {error}"))),
+            Self::Msgpack => write_msgpack(value),
         }
     }
 
@@ -68,9 +70,27 @@ impl Serializer {
     }
 }
 
+/// An integer beyond 64 bits is refused, as Python's msgpack refuses it: it would be written as bytes.
+fn write_msgpack(value: &Value) -> Result<Vec<u8>> {
+    if beyond_msgpack(value) {
+        return Err(Error::protocol("msgpack: an integer beyond 64 bits"));
+    }
+    rmp_serde::to_vec_named(value).map_err(|error| Error::protocol(format!("msgpack: {error}")))
+}
+
+fn beyond_msgpack(value: &Value) -> bool {
+    match value {
+        Value::BigInt(digits) => digits.parse::<u64>().is_err(),
+        Value::List(values) => values.iter().any(beyond_msgpack),
+        Value::Map(map) => map.values().any(beyond_msgpack),
+        _ => false,
+    }
+}
+
 fn read_msgpack(data: &[u8]) -> Result<Value> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(data);
+    let mut reader = rmp_serde::Deserializer::new(Cursor::new(data));
     reader.set_max_depth(json::MAX_DEPTH);
-    let value = serde::Deserialize::deserialize(&mut reader).map_err(|error| Error::protocol(format!("msgpack: {error}")))?;
-    Ok(value)
+    let value =
+        value::read_at_most(&mut reader, value::MAX_VALUES).map_err(|error| Error::protocol(format!("msgpack: {error}")))?;
+    if reader.position() == data.len() as u64 { Ok(value) } else { Err(Error::protocol("msgpack: more than one value")) }
 }

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{NaiveDate, NaiveTime};
 
-use super::time::Timestamp;
+use super::repr;
+use super::time::{self, Timestamp};
 use super::value::{Map, Value, ValueError};
 
 const TYPE: &str = "__type__";
@@ -39,7 +40,7 @@ pub fn check(value: &Value) -> Result<(), ValueError> {
 }
 
 fn check_one(name: &str, content: &Value) -> Result<(), ValueError> {
-    let bad = || ValueError::new(format!("not a {name}: {content}"));
+    let bad = || ValueError::new(format!("not a {name}: {}", repr::value(content, 100)));
     let text = content.as_str();
     let readable = match name {
         "datetime" => text.is_some_and(|text| Timestamp::parse(text).is_ok()),
@@ -48,7 +49,7 @@ fn check_one(name: &str, content: &Value) -> Result<(), ValueError> {
         "uuid" => content.get("hex").and_then(Value::as_str).is_some_and(|hex| uuid::Uuid::parse_str(hex).is_ok()),
         "base64" => text.is_some_and(|text| STANDARD.decode(text).is_ok()),
         known if KNOWN.contains(&known) => text.is_some(),
-        other => return Err(ValueError::new(format!("unknown special type {other:?}"))),
+        other => return Err(ValueError::new(format!("unknown special type {}", repr::text(other, 100)))),
     };
     if readable { Ok(()) } else { Err(bad()) }
 }
@@ -142,7 +143,7 @@ pub fn as_uuid(value: &Value) -> Option<uuid::Uuid> {
 }
 
 fn read_date(text: &str) -> Option<NaiveDate> {
-    NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()
+    time::read_date(text.get(..10)?)
 }
 
 fn read_time(text: &str) -> Option<NaiveTime> {

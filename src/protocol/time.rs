@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::repr;
 use super::value::ValueError;
 
 /// A moment as it was written: local time and, unless it is naive, its offset.
@@ -34,7 +35,7 @@ impl Timestamp {
 
     /// Reads ISO 8601: `T` or a space between, seconds and fraction optional, `Z` or an offset optional, a bare date is midnight.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
-        read(text.trim()).ok_or_else(|| ValueError::new(format!("not a time in ISO 8601: {text:?}")))
+        read(text.trim()).ok_or_else(|| ValueError::new(format!("not a time in ISO 8601: {}", repr::text(text, 100))))
     }
 }
 
@@ -43,7 +44,7 @@ fn to_micros(local: NaiveDateTime) -> NaiveDateTime {
 }
 
 fn read(text: &str) -> Option<Timestamp> {
-    let date = NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()?;
+    let date = read_date(text.get(..10)?)?;
     let rest = text.get(10..)?;
     if rest.is_empty() {
         return Some(Timestamp { local: date.and_time(NaiveTime::MIN), offset: None });
@@ -53,11 +54,20 @@ fn read(text: &str) -> Option<Timestamp> {
     let (clock, zone) = rest.split_at(split);
     let clock = clock.replace(',', ".");
     let time = ["%H:%M:%S%.f", "%H:%M"].iter().find_map(|format| NaiveTime::parse_from_str(&clock, format).ok())?;
+    // Python knows no second 60.
+    let time = Some(time).filter(|time| time.nanosecond() < 1_000_000_000)?;
     let offset = match zone {
         "" => None,
         zone => Some(read_offset(zone)?),
     };
     Some(Timestamp { local: to_micros(date.and_time(time)), offset })
+}
+
+/// `YYYY-MM-DD` of the years 1 to 9999, as Python has them: a date beyond could be read and would not be written the same.
+pub(super) fn read_date(text: &str) -> Option<NaiveDate> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (text.len() == 10 && (1..=9999).contains(&date.year()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+        .then_some(date)
 }
 
 /// `Z`, `+HH`, `+HHMM`, `+HH:MM` or `+HH:MM:SS`.

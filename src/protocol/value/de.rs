@@ -1,6 +1,7 @@
 //! From values to Rust types, and any serde format into values.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
@@ -18,11 +19,30 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, ValueError> {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        read_at_most(deserializer, usize::MAX)
     }
 }
 
-struct ValueVisitor;
+/// Reads a value that holds at most so many values.
+pub(in crate::protocol) fn read_at_most<'de, D: Deserializer<'de>>(deserializer: D, values: usize) -> Result<Value, D::Error> {
+    ValueVisitor { left: &Cell::new(values) }.deserialize(deserializer)
+}
+
+/// Builds a value, and counts down for each.
+#[derive(Clone, Copy)]
+struct ValueVisitor<'a> {
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueVisitor<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        self.left.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
 
 macro_rules! visit_as_from {
     ($($method:ident: $type:ty),*) => {
@@ -32,7 +52,7 @@ macro_rules! visit_as_from {
     };
 }
 
-impl<'de> Visitor<'de> for ValueVisitor {
+impl<'de> Visitor<'de> for ValueVisitor<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +73,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        Value::deserialize(deserializer)
+        self.deserialize(deserializer)
     }
 
     /// Only an integer beyond 128 bits comes this way, from a [`Value`].
@@ -67,7 +87,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = access.next_element()? {
+        while let Some(value) = access.next_element_seed(self)? {
             values.push(value);
         }
         Ok(Value::List(values))
@@ -75,8 +95,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, value)) = access.next_entry()? {
-            map.insert(key, value);
+        while let Some(key) = access.next_key()? {
+            map.insert(key, access.next_value_seed(self)?);
         }
         Ok(Value::Map(map))
     }

@@ -9,7 +9,12 @@ mod ser;
 use std::fmt;
 
 pub use self::de::from_value;
+pub(super) use self::de::read_at_most;
 pub use self::ser::{ValueSerializer, to_value};
+
+/// How many values one text may hold, those in lists and objects included. A value of one byte takes a hundred here: without an end,
+/// a few kilobytes of compressed zeros would fill the memory.
+pub const MAX_VALUES: usize = 1 << 22;
 
 /// An object of JSON, in the order it was written.
 pub type Map = indexmap::IndexMap<String, Value>;
