@@ -7,7 +7,7 @@
 use super::builder::chord_of;
 use super::freeze::{freeze, linked_steps};
 use super::inherit::{force, inherit, inherit_all, listed, parts, size};
-use super::{Applied, Ids, Plan, options};
+use super::{Applied, Ids, Plan, limits, options};
 use crate::error::{Error, Result};
 use crate::protocol::{ResultTuple, Signature, Value, group_key, meta};
 use crate::settlement::Write;
@@ -15,8 +15,9 @@ use crate::settlement::Write;
 /// Options of a whole that say who it is or where it stands, and so never pass to its parts.
 const OWN: [&str; 7] = ["task_id", "group_id", "group_index", "root_id", "parent_id", "link", "link_error"];
 
-/// What applying a signature comes to.
+/// What applying a signature comes to; an error if a part of it is no signature, or if that is more than [`limits`] allows.
 pub fn apply(mut signature: Signature, applied: &Applied, ids: Ids<'_>) -> Result<Plan> {
+    limits::check(&signature, applied.previous.as_ref().map_or(0, limits::size))?;
     let result = freeze(&mut signature, ids)?;
     let mut plan = Plan { id: result.id.clone(), result, ..Plan::default() };
     let child = send(&mut plan, signature, applied, ids)?;

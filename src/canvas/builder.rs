@@ -4,9 +4,10 @@
 //! The `|` operator and the classes `chain`, `group` and `chord` of `canvas.py`; they come to the same signatures. Differences: a group of
 //! one stays a group in a chain, and nothing here is changed in place: a method takes a signature and gives one.
 
+use std::collections::HashSet;
 use std::ops::BitOr;
 
-use crate::protocol::{Map, Signature, Value};
+use crate::protocol::{Map, Signature, Value, json};
 
 const CHAIN: &str = "chain";
 const GROUP: &str = "group";
@@ -153,11 +154,9 @@ impl Signature {
             None | Some(Value::Null) => Vec::new(),
             Some(one) => vec![one],
         };
-        for value in values {
-            if !list.contains(&value) {
-                list.push(value);
-            }
-        }
+        // By their text: comparing each with each would take a message of many callbacks minutes.
+        let mut known: HashSet<String> = list.iter().map(json::write).collect();
+        list.extend(values.into_iter().filter(|value| known.insert(json::write(value))));
         self.options.insert(name.to_owned(), Value::List(list));
     }
 

@@ -3,11 +3,13 @@
 //! # Celery
 //! `on_chord_part_return` of `backends/redis.py`, `mark_as_failure` and `chord_error_from_stack` of `backends/base.py`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::inherit::{listed, parts};
+use super::limits::MAX_MESSAGES;
 use super::{Applied, Ids, Plan, apply};
 use crate::error::{Error, Result};
+use crate::protocol::json;
 use crate::protocol::meta::ChordEntry;
 use crate::protocol::{Exception, Message, Meta, ResultTuple, Signature, State, Timestamp, Value};
 
@@ -152,6 +154,9 @@ impl Failed {
 
     fn add_plain(&mut self, signature: &Signature) -> Result<()> {
         let Some(task_id) = signature.task_id().map(str::to_owned) else { return Ok(()) };
+        if self.tasks.len() as u64 >= MAX_MESSAGES {
+            return Err(Error::protocol(format!("more than {MAX_MESSAGES} tasks would fail with one")));
+        }
         let group_id = signature.group_id().map(str::to_owned);
         if let (Some(body), Some(group_id)) = (signature.chord()?, &group_id) {
             let part = Part { group_id: group_id.clone(), task_id: task_id.clone(), group_index: signature.group_index(), body };
@@ -240,11 +245,9 @@ fn result_errbacks(signature: &Signature) -> Result<(Signature, Vec<Signature>)>
     Ok((end, errbacks))
 }
 
-/// Adds those that are not there yet.
+/// Adds those that are not there yet; by their text, because comparing each with each would take very many of them minutes.
 fn add_new(errbacks: &mut Vec<Signature>, more: Vec<Signature>) {
-    for errback in more {
-        if !errbacks.contains(&errback) {
-            errbacks.push(errback);
-        }
-    }
+    let text = |errback: &Signature| json::write(&errback.to_value());
+    let mut known: HashSet<String> = errbacks.iter().map(text).collect();
+    errbacks.extend(more.into_iter().filter(|errback| known.insert(text(errback))));
 }

@@ -17,6 +17,7 @@ pub mod chunks;
 pub mod follow;
 pub mod freeze;
 mod inherit;
+pub mod limits;
 pub mod links;
 mod options;
 pub mod replace;

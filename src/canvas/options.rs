@@ -3,12 +3,12 @@
 //! # Celery
 //! `Task.apply_async` and `app/amqp.py` (`as_task_v2`). Options nobody knows are ignored; Celery copies them into the properties.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use super::{Applied, Publish};
 use crate::error::{Error, Result};
 use crate::protocol::{
-    Compression, Embed, Headers, Map, Message, Properties, Serializer, Signature, TimeLimit, Timestamp, Value, special,
+    Compression, Embed, Headers, Map, Message, Properties, Serializer, Signature, TimeLimit, Timestamp, Value, repr, special,
 };
 
 /// The message of a plain signature that has its id.
@@ -27,7 +27,10 @@ pub(super) fn publish(mut signature: Signature, applied: &Applied) -> Result<Pub
         args.insert(0, previous.clone());
     }
     let serializer = match options.text("serializer") {
-        Some(name) => Some(Serializer::from_name(&name).ok_or_else(|| Error::protocol(format!("unknown serializer {name:?}")))?),
+        Some(name) => Some(
+            Serializer::from_name(&name)
+                .ok_or_else(|| Error::protocol(format!("unknown serializer {}", repr::text(&name, 100))))?,
+        ),
         None => None,
     };
     Ok(Publish {
@@ -79,12 +82,12 @@ impl Options {
 
 fn headers(task: String, id: String, options: &Options, applied: &Applied) -> Result<Headers> {
     let eta = match (options.get("countdown").and_then(Value::as_f64), options.get("eta")) {
-        (Some(seconds), _) if seconds != 0.0 => Some(later(applied.now, seconds)),
+        (Some(seconds), _) if seconds != 0.0 => Some(later(applied.now, seconds)?),
         (_, Some(eta)) => Some(moment(eta)?),
         _ => None,
     };
     let expires = match options.get("expires") {
-        Some(expires) => Some(expires.as_f64().map_or_else(|| moment(expires), |seconds| Ok(later(applied.now, seconds)))?),
+        Some(expires) => Some(expires.as_f64().map_or_else(|| moment(expires), |seconds| later(applied.now, seconds))?),
         None => None,
     };
     let names = options.get("stamped_headers").and_then(Value::as_list);
@@ -129,18 +132,15 @@ fn embed(options: &Options) -> Result<Embed> {
 
 fn moment(value: &Value) -> Result<Timestamp> {
     let text = special::text(value).or_else(|| value.as_str());
-    Ok(Timestamp::parse(text.ok_or_else(|| Error::protocol(format!("not a time: {value}")))?)?)
+    Ok(Timestamp::parse(text.ok_or_else(|| Error::protocol(format!("not a time: {}", repr::value(value, 100))))?)?)
 }
 
-/// `now` and so many seconds; beyond what a date can hold it stays at the end of time.
-pub(super) fn later(now: DateTime<Utc>, seconds: f64) -> Timestamp {
+/// `now` and so many seconds. Beyond the year 9999 nobody could read it: Python's dates end there, and its `apply_async` raises as well.
+pub(super) fn later(now: DateTime<Utc>, seconds: f64) -> Result<Timestamp> {
     #[allow(clippy::cast_possible_truncation)]
     let micros = TimeDelta::microseconds((seconds * 1e6) as i64);
-    Timestamp::utc(now.checked_add_signed(micros).unwrap_or(if seconds < 0.0 {
-        DateTime::<Utc>::MIN_UTC
-    } else {
-        DateTime::<Utc>::MAX_UTC
-    }))
+    let moment = now.checked_add_signed(micros).filter(|moment| (1..=9999).contains(&moment.year()));
+    moment.map(Timestamp::utc).ok_or_else(|| Error::protocol(format!("{seconds} seconds from now is no date")))
 }
 
 fn remaining_ms(expires: &Timestamp, now: DateTime<Utc>) -> String {

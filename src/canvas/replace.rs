@@ -5,7 +5,7 @@
 //! that a revoke by stamp still finds it (Celery's documentation promises it, 5.7 does it only for what its visitor stamps again).
 
 use super::inherit::{force, inherit, parts};
-use super::{Applied, Ids, Plan, apply};
+use super::{Applied, Ids, Plan, apply, limits};
 use crate::error::{Error, Result};
 use crate::protocol::{Exception, Headers, Message, Signature, Value};
 
@@ -42,8 +42,9 @@ fn stamp(signature: &mut Signature, headers: &Headers) {
         tasks.iter_mut().for_each(|task| stamp(task, headers));
         *signature = std::mem::take(signature).with_tasks(tasks);
     } else {
-        for name in names.iter().filter(|name| headers.stamps.contains_key(*name)) {
-            signature.extend_option("stamped_headers", [Value::from(name)]);
+        let there = || names.iter().filter(|name| headers.stamps.contains_key(*name));
+        signature.extend_option("stamped_headers", there().map(Value::from));
+        for name in there() {
             signature.options.entry(name.clone()).or_insert_with(|| headers.stamps.get(name).cloned().unwrap_or_default());
         }
     }
@@ -62,6 +63,7 @@ pub fn replace(message: &Message, signature: Signature, applied: &Applied, ids: 
     if let Some(exception) = not_a_replacement(&signature) {
         return Err(Error::protocol(exception.message()));
     }
+    limits::check(&signature, limits::carried(message))?;
     let mut signature = signature;
     stamp(&mut signature, &message.headers);
     if ends_in_group(&signature) {
