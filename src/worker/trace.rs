@@ -51,7 +51,7 @@ pub(super) struct Limits {
 impl Limits {
     /// When the run is dropped, if ever.
     fn last(&self) -> Option<Duration> {
-        self.hard.or(self.soft.map(|soft| soft + SOFT_GRACE))
+        self.hard.or(self.soft.map(|soft| soft.saturating_add(SOFT_GRACE)))
     }
 
     /// As a request shows them.
@@ -77,7 +77,8 @@ pub(super) async fn trace(
 ) -> Outcome {
     let begun = Instant::now();
     let far = begun + Duration::from_secs(86_400 * 365 * 30);
-    let at = |limit: Option<Duration>| limit.map_or(far, |limit| begun + limit);
+    // A message may ask for more seconds than a clock has.
+    let at = |limit: Option<Duration>| limit.and_then(|limit| begun.checked_add(limit)).unwrap_or(far);
     let mut run = std::pin::pin!(AssertUnwindSafe(run).catch_unwind());
     let mut abandon = std::pin::pin!(abandon);
     let mut soft = std::pin::pin!(sleep_until(at(limits.soft)));
