@@ -67,7 +67,8 @@ impl ResultOptions {
     /// Waits until a task has ended.
     pub async fn wait(&self, backend: &dyn Backend, task_id: &str, timeout: Duration) -> Result<Meta> {
         let options = self.clone();
-        let ended = move |data: &[u8]| options.decode(data).is_ok_and(|meta| meta.status.is_ready());
+        // What cannot be read is an answer, too: it will not become readable by waiting.
+        let ended = move |data: &[u8]| options.decode(data).map_or(true, |meta| meta.status.is_ready());
         let data = backend.wait(&meta_key(task_id), timeout, &ended).await?;
         self.decode(&data).map_err(|error| Error::protocol(format!("the result of {task_id}: {error}")))
     }

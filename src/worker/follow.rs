@@ -168,8 +168,11 @@ impl Follower {
     pub(super) fn cannot_follow(&self, ending: &Ending<'_>, error: &Error) -> Follow {
         tracing::error!("Task {}[{}]: what follows it cannot be made: {error}", ending.info.task(), ending.info.id());
         let failure = Failure::new(Exception::runtime_error(error.to_string()));
-        self.failure(ending.info, &failure, Vec::new(), true)
-            .unwrap_or_else(|_| Follow { writes: self.failure_only(ending.info, &failure), ..Follow::default() })
+        self.failure(ending.info, &failure, Vec::new(), true).unwrap_or_else(|_| Follow {
+            writes: self.failure_only(ending.info, &failure),
+            parts: self.own_part(ending.info, &failure).ok().flatten().into_iter().collect(),
+            ..Follow::default()
+        })
     }
 
     /// The state of a failure, and nothing else.
@@ -193,39 +196,44 @@ impl Follower {
         canvas::join(&entries, structure.as_ref().and_then(read_group_meta).as_ref()).map_err(Box::new)
     }
 
-    /// What follows a complete chord: its body with the values, or everything that fails with it.
-    pub(super) fn close_chord(
-        &self,
-        info: &RequestInfo,
-        report: &Report,
-        values: Result<Vec<Value>, Box<ChordFailure>>,
-    ) -> Result<Follow> {
-        let applied = self.applied(info);
+    /// What follows a complete chord: its body with the values, or everything that fails with it. It always follows: what cannot be made
+    /// now, of a body that is unreadable, could not be made by trying again.
+    pub(super) fn close_chord(&self, info: &RequestInfo, report: &Report, values: Result<Vec<Value>, Box<ChordFailure>>) -> Follow {
+        let group_id = &report.part.group_id;
+        let made = values
+            .and_then(|values| self.chord_body(info, report, values).map_err(|error| Box::new(ChordFailure::callback(error))));
+        made.unwrap_or_else(|failure| {
+            tracing::error!("Chord {group_id} failed: {}", failure.error);
+            let told = self.fail_chord(info, report, &failure);
+            let mut follow = told.unwrap_or_else(|error| {
+                tracing::error!("Chord {group_id}: nobody can be told of it: {error}");
+                Follow::default()
+            });
+            follow.writes.push(Write::ChordFail { group_id: group_id.clone(), token: report.count.token.clone() });
+            follow
+        })
+    }
+
+    fn chord_body(&self, info: &RequestInfo, report: &Report, values: Vec<Value>) -> Result<Follow> {
         let Part { group_id, body, .. } = &report.part;
         let mut follow = Follow::default();
-        let made = values.and_then(|values| {
-            canvas::chord_body(body.clone(), values, &applied, &mut fresh_id)
-                .map_err(|error| Box::new(ChordFailure::callback(error)))
-        });
-        match made {
-            Ok(plan) => {
-                self.add(&mut follow, &plan)?;
-                follow.writes.push(Write::ChordClose { group_id: group_id.clone(), token: report.count.token.clone() });
-            }
-            Err(failure) => {
-                tracing::error!("Chord {group_id} failed: {}", failure.error);
-                let mut end = canvas::chord_failure(body, &failure)?;
-                for told in end.told {
-                    let Told { task, task_id, errbacks } = told;
-                    let applied = Applied { root_id: Some(task_id.clone()), ..applied.clone() };
-                    let call = body_call(task, &task_id, &self.nodename);
-                    let sent = self.tell(&mut follow, call, &Failure::new(end.exception.clone()), &errbacks, &applied)?;
-                    end.failed.sent_for(&task_id, &sent);
-                }
-                self.fail_along(&mut follow, &end.failed, &end.exception, None)?;
-                follow.writes.push(Write::ChordFail { group_id: group_id.clone(), token: report.count.token.clone() });
-            }
+        self.add(&mut follow, &canvas::chord_body(body.clone(), values, &self.applied(info), &mut fresh_id)?)?;
+        follow.writes.push(Write::ChordClose { group_id: group_id.clone(), token: report.count.token.clone() });
+        Ok(follow)
+    }
+
+    /// Everything that fails with a chord, and the errbacks that are told.
+    fn fail_chord(&self, info: &RequestInfo, report: &Report, failure: &ChordFailure) -> Result<Follow> {
+        let mut follow = Follow::default();
+        let mut end = canvas::chord_failure(&report.part.body, failure)?;
+        for told in end.told {
+            let Told { task, task_id, errbacks } = told;
+            let applied = Applied { root_id: Some(task_id.clone()), ..self.applied(info) };
+            let call = body_call(task, &task_id, &self.nodename);
+            let sent = self.tell(&mut follow, call, &Failure::new(end.exception.clone()), &errbacks, &applied)?;
+            end.failed.sent_for(&task_id, &sent);
         }
+        self.fail_along(&mut follow, &end.failed, &end.exception, None)?;
         Ok(follow)
     }
 
@@ -251,13 +259,18 @@ impl Follower {
         if stored {
             follow.writes.push(self.state(info, failed(failure, children))?);
         }
-        let value = failure.exception.to_value();
-        follow.parts.extend(canvas::part_of(&info.message).map(|part| self.report(part, State::Failure, value)).transpose()?);
+        follow.parts.extend(self.own_part(info, failure)?);
         let along = canvas::propagate(&info.message)?;
         self.fail_along(&mut follow, &along, &failure.exception, failure.traceback.as_ref())?;
         let errbacks = info.message.embed.errbacks.as_deref().unwrap_or_default();
         self.tell(&mut follow, info.clone(), failure, errbacks, &self.applied(info))?;
         Ok(follow)
+    }
+
+    /// What a failed task reports to its chord, if it is in one.
+    fn own_part(&self, info: &RequestInfo, failure: &Failure) -> Result<Option<Report>> {
+        let value = failure.exception.to_value();
+        canvas::part_of(&info.message).map(|part| self.report(part, State::Failure, value)).transpose()
     }
 
     /// Calls errbacks for a call that failed: new-style ones that are registered here in place, all others by messages, whose results it

@@ -6,7 +6,7 @@
 //! # Celery
 //! The second half of `app/trace.py`, `backends/base.py: mark_as_*` and `on_chord_part_return`. Difference: one step.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,21 +166,24 @@ impl Settler {
     }
 
     async fn count_all_but_last(&self, follow: &mut Follow, info: &RequestInfo) -> Option<Report> {
-        while follow.parts.len() > 1 {
-            let report = follow.parts.remove(0);
+        let mut parts = VecDeque::from(std::mem::take(&mut follow.parts));
+        while parts.len() > 1
+            && let Some(report) = parts.pop_front()
+        {
             match self.backend.chord_part(&report.count).await {
                 Ok(ChordState::Counted) => {}
                 Ok(ChordState::Complete) => {
-                    let closing = self.close_chord(info, &report).await;
+                    let mut closing = self.close_chord(info, &report).await;
+                    parts.extend(std::mem::take(&mut closing.parts));
                     follow.append(closing);
                 }
                 Ok(ChordState::Busy) | Err(_) => {
                     tokio::time::sleep(CHORD_BUSY).await;
-                    follow.parts.push(report);
+                    parts.push_back(report);
                 }
             }
         }
-        follow.parts.pop()
+        parts.pop_front()
     }
 
     /// What follows a chord that is complete and ours; waits outages out.
@@ -201,7 +204,7 @@ impl Settler {
         let group_id = &report.count.group_id;
         let entries = self.backend.chord_entries(group_id, self.follower.ordered()).await?;
         let structure = self.backend.get(&[group_key(group_id)]).await?.pop().flatten();
-        self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref()))
+        Ok(self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref())))
     }
 
     /// Carries one settlement out, waiting outages out. A refusal is tried again, too: the message must not be lost for it.
