@@ -9,7 +9,8 @@ local SUCCESS = {
 }
 
 local function is_success(key)
-  local head = redis.call('GETRANGE', key, 0, 19)
+  local head = redis.pcall('GETRANGE', key, 0, 19)
+  if type(head) == 'table' then return false end -- no string: SET takes its place
   for start, from in pairs(SUCCESS) do
     if head:sub(from, from + #start - 1) == start or (from == 2 and head:sub(4, 3 + #start) == start) then return true end
   end
@@ -42,8 +43,7 @@ local function grow_chord(base, member, ttl)
   end
 end
 
--- Counts a part: 1 counted (or closed already), 2 complete and ours, 3 complete and another's.
-local function count_part(base, member, index, entry, ttl, token, claim, ordered)
+local function count_part_once(base, member, index, entry, ttl, token, claim, ordered)
   if redis.call('GET', base .. '.c') == 'done' then return 1 end
   if redis.call('SISMEMBER', base .. '.d', member) == 0 then
     if ordered == '1' then redis.call('ZADD', base .. '.j', index, entry) else redis.call('RPUSH', base .. '.j', entry) end
@@ -59,6 +59,22 @@ local function count_part(base, member, index, entry, ttl, token, claim, ordered
   if redis.call('GET', base .. '.c') ~= token then return 3 end
   redis.call('EXPIRE', base .. '.c', claim)
   return 2
+end
+
+local TYPES = { ['.j'] = 'zset', ['.d'] = 'set', ['.s'] = 'string', ['.t'] = 'string', ['.c'] = 'string' }
+
+-- Counts a part: 1 counted (or closed already), 2 complete and ours, 3 complete and another's. What lies in a chord's place and is of another
+-- type is none of it: left there, it would let the part be reported for ever.
+local function count_part(base, ...)
+  local ok, answer = pcall(count_part_once, base, ...)
+  if ok then return answer end
+  local ordered = select(7, ...)
+  for _, suffix in ipairs({ '.j', '.d', '.s', '.t', '.c' }) do
+    local wanted = suffix == '.j' and ordered ~= '1' and 'list' or TYPES[suffix]
+    local found = redis.call('TYPE', base .. suffix).ok
+    if found ~= 'none' and found ~= wanted then redis.call('DEL', base .. suffix) end
+  end
+  return count_part_once(base, ...)
 end
 
 -- Keeps the claim of a chord, or takes a free one of a chord that is still open: 1, else 0.
