@@ -14,8 +14,8 @@ pub const MAX_BYTES: u64 = 256 << 20;
 /// How many bytes may be copied while a canvas is frozen and taken apart. Each composition is copied once for every one around it, so a
 /// large part that lies deep in others would take minutes.
 pub const MAX_COPIED: u64 = 8 * MAX_BYTES;
-/// How deep compositions may lie in each other: each level takes a part of the stack, and Celery's own recursion ends near it.
-pub const MAX_NESTING: usize = 64;
+/// How deep compositions may lie in each other: each level takes a part of the stack, and is copied once for each around it.
+pub const MAX_NESTING: usize = 32;
 /// What a message has beside its arguments: headers and properties.
 const ENVELOPE: u64 = 1024;
 /// What a signature has beside its arguments and options.

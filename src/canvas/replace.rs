@@ -42,9 +42,11 @@ fn stamp(signature: &mut Signature, headers: &Headers) {
         tasks.iter_mut().for_each(|task| stamp(task, headers));
         *signature = std::mem::take(signature).with_tasks(tasks);
     } else {
-        let there = || names.iter().filter(|name| headers.stamps.contains_key(*name));
-        signature.extend_option("stamped_headers", there().map(Value::from));
-        for name in there() {
+        let there: Vec<&String> = names.iter().filter(|name| headers.stamps.contains_key(*name)).collect();
+        if !there.is_empty() {
+            signature.extend_option("stamped_headers", there.iter().copied().map(Value::from));
+        }
+        for name in there {
             signature.options.entry(name.clone()).or_insert_with(|| headers.stamps.get(name).cloned().unwrap_or_default());
         }
     }

@@ -178,7 +178,7 @@ fn compositions_in_compositions_are_applied_or_refused_without_an_end_of_the_sta
         let read = |levels: usize| Signature::from_value(json::parse(nested(kind, levels).as_bytes()).unwrap()).unwrap();
         assert!(in_seconds(kind, || apply(read(MAX_NESTING))).is_ok(), "{kind}");
         let leaf = format!(r#"{{"task":"leaf","args":["{}"]}}"#, "x".repeat(4 << 20));
-        let text = nested(kind, MAX_NESTING / 2).replace(r#"{"task":"leaf","options":{"task_id":"l"}}"#, &leaf);
+        let text = nested(kind, MAX_NESTING).replace(r#"{"task":"leaf","options":{"task_id":"l"}}"#, &leaf);
         let large = Signature::from_value(json::parse(text.as_bytes()).unwrap()).unwrap();
         assert!(in_seconds(kind, || apply(large)).is_err(), "{kind}: four megabytes at the bottom");
         // As deep as JSON lets it be: three levels each, or two.
@@ -187,7 +187,7 @@ fn compositions_in_compositions_are_applied_or_refused_without_an_end_of_the_sta
         let deep = read(deepest);
         assert!(apply(deep.clone()).is_err(), "{kind}");
         let error = canvas::ChordFailure::join("it is so");
-        drop(canvas::chord_failure(&deep, &error, &applied(), &mut ids()));
+        drop(canvas::chord_failure(&deep, &error));
         let body = format!(
             r#"[[], {{}}, {{"chain": [{0}], "chord": {0}, "callbacks": [{0}], "errbacks": {0}}}]"#,
             nested(kind, deepest - 2)

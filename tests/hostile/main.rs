@@ -10,5 +10,8 @@ mod bounded;
 mod corpus;
 mod large;
 mod mutate;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod seeds;
 mod targets;
+mod worker;

@@ -50,10 +50,15 @@ fn check_signature(signature: Signature, ids: Ids<'_>) {
         check_plan(&plan);
     }
     let failure = ChordFailure::join("it is so");
-    if let Ok((_, failed, plan)) = canvas::chord_failure(&signature, &failure, &Applied::at(now()), ids) {
-        assert!(failed.parts.len() <= failed.tasks.len());
-        check_plan(&plan);
+    if let Ok(end) = canvas::chord_failure(&signature, &failure) {
+        assert!(end.failed.parts.len() <= end.failed.tasks.len());
+        for told in end.told {
+            canvas::errbacks(&told.errbacks, &told.task_id, &Applied::at(now()), ids).iter().for_each(check_plan);
+        }
     }
+    let mut part = Message::new("t", "1");
+    (part.headers.group, part.embed.chord) = (Some("g".to_owned()), Some(Box::new(Signature::new("body"))));
+    canvas::chord_member(&part, signature.clone(), &Applied::at(now()), ids).iter().for_each(check_plan);
     if let Ok(plan) = canvas::chord_body(signature, vec![1.into()], &Applied::at(now()), ids) {
         check_plan(&plan);
     }
