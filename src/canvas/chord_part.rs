@@ -207,6 +207,7 @@ pub fn chord_failure(body: &Signature, failure: &ChordFailure) -> Result<ChordEn
         if let Some(end) = failed.tasks.iter_mut().find(|task| task.task_id == task_id) {
             end.group_id = None;
         }
+        let errbacks = but_those_of_outer(&task, errbacks)?;
         return Ok(ChordEnd { exception: failure.error.clone(), failed, told: vec![Told { task, task_id, errbacks }] });
     }
     let exception = failure.cause.as_deref().unwrap_or(&failure.error).clone();
@@ -215,6 +216,7 @@ pub fn chord_failure(body: &Signature, failure: &ChordFailure) -> Result<ChordEn
     for member in body.tasks() {
         let (task, mut errbacks) = result_errbacks(&member)?;
         add_new(&mut errbacks, shared.clone());
+        let errbacks = but_those_of_outer(&task, errbacks)?;
         let Some(task_id) = task.task_id().map(str::to_owned) else { continue };
         told.push(Told { task, task_id, errbacks });
     }
@@ -245,9 +247,23 @@ fn result_errbacks(signature: &Signature) -> Result<(Signature, Vec<Signature>)>
     Ok((end, errbacks))
 }
 
+/// Without those that the chord `end` is in a header of will call itself, because this failure ends it: a client links an errback of the
+/// outermost chord to every chord in its header, too, and means one call (Celery makes one: there the outer chord never ends).
+fn but_those_of_outer(end: &Signature, mut errbacks: Vec<Signature>) -> Result<Vec<Signature>> {
+    if let (Some(outer), Some(_)) = (end.chord()?, end.group_id()) {
+        let (_, theirs) = result_errbacks(&outer)?;
+        let theirs: HashSet<String> = theirs.iter().map(as_text).collect();
+        errbacks.retain(|errback| !theirs.contains(&as_text(errback)));
+    }
+    Ok(errbacks)
+}
+
 /// Adds those that are not there yet; by their text, because comparing each with each would take very many of them minutes.
 fn add_new(errbacks: &mut Vec<Signature>, more: Vec<Signature>) {
-    let text = |errback: &Signature| json::write(&errback.to_value());
-    let mut known: HashSet<String> = errbacks.iter().map(text).collect();
-    errbacks.extend(more.into_iter().filter(|errback| known.insert(text(errback))));
+    let mut known: HashSet<String> = errbacks.iter().map(as_text).collect();
+    errbacks.extend(more.into_iter().filter(|errback| known.insert(as_text(errback))));
+}
+
+fn as_text(signature: &Signature) -> String {
+    json::write(&signature.to_value())
 }

@@ -1,8 +1,8 @@
 //! What follows a task, case by case: another try, a replacement, a chord that fails.
 
-use celeriac::canvas::{Applied, ChordEnd, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
+use celeriac::canvas::{Applied, ChordEnd, ChordFailure, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
 use celeriac::protocol::meta::ChordEntry;
-use celeriac::protocol::{Exception, Headers, Message, ResultTuple, State, Value};
+use celeriac::protocol::{Exception, Headers, Message, ResultTuple, Signature, State, Value};
 
 use crate::canvases::{add, sig};
 use crate::player::now;
@@ -93,6 +93,18 @@ fn a_chord_that_fails_takes_its_body_and_what_comes_after_with_it() {
     assert_eq!(failed.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["one", "two", "group"]);
     let told: Vec<_> = told.iter().map(|told| (told.task_id.as_str(), told.errbacks.len())).collect();
     assert_eq!(told, [("one", 2), ("two", 1)], "each with its own errbacks and those of the group");
+}
+
+#[test]
+fn an_errback_of_nested_chords_is_called_once_by_the_outermost() {
+    let failure = ChordFailure::join("lost");
+    let (shared, own) = (sig("errback_old", &[]), sig("errback_new", &[]));
+    let outer = sig("xsum", &[]).id("outer").link_error(shared.clone());
+    let inner = sig("ident", &[]).id("inner").link_error(shared).link_error(own.clone());
+    let told = |body: &Signature| chord_failure(body, &failure).unwrap().told.pop().unwrap().errbacks;
+    assert_eq!(told(&inner).len(), 2, "alone it calls both");
+    assert_eq!(told(&inner.set("group_id", "g").set("chord", outer.clone())), [own], "the outer chord calls what is its own, too");
+    assert_eq!(told(&outer).len(), 1);
 }
 
 #[test]
