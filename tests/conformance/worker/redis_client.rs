@@ -3,7 +3,7 @@
 //! # Celery
 //! `get_redis_connection` of the suite.
 
-use celeriac::protocol::{Exception, Value, repr};
+use celeriac::protocol::{Exception, Value, repr, special};
 use celeriac::task::{Context, TaskError};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisError};
@@ -21,8 +21,8 @@ pub(crate) async fn connection(ctx: &Context) -> Result<MultiplexedConnection, T
 
 /// RPUSHes a value to a list.
 pub(crate) async fn push(ctx: &Context, key: &str, value: &Value) -> Result<(), TaskError> {
-    let text = encoded(value)?;
-    Ok(redis::cmd("RPUSH").arg(key).arg(text).exec_async(&mut connection(ctx).await?).await?)
+    let value = encoded(value)?;
+    Ok(redis::cmd("RPUSH").arg(key).arg(value).exec_async(&mut connection(ctx).await?).await?)
 }
 
 /// INCRs a key.
@@ -30,11 +30,14 @@ pub(crate) async fn increment(ctx: &Context, key: &str) -> Result<(), TaskError>
     Ok(redis::cmd("INCR").arg(key).exec_async(&mut connection(ctx).await?).await?)
 }
 
-/// As redis-py sends a value: texts and numbers, and nothing else.
-fn encoded(value: &Value) -> Result<String, TaskError> {
+/// As redis-py sends a value: bytes, texts and numbers, and nothing else.
+fn encoded(value: &Value) -> Result<Vec<u8>, TaskError> {
+    if let Some(bytes) = special::as_bytes(value) {
+        return Ok(bytes?);
+    }
     match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Int(_) | Value::BigInt(_) | Value::Float(_) => Ok(repr::value(value, repr::MAX_LENGTH)),
+        Value::String(text) => Ok(text.clone().into_bytes()),
+        Value::Int(_) | Value::BigInt(_) | Value::Float(_) => Ok(repr::value(value, repr::MAX_LENGTH).into_bytes()),
         other => {
             let message =
                 format!("Invalid input of type: '{}'. Convert to a bytes, string, int or float first.", other.type_name());
