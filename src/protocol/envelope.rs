@@ -56,6 +56,27 @@ impl Envelope {
         Ok(Self { body, content_type, content_encoding, headers, properties, extra: map })
     }
 
+    /// An envelope of events and remote control: JSON, transient, of no priority; `delivery_tag` is a fresh uuid.
+    pub fn transient(exchange: &str, routing_key: &str, headers: Map, body: &Value, delivery_tag: String) -> Self {
+        let object =
+            |members: Vec<(&str, Value)>| Map::from_iter(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let info = object(vec![("exchange", exchange.into()), ("routing_key", routing_key.into())]);
+        Self {
+            body: STANDARD.encode(json::write(body)),
+            content_type: Some("application/json".to_owned()),
+            content_encoding: Some("utf-8".to_owned()),
+            headers,
+            properties: object(vec![
+                ("delivery_mode", Value::Int(1)),
+                ("delivery_info", Value::Map(info)),
+                ("priority", Value::Int(0)),
+                ("body_encoding", "base64".into()),
+                ("delivery_tag", delivery_tag.into()),
+            ]),
+            extra: Map::new(),
+        }
+    }
+
     /// The JSON text, as Python writes it.
     pub fn write(&self) -> String {
         let mut out = String::with_capacity(self.body.len() + 1024);

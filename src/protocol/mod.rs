@@ -9,11 +9,13 @@
 pub mod body;
 pub mod compression;
 pub mod envelope;
+pub mod event;
 pub mod exception;
 pub mod headers;
 pub mod json;
 pub mod message;
 pub mod meta;
+pub mod pidbox;
 pub mod repr;
 pub mod serializer;
 pub mod signature;

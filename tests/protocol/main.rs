@@ -9,6 +9,7 @@ mod monitors;
 mod player;
 mod properties;
 mod random_canvases;
+mod remote;
 mod results;
 mod stamping;
 mod vectors;

@@ -1,0 +1,119 @@
+//! Remote control: a request to workers, which of them it concerns, and their replies.
+//!
+//! # Celery
+//! kombu's `pidbox.py` and `matcher.py`. Difference: a regular expression that does not compile concerns nobody.
+
+use regex::Regex;
+
+use super::envelope::Envelope;
+use super::message::DecodeOptions;
+use super::serializer::Serializer;
+use super::value::{Map, Value};
+use crate::error::{Error, Result};
+
+/// A request to workers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Request {
+    /// The command.
+    pub method: String,
+    /// Its keyword arguments.
+    pub arguments: Map,
+    /// The nodes it is for; empty: all, unless there is a pattern.
+    pub destination: Vec<String>,
+    /// Which nodes it is for, and how that is meant: `glob` or `pcre`.
+    pub pattern: Option<(String, String)>,
+    /// What the replies must bear, so that the sender knows them.
+    pub ticket: Option<String>,
+    /// Where replies go; `None`: nobody waits for one.
+    pub reply_to: Option<ReplyTo>,
+    /// The sender's logical clock.
+    pub clock: u64,
+}
+
+/// Where replies go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// A direct exchange.
+    pub exchange: String,
+    /// The sender's own key in it.
+    pub routing_key: String,
+}
+
+impl Request {
+    /// Reads a request from its envelope.
+    pub fn decode(data: &[u8], options: &DecodeOptions) -> Result<Self> {
+        let envelope = Envelope::parse(data)?;
+        let content_type = envelope.content_type.as_deref().unwrap_or("application/data");
+        let serializer = Serializer::from_name(content_type).filter(|serializer| options.accept.contains(serializer));
+        let serializer = serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {content_type:?}")))?;
+        let Value::Map(mut body) = serializer.read(&envelope.body_bytes()?)? else {
+            return Err(Error::protocol("a remote control request is an object"));
+        };
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let Some(method) = text(body.get("method")) else {
+            return Err(Error::protocol("a remote control request without a method"));
+        };
+        let destination = body.get("destination").and_then(Value::as_list).unwrap_or_default();
+        let reply_to = body
+            .get("reply_to")
+            .and_then(|to| Some(ReplyTo { exchange: text(to.get("exchange"))?, routing_key: text(to.get("routing_key"))? }));
+        Ok(Self {
+            method,
+            destination: destination.iter().filter_map(|node| text(Some(node))).collect(),
+            pattern: text(body.get("pattern")).zip(text(body.get("matcher"))).filter(|(pattern, _)| !pattern.is_empty()),
+            ticket: text(body.get("ticket")),
+            reply_to,
+            clock: envelope.headers.get("clock").and_then(Value::as_i64).and_then(|clock| u64::try_from(clock).ok()).unwrap_or(0),
+            arguments: match body.shift_remove("arguments") {
+                Some(Value::Map(arguments)) => arguments,
+                _ => Map::new(),
+            },
+        })
+    }
+
+    /// Whether a node is meant.
+    pub fn concerns(&self, nodename: &str) -> bool {
+        match &self.pattern {
+            _ if !self.destination.is_empty() => self.destination.iter().any(|node| node == nodename),
+            // Python's `re.match`: anchored at the start only.
+            Some((pattern, matcher)) if matcher == "pcre" => {
+                Regex::new(&format!("^(?:{pattern})")).is_ok_and(|regex| regex.is_match(nodename))
+            }
+            Some((pattern, _)) => Regex::new(&glob(pattern)).is_ok_and(|regex| regex.is_match(nodename)),
+            None => true,
+        }
+    }
+}
+
+/// A shell pattern as a regular expression, as Python's `fnmatch` translates it.
+fn glob(pattern: &str) -> String {
+    let mut regex = String::from("(?s)^");
+    let mut rest = pattern.chars();
+    while let Some(next) = rest.next() {
+        let set = rest.as_str();
+        // A bracket right after the opening one, or after its `!`, belongs to the set.
+        let end = set.char_indices().skip(if set.starts_with('!') { 2 } else { 1 }).find(|(_, c)| *c == ']').map(|(at, _)| at);
+        match (next, end) {
+            ('*', _) => regex.push_str(".*"),
+            ('?', _) => regex.push('.'),
+            ('[', Some(end)) => {
+                let (negation, members) = set[..end].strip_prefix('!').map_or(("", &set[..end]), |members| ("^", members));
+                let escaped = members.replace('\\', r"\\").replace('[', r"\[").replace(']', r"\]").replace('^', r"\^");
+                regex.push_str(&format!("[{negation}{escaped}]"));
+                rest = set[end + 1..].chars();
+            }
+            (other, _) => regex.push_str(&regex::escape(&other.to_string())),
+        }
+    }
+    regex + "$"
+}
+
+impl ReplyTo {
+    /// The reply of one node.
+    pub fn envelope(&self, nodename: &str, value: Value, ticket: Option<&str>, clock: u64, delivery_tag: String) -> Envelope {
+        let headers =
+            Map::from_iter([("ticket".to_owned(), Value::from(ticket.map(str::to_owned))), ("clock".to_owned(), clock.into())]);
+        let body = Value::Map(Map::from_iter([(nodename.to_owned(), value)]));
+        Envelope::transient(&self.exchange, &self.routing_key, headers, &body, delivery_tag)
+    }
+}
