@@ -169,12 +169,14 @@ async fn a_listener_hears_again_after_its_connection_broke() {
     let mut listener = ground.broker.listen("celery.pidbox", "").await.unwrap();
     let mut raw = ground.raw(0);
     redis::cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]).exec(&mut raw).unwrap();
-    let heard = tokio::spawn(async move { listener.next().await });
     // A broadcast goes only to who listens at this moment: it is sent until the subscription is back.
-    while raw.publish::<_, _, usize>("b:/0.celery.pidbox", "again").unwrap() == 0 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(heard.await.unwrap().unwrap().as_deref(), Some(b"again".as_slice()));
+    let send = async {
+        while raw.publish::<_, _, usize>("b:/0.celery.pidbox", "again").unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (heard, ()) = tokio::join!(listener.next(), send);
+    assert_eq!(heard.unwrap().as_deref(), Some(b"again".as_slice()));
 }
 
 #[tokio::test]
