@@ -4,6 +4,7 @@
 //! `app/base.py: Celery`. Differences: nothing is global, and the app is whole before it is used: tasks are registered on an
 //! [`AppBuilder`], and [`AppBuilder::connect`] makes the app.
 
+mod command;
 mod open;
 
 use std::fmt;
@@ -14,13 +15,17 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::command::Commands;
+pub use self::command::ControlCall;
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::config::Settings;
 use crate::error::Result;
+use crate::events::Clock;
 use crate::pool::{ChildPool, Isolated};
 use crate::producer::{Origin, Producer};
 use crate::protocol::compression::Compression;
+use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
 use crate::protocol::meta::{Meta, ResultTuple};
 use crate::protocol::serializer::Serializer;
@@ -42,6 +47,7 @@ pub struct AppBuilder {
     settings: Settings,
     registry: Registry,
     states: States,
+    commands: Commands,
 }
 
 impl AppBuilder {
@@ -95,6 +101,18 @@ impl AppBuilder {
         self
     }
 
+    /// Registers a remote control command beside Celery's own, or in place of one: what `app.control.broadcast` calls by this name. Its
+    /// value is the node's reply, an exception of it is shown to the sender.
+    pub fn control_command<F, R, Fut>(&mut self, name: &str, function: F) -> &mut Self
+    where
+        F: Fn(ControlCall) -> Fut + Send + Sync + 'static,
+        R: Serialize + 'static,
+        Fut: Future<Output = Result<R, Exception>> + Send + 'static,
+    {
+        self.commands.add(name, function);
+        self
+    }
+
     /// Connects to the broker and backend that the settings name.
     pub fn connect(self) -> Result<App> {
         let (broker, backend) = open::open(&self.settings)?;
@@ -103,11 +121,13 @@ impl AppBuilder {
 
     /// Uses this broker and backend, whatever the settings say.
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
-        let Self { settings, mut registry, states } = self;
+        let Self { settings, mut registry, states, commands } = self;
         registry.annotate(&settings);
         let (settings, registry) = (Arc::new(settings), Arc::new(registry));
-        let producer = Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), registry.queues());
-        App { inner: Arc::new(Inner { settings, registry, states, broker, backend, producer }) }
+        let clock = Arc::<Clock>::default();
+        let producer =
+            Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), Arc::clone(&clock), registry.queues());
+        App { inner: Arc::new(Inner { settings, registry, states, commands, broker, backend, clock, producer }) }
     }
 }
 
@@ -115,8 +135,11 @@ struct Inner {
     settings: Arc<Settings>,
     registry: Arc<Registry>,
     states: States,
+    commands: Commands,
     broker: Arc<dyn Broker>,
     backend: Arc<dyn Backend>,
+    /// One for everything this process sends.
+    clock: Arc<Clock>,
     producer: Producer,
 }
 
@@ -159,6 +182,16 @@ impl App {
     /// Where its results are kept.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.inner.backend
+    }
+
+    /// Its logical clock.
+    pub(crate) fn clock(&self) -> &Arc<Clock> {
+        &self.inner.clock
+    }
+
+    /// The remote control commands its author added.
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.inner.commands
     }
 
     /// What sends its tasks.

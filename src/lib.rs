@@ -7,6 +7,7 @@ pub mod canvas;
 pub mod config;
 mod connection;
 pub mod error;
+pub mod events;
 pub mod pool;
 pub mod producer;
 pub mod protocol;

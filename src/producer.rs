@@ -14,7 +14,9 @@ use crate::broker::Broker;
 use crate::canvas::{self, Applied, Publish};
 use crate::config::Settings;
 use crate::error::Result;
+use crate::events::Clock;
 use crate::protocol::compression::Compression;
+use crate::protocol::event::{self, Event, Stamp};
 use crate::protocol::message::EncodeOptions;
 use crate::protocol::meta::ResultTuple;
 use crate::protocol::serializer::Serializer;
@@ -45,6 +47,8 @@ pub struct Producer {
     broker: Arc<dyn Broker>,
     backend: Arc<dyn Backend>,
     settings: Arc<Settings>,
+    /// For the events it sends.
+    clock: Arc<Clock>,
     /// The queues that tasks' authors chose, by task.
     queues: Arc<HashMap<String, String>>,
     /// Who we are, for the header of this name.
@@ -58,10 +62,11 @@ impl Producer {
         broker: Arc<dyn Broker>,
         backend: Arc<dyn Backend>,
         settings: Arc<Settings>,
+        clock: Arc<Clock>,
         queues: HashMap<String, String>,
     ) -> Self {
         let origin = format!("gen{}@celeriac", std::process::id()).into();
-        Self { broker, backend, settings, queues: Arc::new(queues), origin, reply_to: fresh_id().into() }
+        Self { broker, backend, settings, clock, queues: Arc::new(queues), origin, reply_to: fresh_id().into() }
     }
 
     /// Sends a task or canvas.
@@ -72,7 +77,25 @@ impl Producer {
         // The chord is opened before its parts can end.
         self.backend.apply(&plan.writes).await?;
         self.broker.publish(&outgoing).await?;
+        if self.settings.task_send_sent_event {
+            self.announce(&plan.messages, &outgoing).await;
+        }
         Ok(Sent { id: plan.id, result: plan.result })
+    }
+
+    /// Tells that tasks were sent. That nobody hears it is no reason to fail: the messages are in their queues.
+    async fn announce(&self, messages: &[Publish], outgoing: &[Outgoing]) {
+        let exchange = &self.settings.event_exchange;
+        for (publish, Outgoing { queue, .. }) in messages.iter().zip(outgoing) {
+            let event = Event::task_sent(&publish.message, "", queue, queue);
+            let stamp = Stamp { hostname: &self.origin, pid: std::process::id(), clock: self.clock.forward(), time: Utc::now() };
+            let routing_key = event.routing_key();
+            let envelope = event::envelope(exchange, &routing_key, &self.origin, &event.to_value(&stamp), fresh_id());
+            if let Err(error) = self.broker.broadcast(exchange, &routing_key, &envelope.write()).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell that a task was sent");
+                return;
+            }
+        }
     }
 
     /// The circumstances of every canvas this producer freezes.

@@ -133,7 +133,7 @@ crate::settings! {
         /// Whether sending is tried again when the connection breaks.
         task_publish_retry: bool = true, Kind::Flag, inert: LATER;
         /// Whether a sender announces each task.
-        task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"], inert: LATER;
+        task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"];
         /// Whether the parts of a chord's header get its error callbacks too.
         task_allow_error_cb_on_chord_header: bool = false, Kind::Flag;
 
@@ -157,9 +157,9 @@ crate::settings! {
         worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag, inert: LATER;
         /// Whether the worker announces what its tasks do.
         worker_send_task_events: bool = true, Kind::Flag, old: &["celery_send_events"],
-            env: &[Var::Is("CELERY_WORKER_TASK_EVENTS")], inert: LATER;
+            env: &[Var::Is("CELERY_WORKER_TASK_EVENTS")];
         /// Whether the worker answers `inspect` and `control`.
-        worker_enable_remote_control: bool = true, Kind::Flag, inert: LATER;
+        worker_enable_remote_control: bool = true, Kind::Flag;
         /// Whether rate limits are left aside.
         worker_disable_rate_limits: bool = false, Kind::Flag, inert: LATER;
         /// How many tasks with an ETA a worker holds itself; none: as many as come.
@@ -176,13 +176,13 @@ crate::settings! {
         /// How long a listener's queue outlives it.
         event_queue_expires: Seconds = Seconds::new(60.0), Kind::Seconds, inert: LATER;
         /// The exchange of events.
-        event_exchange: String = "celeryev".into(), Kind::Text, inert: LATER;
+        event_exchange: String = "celeryev".into(), Kind::Text;
         /// The exchange of remote control.
-        control_exchange: String = "celery".into(), Kind::Text, inert: LATER;
+        control_exchange: String = "celery".into(), Kind::Text;
         /// How long a remote control command is waited for.
         control_queue_ttl: Seconds = Seconds::new(300.0), Kind::Seconds, inert: LATER;
         /// How long an unused remote control queue is kept.
-        control_queue_expires: Seconds = Seconds::new(10.0), Kind::Seconds, inert: LATER;
+        control_queue_expires: Seconds = Seconds::new(10.0), Kind::Seconds;
 
         /// What runs when, for the scheduler.
         beat_schedule: IndexMap<String, Json> = IndexMap::new(), Kind::Mapping,

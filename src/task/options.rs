@@ -72,6 +72,8 @@ pub struct TaskOptions {
     pub store_errors_even_if_ignored: Option<bool>,
     /// Store `STARTED` when it begins.
     pub track_started: Option<bool>,
+    /// Send events of it, where the worker sends events of tasks.
+    pub send_events: Option<bool>,
 }
 
 impl TaskOptions {
@@ -179,6 +181,12 @@ impl TaskOptions {
     /// Stores failures even where results are ignored.
     pub fn store_errors_even_if_ignored(&mut self) -> &mut Self {
         self.store_errors_even_if_ignored = Some(true);
+        self
+    }
+
+    /// Whether events of it are sent.
+    pub fn send_events(&mut self, sends: bool) -> &mut Self {
+        self.send_events = Some(sends);
         self
     }
 

@@ -9,11 +9,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::state::Leases;
-use crate::broker::{Consumer, Delivery};
+use crate::broker::{Broker, Consumer, ConsumerOptions, Delivery};
+use crate::error::{Error, Result};
 
 /// At most so many messages in one fetch.
 const BATCH: usize = 64;
@@ -30,44 +31,86 @@ pub(super) struct Reserved {
 /// The fetch loop.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    /// Owned by this loop alone.
-    pub(super) consumer: Box<dyn Consumer>,
+    pub(super) broker: Arc<dyn Broker>,
+    /// How to consume; `queues` says what.
+    pub(super) options: ConsumerOptions,
+    /// The queues as they are now: remote control may change them.
+    pub(super) queues: watch::Receiver<Vec<String>>,
     /// How many messages may be held at once.
     pub(super) reservations: Arc<Semaphore>,
     /// How many must be free before the next fetch of a queue that had more than was asked for. Fetching one by one costs several
     /// times as much a message; what is still held meanwhile keeps every slot busy.
     pub(super) refill: usize,
     pub(super) leases: Arc<Leases>,
-    pub(super) stop: CancellationToken,
     pub(super) batches: mpsc::Sender<Vec<Reserved>>,
 }
 
 impl Fetcher {
-    /// Fetches until told to stop.
-    pub(super) async fn run(self) {
-        let Self { mut consumer, reservations, refill, leases, stop, batches } = self;
-        let mut least = 1;
-        while let Some(permits) = permits(&reservations, least, &stop).await {
-            let asked = permits.len();
-            let deliveries = match consumer.fetch(permits.len()).await {
-                Ok(deliveries) => deliveries,
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "fetch failed; trying again in a second");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    continue;
+    /// Fetches until told to stop: with one consumer until the queues change, then with another.
+    pub(super) async fn run(mut self) {
+        let stop = self.options.stop.clone();
+        while !stop.is_cancelled() {
+            let queues = self.queues.borrow_and_update().clone();
+            if queues.is_empty() {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = self.queues.changed() => continue,
                 }
-            };
-            least = if deliveries.len() == asked { refill.clamp(1, BATCH) } else { 1 };
-            let reserve = |(delivery, permit): (Delivery, OwnedSemaphorePermit)| {
-                let lost = leases.hold(&delivery.tag);
-                Reserved { delivery, lost, permit }
-            };
-            let batch: Vec<Reserved> = deliveries.into_iter().zip(permits).map(reserve).collect();
-            if !batch.is_empty() && batches.send(batch).await.is_err() {
-                return;
+            }
+            let turn = stop.child_token();
+            let options = ConsumerOptions { queues, stop: turn.clone(), ..self.options.clone() };
+            match self.broker.consumer(options).await {
+                Ok(mut consumer) => {
+                    if !self.consume(&mut *consumer, &turn).await {
+                        return;
+                    }
+                }
+                Err(error) => failed(&error).await,
             }
         }
     }
+
+    /// Fetches until the turn ends; false when nobody takes what is fetched any more.
+    async fn consume(&mut self, consumer: &mut dyn Consumer, turn: &CancellationToken) -> bool {
+        let mut least = 1;
+        while let Some(permits) = permits(&self.reservations, least, turn).await {
+            let asked = permits.len();
+            let deliveries = match self.fetch(consumer, asked, turn).await {
+                Ok(deliveries) => deliveries,
+                Err(error) => {
+                    failed(&error).await;
+                    continue;
+                }
+            };
+            least = if deliveries.len() == asked { self.refill.clamp(1, BATCH) } else { 1 };
+            let reserve = |(delivery, permit): (Delivery, OwnedSemaphorePermit)| {
+                let lost = self.leases.hold(&delivery.tag);
+                Reserved { delivery, lost, permit }
+            };
+            let batch: Vec<Reserved> = deliveries.into_iter().zip(permits).map(reserve).collect();
+            if !batch.is_empty() && self.batches.send(batch).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// One fetch, awaited to its end; a change of the queues makes it the last of its turn.
+    async fn fetch(&mut self, consumer: &mut dyn Consumer, limit: usize, turn: &CancellationToken) -> Result<Vec<Delivery>> {
+        let mut fetch = consumer.fetch(limit);
+        loop {
+            tokio::select! {
+                biased;
+                fetched = &mut fetch => return fetched,
+                _ = self.queues.changed(), if !turn.is_cancelled() => turn.cancel(),
+            }
+        }
+    }
+}
+
+async fn failed(error: &Error) {
+    tracing::error!(error = error as &dyn std::error::Error, "fetch failed; trying again in a second");
+    tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 /// At least so many permits, and as many more as are free; `None` when stopping.

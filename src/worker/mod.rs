@@ -6,9 +6,12 @@
 //! # Celery
 //! `worker/worker.py` and `apps/worker.py`. Difference: start and stop order are plain code in [`Worker::run`].
 
+mod announce;
 mod consumer;
+mod control;
 mod errback;
 mod follow;
+mod heart;
 mod request;
 mod settle;
 pub mod shutdown;
@@ -19,22 +22,26 @@ mod trace;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::announce::Announcer;
 use self::consumer::{Fetcher, Reserved};
+use self::control::{Mailbox, Panel};
 use self::errback::Errbacks;
 use self::follow::Follower;
 use self::request::{Left, Request, Shared};
 use self::settle::Settler;
 pub use self::shutdown::{Shutdown, StopReason};
-use self::state::Leases;
+use self::state::{Leases, WorkerState};
 use crate::app::App;
 use crate::broker::ConsumerOptions;
 use crate::error::Result;
+use crate::events::{EventDispatcher, EventSender};
 use crate::pool::ChildPool;
 
 /// Bytes of messages in one fetch.
@@ -72,22 +79,32 @@ impl Worker {
         let lease = self.app.settings().celeriac.lease.duration();
         broker.declare(&self.options.queues).await?;
         let leases = Arc::new(Leases::default());
-        let shared = Arc::new(self.shared(shutdown.clone()).await?);
+        let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone()));
+        let (events, sender) = self.events();
+        let shared = Arc::new(self.shared(shutdown.clone(), &state, &events).await?);
+        let reservations = Arc::new(Semaphore::new(self.reservations()));
         let (batches, received) = mpsc::channel(1);
         let fetcher = Fetcher {
-            consumer: broker.consumer(self.consumer_options(lease, &shutdown)).await?,
-            reservations: Arc::new(Semaphore::new(self.reservations())),
+            broker: Arc::clone(&broker),
+            options: self.consumer_options(lease, &shutdown),
+            queues: state.queues.subscribe(),
+            reservations: Arc::clone(&reservations),
             refill: self.reservations().saturating_sub(self.options.concurrency) / 2,
             leases: Arc::clone(&leases),
-            stop: shutdown.stopping().clone(),
             batches,
         };
         tracing::info!(queues = ?self.options.queues, concurrency = self.options.concurrency, "{} ready.", self.options.nodename);
 
-        // Leases are renewed until the very end: what still runs during a warm stop must stay ours.
-        let stop_renewing = CancellationToken::new();
+        // Events are sent until all else has ended, the last of them that the worker goes offline.
+        let stop_sending = CancellationToken::new();
+        let mut sending = JoinSet::new();
+        sending.spawn(sender.run(stop_sending.clone()));
+        // Leases are renewed until the very end, what still runs during a warm stop must stay ours; so are heartbeats and remote control.
+        let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
-        loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, stop_renewing.clone()));
+        loops.spawn(heart::beat(events.clone(), Arc::clone(&state), ended.clone()));
+        self.control(&mut loops, &shared, events, reservations, &ended);
+        loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
         loops.spawn(timer::release_due(Arc::clone(&broker), shutdown.stopping().clone()));
         loops.spawn(fetcher.run());
@@ -97,12 +114,45 @@ impl Worker {
             let count = broker.put_back(&unfinished, false).await?;
             tracing::info!(count, "handed back what was not finished");
         }
-        stop_renewing.cancel();
+        ended.cancel();
         while loops.join_next().await.is_some() {}
+        stop_sending.cancel();
+        while sending.join_next().await.is_some() {}
         Ok(if shutdown.cut_off().is_cancelled() { StopReason::Cold } else { StopReason::Warm })
     }
 
-    async fn shared(&self, shutdown: Shutdown) -> Result<Shared> {
+    fn events(&self) -> (EventDispatcher, EventSender) {
+        let settings = self.app.settings();
+        let (clock, tasks) = (Arc::clone(self.app.clock()), settings.worker_send_task_events);
+        EventDispatcher::new(Arc::clone(self.app.broker()), &settings.event_exchange, &self.options.nodename, clock, tasks)
+    }
+
+    /// Starts remote control, each part on a path of its own.
+    fn control(
+        &self,
+        loops: &mut JoinSet<()>,
+        shared: &Arc<Shared>,
+        events: EventDispatcher,
+        reservations: Arc<Semaphore>,
+        ended: &CancellationToken,
+    ) {
+        let settings = self.app.settings();
+        if !settings.worker_enable_remote_control {
+            return;
+        }
+        let (broker, exchange) = (Arc::clone(self.app.broker()), settings.event_exchange.clone());
+        loops.spawn(control::vote(broker, exchange, events.clone(), Arc::clone(self.app.clock()), ended.clone()));
+        let panel = Panel {
+            shared: Arc::clone(shared),
+            events,
+            reservations,
+            concurrency: AtomicUsize::new(self.options.concurrency),
+            children: self.options.children.clone(),
+        };
+        loops.spawn(Mailbox::new(panel).run(ended.clone()));
+    }
+
+    async fn shared(&self, shutdown: Shutdown, state: &Arc<WorkerState>, events: &EventDispatcher) -> Result<Shared> {
         let app = self.app.clone();
         let environment = Arc::new(app.environment(self.options.children.clone()));
         let follower = Follower::new(&app, &self.options.nodename);
@@ -110,7 +160,9 @@ impl Worker {
         let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower, errbacks).await?;
         let slots = Arc::new(Semaphore::new(self.options.concurrency));
         let decode = app.decode_options();
-        Ok(Shared { nodename: self.options.nodename.clone(), decode, environment, settler, slots, shutdown, app })
+        let (nodename, state) = (self.options.nodename.clone(), Arc::clone(state));
+        let announcer = Announcer::new(events.clone(), app.registry());
+        Ok(Shared { nodename, decode, environment, settler, slots, state, announcer, shutdown, app })
     }
 
     fn consumer_options(&self, lease: Duration, shutdown: &Shutdown) -> ConsumerOptions {

@@ -10,9 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::announce::Announcer;
 use super::consumer::Reserved;
 use super::settle::{Ending, Settler};
 use super::shutdown::Shutdown;
+use super::state::{Phase, Tracked, WorkerState};
 use super::strategy::{Rules, Verdict};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use crate::app::App;
@@ -39,6 +41,8 @@ pub(super) struct Shared {
     pub(super) settler: Settler,
     /// How many tasks run at once.
     pub(super) slots: Arc<Semaphore>,
+    pub(super) state: Arc<WorkerState>,
+    pub(super) announcer: Announcer,
     pub(super) shutdown: Shutdown,
 }
 
@@ -76,12 +80,12 @@ impl Request {
             max_deliveries: shared.app.settings().celeriac.max_deliveries,
         };
         match rules.judge(&self.delivery, Utc::now()) {
-            Verdict::Run(info) => self.run(*info).await,
-            Verdict::Park(due) => self.park(due).await,
-            Verdict::Expired(info) => {
-                tracing::info!("Discarding expired task: {}[{}]", info.task(), info.id());
-                self.end(&info, Outcome::Revoked("expired")).await
+            Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
+                self.end(&info, Outcome::Revoked("revoked")).await
             }
+            Verdict::Run(info) => self.run(*info).await,
+            Verdict::Park(info, due) => self.park(&info, due).await,
+            Verdict::Expired(info) => self.end(&info, Outcome::Revoked("expired")).await,
             Verdict::Unknown(info) => self.unknown(*info).await,
             Verdict::Poison(info) => self.give_up(*info).await,
             Verdict::Discard(reason) => {
@@ -91,7 +95,8 @@ impl Request {
         }
     }
 
-    async fn park(&self, due: chrono::DateTime<Utc>) -> Left {
+    async fn park(&self, info: &RequestInfo, due: chrono::DateTime<Utc>) -> Left {
+        self.shared.announcer.received(info);
         match self.shared.app.broker().park(&self.delivery.tag, due).await {
             Ok(_) => {
                 tracing::debug!(%due, "parked");
@@ -108,6 +113,7 @@ impl Request {
         tracing::error!("Received unregistered task of type '{}'. The message has been ignored and discarded.", info.task());
         let failure = Failure::new(Exception::not_registered(info.task()));
         self.shared.settler.settle_unknown(&self.delivery.tag, &info, &failure, &self.lost).await;
+        self.shared.announcer.unknown(&info, &failure);
         Left::Done
     }
 
@@ -116,9 +122,11 @@ impl Request {
         let deliveries = info.lost_deliveries();
         let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
         tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
-        let failure = Failure::new(Exception::worker_lost(&reason));
-        let ending = Ending { tag: None, ..self.ending(&info, Outcome::Failure(failure)) };
+        let outcome = Outcome::Failure(Failure::new(Exception::worker_lost(&reason)));
+        let announced = self.shared.announcer.ended(&info, &outcome, std::time::Duration::ZERO, None);
+        let ending = Ending { tag: None, ..self.ending(&info, outcome) };
         self.shared.settler.settle(ending, &self.lost).await;
+        self.shared.announcer.send(&announced);
         self.dead_letter(reason, deliveries).await
     }
 
@@ -133,16 +141,31 @@ impl Request {
 
     async fn run(&self, info: RequestInfo) -> Left {
         tracing::info!("Task {}[{}] received", info.task(), info.id());
-        let Some(_slot) = self.slot(&info).await else { return Left::HandBack };
+        self.shared.announcer.received(&info);
+        let phase = if info.eta().is_some_and(|eta| eta > Utc::now()) { Phase::Scheduled } else { Phase::Reserved };
+        let requests = &self.shared.state.requests;
+        let tracked = requests.receive(info.id(), &self.delivery.envelope, phase);
+        let Some(_slot) = self.slot(&info, &tracked).await else { return Left::HandBack };
         if self.lost.is_cancelled() {
             return Left::Done;
         }
-        if info.expired(Utc::now()) {
-            return self.end(&info, Outcome::Revoked("expired")).await;
+        if let Some(reason) = self.discards(&info, &tracked) {
+            return self.end(&info, Outcome::Revoked(reason)).await;
         }
         match self.succeeded_before(&info).await {
             Some(meta) => self.follow_again(info, meta).await,
-            None => self.start(info).await,
+            None => self.start(info, &tracked).await,
+        }
+    }
+
+    /// Why a task is not run although its slot is free.
+    fn discards(&self, info: &RequestInfo, tracked: &Tracked) -> Option<&'static str> {
+        let mut revoked = self.shared.state.revoked();
+        match () {
+            () if info.expired(Utc::now()) => Some("expired"),
+            () if tracked.signum().is_some() => Some("terminated"),
+            () if revoked.holds(info.id()) || revoked.holds_stamps(info.stamps()) => Some("revoked"),
+            () => None,
         }
     }
 
@@ -168,12 +191,13 @@ impl Request {
     }
 
     /// Waits for the ETA and for a free slot; `None` when the worker stops first.
-    async fn slot(&self, info: &RequestInfo) -> Option<OwnedSemaphorePermit> {
+    async fn slot(&self, info: &RequestInfo, tracked: &Tracked) -> Option<OwnedSemaphorePermit> {
         let wait = info.eta().and_then(|eta| (eta - Utc::now()).to_std().ok()).unwrap_or_default();
         let ready = async {
             // Even a sleep of nothing lasts until the timer's next tick, a millisecond away.
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
+                tracked.reserved();
             }
             Arc::clone(&self.shared.slots).acquire_owned().await.ok()
         };
@@ -184,7 +208,7 @@ impl Request {
         }
     }
 
-    async fn start(&self, mut info: RequestInfo) -> Left {
+    async fn start(&self, mut info: RequestInfo, tracked: &Tracked) -> Left {
         let Some(task) = self.task(&info) else { return Left::HandBack };
         let limits = self.limits(&info, task);
         info.timelimit = limits.header();
@@ -192,6 +216,8 @@ impl Request {
         if !late && !self.shared.settler.ack(&self.delivery.tag, &self.lost).await {
             return Left::Done;
         }
+        tracked.accepted(info.task(), !late);
+        self.shared.announcer.started(&info);
         self.shared.settler.started(&info, task).await;
         let begun = Instant::now();
         let stops = Stops::default();
@@ -199,16 +225,21 @@ impl Request {
         let call = Arguments { args: info.message.args.clone(), kwargs: info.message.kwargs.clone() };
         let run = task.handler.call(context.clone(), call);
         let ending = Concluding { task, request: &info, on_worker_lost: self.on_worker_lost(task, late) };
-        let outcome = trace(run, ending, limits, &stops, self.cut_off(late)).await;
+        let mut outcome = trace(run, ending, limits, &stops, self.cut_off(late, tracked)).await;
+        if outcome == Outcome::Abandoned && tracked.signum().is_some() {
+            outcome = Outcome::Revoked("terminated");
+        }
         if outcome == Outcome::Abandoned {
             return self.abandoned(&info, late).await;
         }
         log_outcome(&info, &outcome, begun.elapsed());
+        let announced = self.shared.announcer.ended(&info, &outcome, begun.elapsed(), tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());
         let (children, added) = (context.children(), context.take_added());
         let disposal = self.disposal(task, &outcome);
         let ending = Ending { tag, children, added, disposal, ..self.ending(&info, outcome) };
         self.shared.settler.settle(ending, &self.lost).await;
+        self.shared.announcer.send(&announced);
         Left::Done
     }
 
@@ -233,11 +264,12 @@ impl Request {
         }
     }
 
-    /// Ends when a run must be cut off: by a cold stop, or, while its message is not acked, by the loss of its lease.
-    async fn cut_off(&self, late: bool) {
+    /// Ends when a run must be cut off: terminated, by a cold stop, or, while its message is not acked, by the loss of its lease.
+    async fn cut_off(&self, late: bool, tracked: &Tracked) {
         let lost = async { if late { self.lost.cancelled().await } else { std::future::pending().await } };
         tokio::select! {
             () = lost => {}
+            () = tracked.terminated() => {}
             () = self.shared.shutdown.cut_off().cancelled() => {}
         }
     }
@@ -247,10 +279,11 @@ impl Request {
         let asked = info.message.headers.timelimit;
         let seconds = |seconds: Option<f64>| seconds.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
         let default = |limit: Option<Seconds>| limit.and_then(Seconds::limit);
-        Limits {
-            hard: seconds(asked.hard).or(task.options.time_limit).or(default(settings.task_time_limit)),
-            soft: seconds(asked.soft).or(task.options.soft_time_limit).or(default(settings.task_soft_time_limit)),
-        }
+        let (soft, hard) = self.shared.state.time_limits(info.task()).unwrap_or_else(|| {
+            let (soft, hard) = (task.options.soft_time_limit, task.options.time_limit);
+            (soft.or(default(settings.task_soft_time_limit)), hard.or(default(settings.task_time_limit)))
+        });
+        Limits { hard: seconds(asked.hard).or(hard), soft: seconds(asked.soft).or(soft) }
     }
 
     async fn abandoned(&self, info: &RequestInfo, late: bool) -> Left {
@@ -269,8 +302,14 @@ impl Request {
         Left::Done
     }
 
+    /// Ends a delivery that is not run.
     async fn end(&self, info: &RequestInfo, outcome: Outcome) -> Left {
+        if matches!(outcome, Outcome::Revoked(_)) {
+            log_outcome(info, &outcome, std::time::Duration::ZERO);
+        }
+        let announced = self.shared.announcer.ended(info, &outcome, std::time::Duration::ZERO, None);
         self.shared.settler.settle(self.ending(info, outcome), &self.lost).await;
+        self.shared.announcer.send(&announced);
         Left::Done
     }
 

@@ -21,7 +21,7 @@ pub(super) enum Verdict {
     /// Run it, not before its ETA.
     Run(Box<RequestInfo>),
     /// Put it away until then.
-    Park(DateTime<Utc>),
+    Park(Box<RequestInfo>, DateTime<Utc>),
     /// It came too late.
     Expired(Box<RequestInfo>),
     /// No such task here.
@@ -58,7 +58,7 @@ impl Rules<'_> {
             return Verdict::Expired(request);
         }
         match request.eta() {
-            Some(eta) if eta - now > PARK_AHEAD => Verdict::Park(eta),
+            Some(eta) if eta - now > PARK_AHEAD => Verdict::Park(request, eta),
             _ => Verdict::Run(request),
         }
     }

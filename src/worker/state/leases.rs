@@ -1,7 +1,7 @@
-//! What a worker holds right now: its leases and its running requests.
+//! The leases a worker really holds.
 //!
 //! # Celery
-//! `worker/state.py`. Difference: it belongs to one worker and not to the process.
+//! kombu's `QoS`, which counts what was delivered and not acked; it renews nothing.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The leases a worker really holds: only these are renewed, so that a message whose reply was lost comes back by itself.
 #[derive(Debug, Default)]
-pub(super) struct Leases {
+pub(in crate::worker) struct Leases {
     held: Mutex<HashMap<String, CancellationToken>>,
 }
 
@@ -20,26 +20,26 @@ impl Leases {
     }
 
     /// Holds a lease; the token tells when it was lost.
-    pub(super) fn hold(&self, tag: &str) -> CancellationToken {
+    pub(in crate::worker) fn hold(&self, tag: &str) -> CancellationToken {
         let lost = CancellationToken::new();
         self.held().insert(tag.to_owned(), lost.clone());
         lost
     }
 
     /// Lets a lease go: it is settled or handed back.
-    pub(super) fn release(&self, tag: &str) {
+    pub(in crate::worker) fn release(&self, tag: &str) {
         self.held().remove(tag);
     }
 
     /// Lets a lease go that another has taken, and tells its request.
-    pub(super) fn lose(&self, tag: &str) {
+    pub(in crate::worker) fn lose(&self, tag: &str) {
         if let Some(lost) = self.held().remove(tag) {
             lost.cancel();
         }
     }
 
     /// All tags held.
-    pub(super) fn tags(&self) -> Vec<String> {
+    pub(in crate::worker) fn tags(&self) -> Vec<String> {
         self.held().keys().cloned().collect()
     }
 }

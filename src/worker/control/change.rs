@@ -1,0 +1,142 @@
+//! Changing a worker: limits of tasks, slots, queues, events.
+//!
+//! # Celery
+//! The control commands of `worker/control.py`. Differences: a rate limit is refused in words, as none is kept here yet; task events can be
+//! switched off whatever the worker was started with; a queue is bound to the exchange of its own name only.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::task::JoinSet;
+
+use super::arguments::Arguments;
+use super::{Panel, failed, nok, ok};
+use crate::protocol::event::Event;
+use crate::protocol::exception::Exception;
+use crate::protocol::repr;
+use crate::protocol::value::Value;
+
+impl Panel {
+    pub(super) fn rate_limit(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+        let [task, rate] = arguments.required(["task_name", "rate_limit"])?;
+        if let Some(exception) = not_a_rate(rate) {
+            return Ok(nok(format!("Invalid rate limit string: {exception}")));
+        }
+        let name = task.as_str().unwrap_or_default();
+        if self.shared.app.registry().get(name).is_none() {
+            tracing::error!("Rate limit attempt for unknown task {name}");
+            return Ok(nok("unknown task"));
+        }
+        if !rate.is_truthy() {
+            return Ok(ok("rate limit disabled successfully"));
+        }
+        Ok(nok("rate limits are not enforced by this worker"))
+    }
+
+    pub(super) fn time_limit(&self, arguments: Arguments<'_>) -> Value {
+        let name = arguments.text("task_name").unwrap_or_default();
+        if self.shared.app.registry().get(name).is_none() {
+            tracing::error!("Change time limit attempt for unknown task {name}");
+            return nok("unknown task");
+        }
+        let (soft, hard) = (arguments.seconds("soft"), arguments.seconds("hard"));
+        self.shared.state.set_time_limits(name, (soft, hard));
+        tracing::info!(?soft, ?hard, "New time limits for tasks of type {name}");
+        ok("time limits set successfully")
+    }
+
+    pub(super) fn enable_events(&self) -> Value {
+        if self.events.enable_tasks(true) {
+            return ok("task events already enabled");
+        }
+        tracing::info!("Events of group {{task}} enabled by remote.");
+        ok("task events enabled")
+    }
+
+    pub(super) fn disable_events(&self) -> Value {
+        if !self.events.enable_tasks(false) {
+            return ok("task events already disabled");
+        }
+        tracing::info!("Events of group {{task}} disabled by remote.");
+        ok("task events disabled")
+    }
+
+    pub(super) fn heartbeat(&self) -> Value {
+        self.events.send(&Event::heartbeat_on_demand());
+        Value::Null
+    }
+
+    pub(super) fn pool_grow(&self, arguments: Arguments<'_>) -> Value {
+        let more = arguments.count("n", 1);
+        self.concurrency.fetch_add(more, Ordering::Relaxed);
+        self.shared.slots.add_permits(more);
+        self.reservations.add_permits(self.reserved_for(more));
+        ok("pool will grow")
+    }
+
+    pub(super) fn pool_shrink(&self, arguments: Arguments<'_>, pending: &mut JoinSet<()>) -> Result<Value, Exception> {
+        let fewer = arguments.count("n", 1);
+        let slots = self.concurrency.load(Ordering::Relaxed);
+        if fewer >= slots {
+            return Err(Exception::value_error(format!("Can't shrink pool: it has {slots} slots, and one must stay")));
+        }
+        self.concurrency.fetch_sub(fewer, Ordering::Relaxed);
+        // Slots and reservations that are in use are given up when they are free.
+        for (semaphore, count) in [(&self.shared.slots, fewer), (&self.reservations, self.reserved_for(fewer))] {
+            let (semaphore, count) = (Arc::clone(semaphore), u32::try_from(count).unwrap_or(u32::MAX));
+            pending.spawn(async move {
+                if let Ok(permits) = semaphore.acquire_many_owned(count).await {
+                    permits.forget();
+                }
+            });
+        }
+        Ok(ok("pool will shrink"))
+    }
+
+    /// How many messages may be held for so many slots.
+    fn reserved_for(&self, slots: usize) -> usize {
+        slots.saturating_mul(self.shared.app.settings().worker_prefetch_multiplier as usize)
+    }
+
+    pub(super) async fn add_consumer(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+        let [queue] = arguments.required(["queue"])?;
+        let Some(queue) = queue.as_str() else { return Err(Exception::type_error("queue must be a name")) };
+        let elsewhere = |name: &str| arguments.text(name).is_some_and(|given| !given.is_empty() && given != queue);
+        if elsewhere("exchange") || elsewhere("routing_key") {
+            return Ok(nok("this worker binds a queue to the exchange of its own name only"));
+        }
+        self.shared.app.broker().declare(&[queue.to_owned()]).await.map_err(|error| failed(&error))?;
+        self.shared.state.queues.send_if_modified(|queues| {
+            let new = !queues.iter().any(|known| known == queue);
+            if new {
+                queues.push(queue.to_owned());
+            }
+            new
+        });
+        tracing::info!("Started consuming from {queue}");
+        Ok(ok(format!("add consumer {queue}")))
+    }
+
+    pub(super) fn cancel_consumer(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+        let [queue] = arguments.required(["queue"])?;
+        let queue = queue.as_str().unwrap_or_default();
+        self.shared.state.queues.send_if_modified(|queues| {
+            let before = queues.len();
+            queues.retain(|known| known != queue);
+            queues.len() != before
+        });
+        tracing::info!("Stopped consuming from {queue}");
+        Ok(ok(format!("no longer consuming from {queue}")))
+    }
+}
+
+/// Why a value is no rate, in Python's words; a rate is a number, or a number by `s`, `m` or `h`.
+fn not_a_rate(rate: &Value) -> Option<Exception> {
+    let text = rate.as_str()?;
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    if number.trim().parse::<f64>().is_err() {
+        let shown = repr::string(number);
+        return Some(Exception::value_error(format!("could not convert string to float: {shown}")));
+    }
+    (!matches!(unit, "s" | "m" | "h")).then(|| Exception::builtin("KeyError", unit))
+}

@@ -1,0 +1,228 @@
+//! Remote control is responsible for answering `inspect` and `control`: on a path of its own, so that a worker whose every slot is busy
+//! answers at once.
+//!
+//! # Celery
+//! `worker/pidbox.py` and `worker/control.py`, with their commands, replies and words. Differences: `pool_restart`, `autoscale` and rate
+//! limits are refused in words; a panic of a command is an error like any other.
+
+mod arguments;
+mod change;
+mod conf;
+mod gossip;
+mod inspect;
+mod revoke;
+mod signals;
+mod stats;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::arguments::Arguments;
+pub(super) use self::gossip::vote;
+use super::request::Shared;
+use crate::app::ControlCall;
+use crate::broker::Listener;
+use crate::error::Error;
+use crate::events::EventDispatcher;
+use crate::pool::ChildPool;
+use crate::protocol::exception::Exception;
+use crate::protocol::pidbox::Request;
+use crate::protocol::value::{Map, Value};
+
+/// How long to wait before listening again where it was refused.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What a command answers: a value, or nothing at all (`shutdown`).
+type Answer = Result<Option<Value>, Exception>;
+
+/// What commands look at and change.
+#[derive(Debug)]
+pub(super) struct Panel {
+    pub(super) shared: Arc<Shared>,
+    pub(super) events: EventDispatcher,
+    pub(super) reservations: Arc<Semaphore>,
+    /// How many slots there are.
+    pub(super) concurrency: AtomicUsize,
+    pub(super) children: Option<Arc<ChildPool>>,
+}
+
+/// Listens to requests and answers them.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    panel: Panel,
+    exchange: String,
+    /// What commands leave behind: slots that are given up as soon as they are free.
+    pending: JoinSet<()>,
+}
+
+impl Mailbox {
+    pub(super) fn new(panel: Panel) -> Self {
+        let exchange = format!("{}.pidbox", panel.shared.app.settings().control_exchange);
+        Self { panel, exchange, pending: JoinSet::new() }
+    }
+
+    /// Answers until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let queue = format!("{}.{}", self.panel.shared.nodename, self.exchange);
+        let shared = Arc::clone(&self.panel.shared);
+        let broker = shared.app.broker();
+        let expires = shared.app.settings().control_queue_expires.duration();
+        while let Some(mut listener) = self.listen(&stop).await {
+            // For `celery list bindings` and its like: nothing is delivered by it.
+            if let Err(error) = broker.bind(&self.exchange, "", &queue, expires).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "cannot bind the remote control queue");
+            }
+            self.attend(&mut *listener, &stop).await;
+        }
+        drop(broker.unbind(&self.exchange, "", &queue).await);
+    }
+
+    /// A listener; `None` when stopping.
+    async fn listen(&self, stop: &CancellationToken) -> Option<Box<dyn Listener>> {
+        while !stop.is_cancelled() {
+            match self.panel.shared.app.broker().listen(&self.exchange, "").await {
+                Ok(listener) => return Some(listener),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no remote control; trying again"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        }
+        None
+    }
+
+    async fn attend(&mut self, listener: &mut dyn Listener, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(_) = self.pending.join_next() => {}
+                heard = listener.next() => match heard {
+                    Ok(Some(envelope)) => self.receive(&envelope).await,
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "remote control broke off");
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn receive(&mut self, envelope: &[u8]) {
+        let shared = Arc::clone(&self.panel.shared);
+        let request = match Request::decode(envelope, &shared.decode) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a remote control request");
+                return;
+            }
+        };
+        shared.state.clock.adjust(request.clock);
+        if !request.concerns(&shared.nodename) {
+            return;
+        }
+        tracing::debug!(ticket = request.ticket, "pidbox received method {}", request.method);
+        let called = AssertUnwindSafe(self.panel.call(&request.method, &request.arguments, &mut self.pending)).catch_unwind();
+        let answer = called.await.unwrap_or_else(|_| Err(Exception::runtime_error(format!("{} panicked", request.method))));
+        let value = match answer {
+            Ok(Some(value)) => value,
+            Ok(None) => return,
+            Err(exception) => {
+                tracing::error!("Error in remote control command {}: {exception}", request.method);
+                nok(exception.to_string())
+            }
+        };
+        let Some(to) = &request.reply_to else { return };
+        let reply = to.envelope(
+            &shared.nodename,
+            value,
+            request.ticket.as_deref(),
+            shared.state.clock.forward(),
+            Uuid::new_v4().to_string(),
+        );
+        let expires = shared.app.settings().control_queue_expires.duration();
+        match shared.app.broker().reply(&to.exchange, &to.routing_key, &reply.write(), expires).await {
+            Ok(0) => tracing::debug!("nobody waits any more for the reply to {}", request.method),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot reply to {}", request.method),
+        }
+    }
+}
+
+impl Panel {
+    /// Carries one command out.
+    async fn call(&self, method: &str, map: &Map, pending: &mut JoinSet<()>) -> Answer {
+        let own = ControlCall { nodename: self.shared.nodename.clone(), arguments: map.clone() };
+        if let Some(answer) = self.shared.app.commands().call(method, own) {
+            return answer.await.map(Some);
+        }
+        let arguments = Arguments { method, map };
+        let value = match method {
+            "ping" => ok("pong"),
+            "clock" => object([("clock", self.shared.state.clock.value().into())]),
+            "registered" | "dump_tasks" => self.registered(arguments),
+            "active" | "dump_active" => self.active(arguments),
+            "reserved" | "dump_reserved" => self.reserved(),
+            "scheduled" | "dump_schedule" => self.scheduled().await?,
+            "query_task" => self.query_task(arguments).await?,
+            "active_queues" => self.active_queues(),
+            "revoked" | "dump_revoked" => self.shared.state.revoked().ids().into(),
+            "hello" => self.hello(arguments)?,
+            "stats" => self.stats().await,
+            "memsample" => stats::memsample().await,
+            "memdump" => stats::memdump().await,
+            "objgraph" => return Err(Exception::builtin("ImportError", "Requires the objgraph library")),
+            "conf" | "dump_conf" => self.conf(arguments),
+            "report" => self.report(),
+            "revoke" => self.revoke(arguments).await?,
+            "terminate" => self.terminate(arguments).await?,
+            "revoke_by_stamped_headers" => self.revoke_by_stamped_headers(arguments)?,
+            "rate_limit" => self.rate_limit(arguments)?,
+            "time_limit" => self.time_limit(arguments),
+            "enable_events" => self.enable_events(),
+            "disable_events" => self.disable_events(),
+            "heartbeat" => self.heartbeat(),
+            "election" => arguments.required(["id", "topic"]).map(|_| Value::Null)?,
+            "pool_grow" => self.pool_grow(arguments),
+            "pool_shrink" => self.pool_shrink(arguments, pending)?,
+            "pool_restart" => return Err(Exception::value_error("Pool restarts not enabled")),
+            "autoscale" => return Err(Exception::value_error("Autoscale not enabled")),
+            "add_consumer" => self.add_consumer(arguments).await?,
+            "cancel_consumer" => self.cancel_consumer(arguments)?,
+            "shutdown" => {
+                tracing::warn!("{}", arguments.text("msg").unwrap_or("Got shutdown from remote"));
+                self.shared.shutdown.warm();
+                return Ok(None);
+            }
+            unknown => return Err(Exception::builtin("KeyError", unknown)),
+        };
+        Ok(Some(value))
+    }
+}
+
+fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Map(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn ok(value: impl Into<Value>) -> Value {
+    object([("ok", value.into())])
+}
+
+fn nok(text: impl Into<Value>) -> Value {
+    object([("error", text.into())])
+}
+
+/// What went wrong with the broker or backend, for the sender.
+fn failed(error: &Error) -> Exception {
+    Exception::runtime_error(error.to_string())
+}

@@ -1,0 +1,75 @@
+//! What a worker knows of itself: its leases, its requests, what was revoked, and what was changed by remote control.
+//!
+//! # Celery
+//! `worker/state.py`. Differences: it belongs to one worker and not to the process; tasks that succeeded are known to the backend
+//! (`worker_deduplicate_successful_tasks`), not to a list here.
+
+mod leases;
+mod requests;
+mod revoked;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub(super) use self::leases::Leases;
+pub(super) use self::requests::{Held, Phase, Requests, Tracked};
+pub(super) use self::revoked::{Revoked, common, listed};
+use crate::events::Clock;
+
+/// The time limits that remote control set for a task: soft, then hard.
+pub(super) type ChangedLimits = (Option<Duration>, Option<Duration>);
+
+/// What a worker knows of itself.
+#[derive(Debug)]
+pub(super) struct WorkerState {
+    pub(super) clock: Arc<Clock>,
+    pub(super) requests: Arc<Requests>,
+    /// What is consumed; the fetcher follows it.
+    pub(super) queues: watch::Sender<Vec<String>>,
+    revoked: Mutex<Revoked>,
+    /// By the task's name; in place of its own and the settings'.
+    time_limits: Mutex<HashMap<String, ChangedLimits>>,
+    started: Instant,
+}
+
+impl WorkerState {
+    /// Nothing received yet.
+    pub(super) fn new(clock: Arc<Clock>, queues: Vec<String>) -> Self {
+        Self {
+            clock,
+            requests: Arc::default(),
+            queues: watch::Sender::new(queues),
+            revoked: Mutex::new(Revoked::default()),
+            time_limits: Mutex::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// How long it has run.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What was revoked, to be asked or added to.
+    pub(super) fn revoked(&self) -> MutexGuard<'_, Revoked> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The limits that were set for a task by remote control, if any were.
+    pub(super) fn time_limits(&self, task: &str) -> Option<ChangedLimits> {
+        self.limits().get(task).copied()
+    }
+
+    /// Sets the limits of a task for runs that begin from now on.
+    pub(super) fn set_time_limits(&self, task: &str, limits: ChangedLimits) {
+        self.limits().insert(task.to_owned(), limits);
+    }
+
+    fn limits(&self) -> MutexGuard<'_, HashMap<String, ChangedLimits>> {
+        self.time_limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,182 @@
+//! The requests a worker holds, and how far each has come.
+//!
+//! A request is kept as its envelope, which costs nothing until somebody asks to see it.
+//!
+//! # Celery
+//! `requests`, `reserved_requests`, `active_requests`, `scheduled_requests` and `total_count` of `worker/state.py`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::worker) enum Phase {
+    /// It waits for its ETA.
+    Scheduled,
+    /// It waits for a slot.
+    Reserved,
+    /// It runs.
+    Active,
+}
+
+/// A request as it is held.
+#[derive(Debug, Clone)]
+pub(in crate::worker) struct Held {
+    pub(in crate::worker) id: String,
+    pub(in crate::worker) envelope: Bytes,
+    pub(in crate::worker) phase: Phase,
+    /// When its run began.
+    pub(in crate::worker) time_start: Option<DateTime<Utc>>,
+    pub(in crate::worker) acknowledged: bool,
+    stop: Arc<Stop>,
+}
+
+/// How a running request is told to end.
+#[derive(Debug, Default)]
+struct Stop {
+    told: CancellationToken,
+    signum: OnceLock<i64>,
+}
+
+/// All requests a worker holds, in the order they were received.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct Requests {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: BTreeMap<u64, Held>,
+    received: u64,
+    totals: BTreeMap<String, u64>,
+}
+
+impl Requests {
+    /// Holds a request until the answer is dropped.
+    pub(in crate::worker) fn receive(self: &Arc<Self>, id: &str, envelope: &Bytes, phase: Phase) -> Tracked {
+        let stop = Arc::<Stop>::default();
+        let held = Held {
+            id: id.to_owned(),
+            envelope: envelope.clone(),
+            phase,
+            time_start: None,
+            acknowledged: false,
+            stop: Arc::clone(&stop),
+        };
+        let mut state = self.lock();
+        state.received += 1;
+        let number = state.received;
+        state.held.insert(number, held);
+        Tracked { requests: Arc::clone(self), number, stop }
+    }
+
+    /// All that are held, first received first.
+    pub(in crate::worker) fn all(&self) -> Vec<Held> {
+        self.lock().held.values().cloned().collect()
+    }
+
+    /// How many run.
+    pub(in crate::worker) fn active(&self) -> usize {
+        self.lock().held.values().filter(|held| held.phase == Phase::Active).count()
+    }
+
+    /// How many have begun, by the task's name.
+    pub(in crate::worker) fn totals(&self) -> BTreeMap<String, u64> {
+        self.lock().totals.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Tells it to end, now or as soon as it begins, as if by this signal.
+    pub(in crate::worker) fn terminate(&self, signum: i64) {
+        // The first signal is the one that ended it.
+        let _ = self.stop.signum.set(signum);
+        self.stop.told.cancel();
+    }
+}
+
+/// A request's own place among those that are held; dropped, it is gone.
+#[derive(Debug)]
+pub(in crate::worker) struct Tracked {
+    requests: Arc<Requests>,
+    number: u64,
+    stop: Arc<Stop>,
+}
+
+impl Tracked {
+    /// Its ETA has come.
+    pub(in crate::worker) fn reserved(&self) {
+        self.change(|held| held.phase = Phase::Reserved);
+    }
+
+    /// Its run begins.
+    pub(in crate::worker) fn accepted(&self, task: &str, acknowledged: bool) {
+        self.change(|held| {
+            held.phase = Phase::Active;
+            held.time_start = Some(Utc::now());
+            held.acknowledged = acknowledged;
+        });
+        *self.requests.lock().totals.entry(task.to_owned()).or_default() += 1;
+    }
+
+    /// The signal it was terminated with, if it was.
+    pub(in crate::worker) fn signum(&self) -> Option<i64> {
+        self.stop.signum.get().copied()
+    }
+
+    /// Ends when it is terminated.
+    pub(in crate::worker) async fn terminated(&self) {
+        self.stop.told.cancelled().await;
+    }
+
+    fn change(&self, act: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.requests.lock().held.get_mut(&self.number) {
+            act(held);
+        }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.requests.lock().held.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_held_until_it_is_dropped_and_counted_when_it_begins() {
+        let requests = Arc::<Requests>::default();
+        let first = requests.receive("1", &Bytes::new(), Phase::Reserved);
+        let second = requests.receive("2", &Bytes::new(), Phase::Scheduled);
+        first.accepted("t", true);
+        let shown: Vec<_> = requests.all().into_iter().map(|held| (held.id, held.phase, held.acknowledged)).collect();
+        assert_eq!(shown, [("1".to_owned(), Phase::Active, true), ("2".to_owned(), Phase::Scheduled, false)]);
+        assert_eq!(requests.active(), 1);
+        drop(first);
+        assert_eq!((requests.all().len(), requests.active()), (1, 0));
+        drop(second);
+        assert_eq!(requests.totals().into_iter().collect::<Vec<_>>(), [("t".to_owned(), 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_terminated_request_knows_its_first_signal() {
+        let requests = Arc::<Requests>::default();
+        let request = requests.receive("1", &Bytes::new(), Phase::Reserved);
+        assert_eq!(request.signum(), None);
+        requests.all().iter().for_each(|held| held.terminate(9));
+        requests.all().iter().for_each(|held| held.terminate(15));
+        request.terminated().await;
+        assert_eq!(request.signum(), Some(9));
+    }
+}
