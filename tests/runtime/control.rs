@@ -1,0 +1,373 @@
+//! Remote control, events and revocation, as a client on the same broker sees them.
+
+use std::time::Duration;
+
+use celeriac::broker::{Broker, Consumer, ConsumerOptions, Listener};
+use celeriac::config::Settings;
+use celeriac::protocol::{Envelope, Exception, Map, Signature, State, Value, json};
+use celeriac::settlement::Settlement;
+use celeriac::worker::StopReason;
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::house::House;
+
+const NODE: &str = "celery@test";
+
+/// Sends requests and reads replies, as `app.control` does.
+struct Client<'a> {
+    house: &'a House,
+    replies: Box<dyn Consumer>,
+}
+
+impl<'a> Client<'a> {
+    async fn new(house: &'a House) -> Self {
+        let expires = Duration::from_secs(10);
+        house.broker.bind("reply.celery.pidbox", "oid", "oid.reply", expires).await.unwrap();
+        let options = ConsumerOptions {
+            queues: vec!["oid.reply".into()],
+            nodename: "client".into(),
+            max_bytes: 1 << 20,
+            lease: expires,
+            stop: CancellationToken::new(),
+        };
+        let client = Self { house, replies: house.broker.consumer(options).await.unwrap() };
+        // A worker that has just been started may not listen yet.
+        while house.broker.queue_len("oid.reply").await.unwrap() == 0 {
+            client.send("ping", Value::map()).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        house.broker.purge("oid.reply").await.unwrap();
+        client
+    }
+
+    async fn send(&self, method: &str, arguments: Value) {
+        let reply_to = object([("exchange", "reply.celery.pidbox".into()), ("routing_key", "oid".into())]);
+        let body = object([("method", method.into()), ("arguments", arguments), ("ticket", method.into()), ("reply_to", reply_to)]);
+        let envelope = Envelope::transient("celery.pidbox", "", Map::new(), &body, "tag".into()).write();
+        self.house.broker.broadcast("celery.pidbox", "", &envelope).await.unwrap();
+    }
+
+    async fn call(&mut self, method: &str, arguments: Value) -> Value {
+        self.send(method, arguments).await;
+        loop {
+            let reply = self.replies.fetch(1).await.unwrap().remove(0);
+            self.house.broker.settle(&[Settlement::ack(&reply.tag)], None).await.remove(0).unwrap();
+            let envelope = Envelope::parse(&reply.envelope).unwrap();
+            if envelope.headers.get("ticket").and_then(Value::as_str) == Some(method) {
+                return json::parse(&envelope.body_bytes().unwrap()).unwrap().get(NODE).unwrap().clone();
+            }
+        }
+    }
+
+    /// The text of `ok` or `error`.
+    async fn says(&mut self, method: &str, arguments: Value) -> String {
+        let reply = self.call(method, arguments).await;
+        let text = reply.get("ok").or_else(|| reply.get("error"));
+        text.and_then(Value::as_str).unwrap_or_else(|| panic!("{method}: {reply}")).to_owned()
+    }
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Map(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The events of tasks until one of this type, without their common fields.
+async fn events_until(listener: &mut Box<dyn Listener>, last: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    loop {
+        let envelope = Envelope::parse(&listener.next().await.unwrap().unwrap()).unwrap();
+        let body = json::parse(&envelope.body_bytes().unwrap()).unwrap();
+        all.extend(body.as_list().unwrap().to_vec());
+        if all.iter().any(|event| kind(event) == last) {
+            return all;
+        }
+    }
+}
+
+fn kind(event: &Value) -> &str {
+    event.get("type").and_then(Value::as_str).unwrap()
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events.iter().map(kind).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_every_slot_is_busy_answers() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    let running = house.send(Signature::new("t.blocks")).await;
+    house.traces.begun.notified().await;
+    assert_eq!(client.says("ping", Value::map()).await, "pong");
+    let active = client.call("active", Value::map()).await;
+    let [task] = active.as_list().unwrap() else { panic!("{active}") };
+    let field = |name: &str| task.get(name).unwrap().clone();
+    assert_eq!((field("id"), field("type"), field("args")), (running.as_str().into(), "t.blocks".into(), Value::List(Vec::new())));
+    assert_eq!((field("acknowledged"), field("worker_pid")), (false.into(), std::process::id().into()));
+    let found = client.call("query_task", object([("ids", [running.as_str(), "x"].into())])).await;
+    assert_eq!(found.as_map().unwrap().len(), 1);
+    assert_eq!(found.get(&running).and_then(Value::as_list).unwrap()[0], "active".into());
+    house.traces.release.notify_one();
+    house.ended(&running).await;
+    assert_eq!(client.call("active", Value::map()).await, Value::List(Vec::new()));
+    let total = client.call("stats", Value::map()).await.get("total").unwrap().clone();
+    assert_eq!(total, object([("t.blocks", 1.into())]));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_task_is_stored_as_revoked_at_once_and_never_run() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    assert_eq!(client.says("revoke", object([("task_id", "early".into())])).await, "tasks {'early'} flagged as revoked");
+    let stored = house.state("early").await.unwrap();
+    assert_eq!((stored.status, stored.children), (State::Revoked, None));
+    let mut signature = Signature::new("t.blocks");
+    signature.set_option("task_id", "early");
+    house.send(signature).await;
+    assert_eq!(house.call(Signature::new("t.add").arg(1).arg(2)).await.result, 3.into());
+    assert_eq!((house.traces.runs(), house.broker.leased_len()), (0, 0));
+    assert_eq!(client.call("revoked", Value::map()).await, ["early"].into());
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_revoked_while_it_waits_does_not_start_and_a_running_one_keeps_its_state() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    let running = house.send(Signature::new("t.blocks")).await;
+    house.traces.begun.notified().await;
+    let waiting = house.send(Signature::new("t.blocks")).await;
+    client.says("revoke", object([("task_id", [running.as_str(), waiting.as_str()].into())])).await;
+    assert!(house.state(&running).await.is_none());
+    house.traces.release.notify_one();
+    assert_eq!(house.ended(&running).await.status, State::Success);
+    assert_eq!(house.ended(&waiting).await.status, State::Revoked);
+    worker.stop().await;
+    assert_eq!((house.traces.runs(), house.broker.leased_len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminated_task_is_cut_off_and_acked() {
+    let house = House::new();
+    let mut events = house.broker.listen("celeryev", "task.#").await.unwrap();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    let running = house.send(Signature::new("t.blocks")).await;
+    house.traces.begun.notified().await;
+    let arguments = object([("task_id", running.as_str().into()), ("terminate", true.into()), ("signal", "SIGKILL".into())]);
+    assert_eq!(client.says("revoke", arguments).await, format!("terminate: {running}"));
+    let meta = house.ended(&running).await;
+    assert_eq!(meta.exception().unwrap().message(), "terminated");
+    assert_eq!(meta.status, State::Revoked);
+    let told = events_until(&mut events, "task-revoked").await;
+    let revoked = told.last().unwrap();
+    assert_eq!((revoked.get("terminated"), revoked.get("signum")), (Some(&true.into()), Some(&9.into())));
+    worker.stop().await;
+    assert_eq!(house.broker.leased_len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_with_a_revoked_stamp_is_discarded_before_it_starts() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    let headers = object([("tenant", ["t1", "t2"].into())]);
+    let says = client.says("revoke_by_stamped_headers", object([("headers", headers)])).await;
+    assert_eq!(says, "headers {'tenant': ['t1', 't2']} flagged as revoked, but not terminated");
+    let stamped = |tenant: &str| {
+        let mut signature = Signature::new("t.add").arg(1).arg(1);
+        signature.set_option("stamped_headers", ["tenant"]);
+        signature.set_option("tenant", tenant);
+        signature
+    };
+    assert_eq!(house.call(stamped("t2")).await.status, State::Revoked);
+    assert_eq!(house.call(stamped("t3")).await.status, State::Success);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_life_of_a_task_is_told_step_by_step() {
+    let house = House::new();
+    let mut events = house.broker.listen("celeryev", "task.#").await.unwrap();
+    let worker = house.worker(1);
+    let id = house.send(Signature::new("t.add").arg(2).arg(3)).await;
+    let told = events_until(&mut events, "task-succeeded").await;
+    assert_eq!(kinds(&told), ["task-received", "task-started", "task-succeeded"]);
+    assert!(told.iter().all(|event| event.get("uuid").and_then(Value::as_str) == Some(&id)));
+    assert_eq!((told[0].get("args"), told[2].get("result")), (Some(&"(2, 3)".into()), Some(&"5".into())));
+    house.send(Signature::new("t.fail")).await;
+    let told = events_until(&mut events, "task-failed").await;
+    assert_eq!(told.last().unwrap().get("exception"), Some(&"ValueError('boom')".into()));
+    house.send(Signature::new("t.flaky").arg(1)).await;
+    let told = events_until(&mut events, "task-succeeded").await;
+    let steps = ["task-received", "task-started", "task-retried", "task-received", "task-started", "task-succeeded"];
+    assert_eq!(kinds(&told), steps);
+    house.send(Signature::new("t.rejects").arg(false)).await;
+    let told = events_until(&mut events, "task-rejected").await;
+    assert_eq!(kinds(&told), ["task-received", "task-started", "task-failed", "task-rejected"]);
+    house.send(Signature::new("no.such.task")).await;
+    let told = events_until(&mut events, "task-failed").await;
+    assert_eq!((told.len(), told[0].get("exception")), (1, Some(&"NotRegistered('no.such.task')".into())));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_says_when_it_comes_lives_and_goes() {
+    let house = House::new();
+    let mut heard = house.broker.listen("celeryev", "worker.#").await.unwrap();
+    let worker = house.worker(1);
+    house.call(Signature::new("t.add").arg(1).arg(1)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(worker.stop().await, StopReason::Warm);
+    let mut told = Vec::new();
+    while told.last().is_none_or(|event| kind(event) != "worker-offline") {
+        let envelope = Envelope::parse(&heard.next().await.unwrap().unwrap()).unwrap();
+        told.push(json::parse(&envelope.body_bytes().unwrap()).unwrap());
+    }
+    assert_eq!(kinds(&told), ["worker-online", "worker-heartbeat", "worker-offline"]);
+    assert_eq!(told[2].get("processed"), Some(&1.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_tasks_are_switched_off_and_on_and_a_silent_task_sends_none() {
+    let mut settings = Settings::default();
+    settings.worker_send_task_events = false;
+    let house = House::furnished(settings, |app| {
+        app.task("t.unheard", async |_, (): ()| Ok::<_, celeriac::task::TaskError>(1)).send_events(false);
+    });
+    let mut events = house.broker.listen("celeryev", "task.#").await.unwrap();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    house.call(Signature::new("t.add").arg(1).arg(1)).await;
+    assert_eq!(client.says("enable_events", Value::map()).await, "task events enabled");
+    assert_eq!(client.says("enable_events", Value::map()).await, "task events already enabled");
+    house.call(Signature::new("t.unheard")).await;
+    let id = house.send(Signature::new("t.add").arg(1).arg(1)).await;
+    let told = events_until(&mut events, "task-succeeded").await;
+    assert!(told.iter().all(|event| event.get("uuid").and_then(Value::as_str) == Some(&id)), "{told:?}");
+    assert_eq!(client.says("disable_events", Value::map()).await, "task events disabled");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_consumed_from_when_it_is_added_and_left_when_it_is_cancelled() {
+    let house = House::new();
+    let worker = house.worker(2);
+    let mut client = Client::new(&house).await;
+    let to = |queue: &str| {
+        let mut signature = Signature::new("t.add").arg(1).arg(1);
+        signature.set_option("queue", queue);
+        signature
+    };
+    let id = house.send(to("other")).await;
+    assert_eq!(client.says("add_consumer", object([("queue", "other".into())])).await, "add consumer other");
+    assert_eq!(house.ended(&id).await.status, State::Success);
+    let cancelled = client.says("cancel_consumer", object([("queue", "celery".into())])).await;
+    assert_eq!(cancelled, "no longer consuming from celery");
+    assert_eq!(house.call(to("other")).await.status, State::Success);
+    house.send(to("celery")).await;
+    assert_eq!(house.call(to("other")).await.status, State::Success);
+    assert_eq!(house.broker.queue_len("celery").await.unwrap(), 1);
+    let queues = client.call("active_queues", Value::map()).await;
+    assert_eq!(queues.as_list().unwrap().iter().filter_map(|queue| queue.get("name")).collect::<Vec<_>>(), [&"other".into()]);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_command_answers_with_its_error_and_the_next_one_is_answered() {
+    let house = House::furnished(Settings::default(), |app| {
+        app.control_command("broken", async |_| Err::<(), _>(Exception::value_error("no")));
+        app.control_command("panics", async |_| -> Result<(), Exception> { panic!("a bug") });
+        app.control_command("echo", async |call| Ok(call.arguments.len()));
+    });
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    assert_eq!(client.says("broken", Value::map()).await, "ValueError('no')");
+    assert_eq!(client.says("panics", Value::map()).await, "RuntimeError('panics panicked')");
+    assert_eq!(client.says("nonexistent", Value::map()).await, "KeyError('nonexistent')");
+    let missing = "TypeError(\"rate_limit() missing 2 required positional arguments: 'task_name' and 'rate_limit'\")";
+    assert_eq!(client.says("rate_limit", object([("nope", 1.into())])).await, missing);
+    assert_eq!(client.call("echo", object([("a", 1.into())])).await, 1.into());
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_grow_and_shrink_and_one_stays() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    assert_eq!(client.says("pool_grow", object([("n", 2.into())])).await, "pool will grow");
+    let ids = [house.send(Signature::new("t.blocks")).await, house.send(Signature::new("t.blocks")).await];
+    house.traces.begun.notified().await;
+    house.traces.begun.notified().await;
+    assert_eq!(client.says("pool_shrink", object([("n", 2.into())])).await, "pool will shrink");
+    assert!(client.says("pool_shrink", object([("n", 1.into())])).await.starts_with("ValueError("));
+    for id in &ids {
+        house.traces.release.notify_one();
+        house.ended(id).await;
+    }
+    let pool = client.call("stats", Value::map()).await.get("pool").unwrap().clone();
+    assert_eq!(pool.get("max-concurrency"), Some(&1.into()));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_eta_is_shown_as_scheduled_and_revoked_when_it_comes_back() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    let mut signature = Signature::new("t.add").arg(1).arg(1);
+    let eta = celeriac::protocol::Timestamp::utc(Utc::now() + Duration::from_secs(60)).to_string();
+    signature.set_option("eta", eta.as_str());
+    let id = house.send(signature).await;
+    while house.broker.parked_len() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let scheduled = client.call("scheduled", Value::map()).await;
+    let [entry] = scheduled.as_list().unwrap() else { panic!("{scheduled}") };
+    assert_eq!(entry.get("priority"), Some(&6.into()));
+    assert_eq!(entry.get("request").and_then(|request| request.get("id")), Some(&id.as_str().into()));
+    let found = client.call("query_task", object([("ids", id.as_str().into())])).await;
+    assert_eq!(found.get(&id).and_then(Value::as_list).unwrap()[0], "scheduled".into());
+    client.says("revoke", object([("task_id", id.as_str().into())])).await;
+    while house.broker.parked_len() > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(house.ended(&id).await.status, State::Revoked);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_new_worker_says_is_merged_and_answered_with_all_that_is_revoked() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    client.says("revoke", object([("task_id", "mine".into())])).await;
+    let theirs = object([("theirs", Value::List(vec![1.5.into(), 1.into(), "theirs".into()]))]);
+    let hello = client.call("hello", object([("from_node", "other@h".into()), ("revoked", theirs)])).await;
+    assert_eq!(hello.get("revoked"), Some(&["mine", "theirs"].into()));
+    assert_eq!(client.call("hello", object([("from_node", NODE.into())])).await, Value::Null);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_is_warm_and_a_worker_votes_in_elections() {
+    let house = House::new();
+    let mut heard = house.broker.listen("celeryev", "worker.elect.ack").await.unwrap();
+    let worker = house.worker(1);
+    let client = Client::new(&house).await;
+    let elect = object([("type", "worker-elect".into()), ("id", "e1".into()), ("clock", 900.into())]);
+    let envelope = Envelope::transient("celeryev", "worker.elect", Map::new(), &elect, "tag".into()).write();
+    house.broker.broadcast("celeryev", "worker.elect", &envelope).await.unwrap();
+    let vote = Envelope::parse(&heard.next().await.unwrap().unwrap()).unwrap();
+    let vote = json::parse(&vote.body_bytes().unwrap()).unwrap();
+    assert_eq!(vote.get("id"), Some(&"e1".into()));
+    assert!(vote.get("clock").and_then(Value::as_i64).unwrap() > 900);
+    client.send("shutdown", Value::map()).await;
+    assert_eq!(worker.ended().await, StopReason::Warm);
+}
