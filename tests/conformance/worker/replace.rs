@@ -1,8 +1,8 @@
 //! The group *replace*: tasks that let others take their place.
 
 use celeriac::app::AppBuilder;
-use celeriac::canvas::{chain, group};
-use celeriac::protocol::{Signature, Value};
+use celeriac::canvas::{StampingVisitor, chain, group};
+use celeriac::protocol::{Map, Signature, Value};
 use celeriac::task::{Arguments, Context, RequestInfo, TaskError};
 use serde::Deserialize;
 
@@ -123,10 +123,14 @@ async fn replace_with_stamped_task(ctx: Context, ReplaceWith { replace_with }: R
 }
 
 /// The suite's `StampOnReplace`: one stamp more on whatever takes the task's place.
-fn stamp_on_replace(_: &RequestInfo, mut signature: Signature) -> Signature {
-    const STAMP: &str = "StampOnReplace";
-    let names = signature.option("stamped_headers").and_then(Value::as_list).unwrap_or_default();
-    let names: Vec<Value> = names.iter().filter(|name| name.as_str() != Some(STAMP)).cloned().chain([STAMP.into()]).collect();
-    signature.set_option("stamped_headers", Value::List(names));
-    signature.set(STAMP, "This is the replaced task")
+struct StampOnReplace;
+
+impl StampingVisitor for StampOnReplace {
+    fn on_signature(&mut self, _: &Signature, _: &Map) -> Map {
+        Map::from_iter([("StampOnReplace".to_owned(), "This is the replaced task".into())])
+    }
+}
+
+fn stamp_on_replace(_: &RequestInfo, signature: Signature) -> Signature {
+    signature.stamp_with(&mut StampOnReplace, false)
 }
