@@ -11,7 +11,8 @@ use crate::protocol::{Map, Signature, Value};
 const NAMES: &str = "stamped_headers";
 
 /// Decides what each part of a canvas is stamped with. Every method gets the part, and the stamps that reach it from the whole; what it
-/// returns is added. A returned `stamped_headers` says which of the names are stamps; without it all are.
+/// returns is added. A returned `stamped_headers` says which of the names are stamps; without it all are. Stamps travel among a call's
+/// options: a name that means something there (`queue`, `name`, `args` …) makes a Python worker fail.
 ///
 /// ```
 /// use celeriac::canvas::{StampingVisitor, chain};
@@ -20,12 +21,12 @@ const NAMES: &str = "stamped_headers";
 /// struct Names;
 /// impl StampingVisitor for Names {
 ///     fn on_signature(&mut self, signature: &Signature, _: &Map) -> Map {
-///         Map::from_iter([("name".to_owned(), Value::from(&signature.task))])
+///         Map::from_iter([("task_name".to_owned(), Value::from(&signature.task))])
 ///     }
 /// }
 ///
 /// let stamped = chain([Signature::new("a"), Signature::new("b")]).stamp_with(&mut Names, false);
-/// assert_eq!(stamped.tasks()[1].option_str("name"), Some("b"));
+/// assert_eq!(stamped.tasks()[1].option_str("task_name"), Some("b"));
 /// ```
 pub trait StampingVisitor {
     /// One call.
