@@ -13,7 +13,7 @@ use std::time::Duration;
 use celeriac::app::App;
 use celeriac::canvas::{StampingVisitor, chain, chord, group};
 use celeriac::config::Settings;
-use celeriac::protocol::{Compression, Map, Serializer, Signature, Value, json};
+use celeriac::protocol::{Compression, Map, Serializer, Signature, State, Value, json};
 use celeriac::result::{AsyncResult, GetError};
 use chrono::{TimeDelta, Utc};
 
@@ -162,6 +162,27 @@ async fn relatives(app: &App) -> Answer {
     Ok(Value::List(values))
 }
 
+/// Revokes one task before it is begun, kills another that runs, and one by its stamp.
+async fn revoke(app: &App) -> Answer {
+    let waiting = app.send(add(1, 1).countdown(60.0)).await?;
+    waiting.revoke().await?;
+    let stamped = app.send(call("sleep").arg(60).stamp([("job", "old")])).await?;
+    let running = app.send(call("sleep").arg(60)).await?;
+    // Each notes that it has begun; nobody can kill what is not there yet.
+    for result in [&stamped, &running] {
+        while result.state().await? != State::Started {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    running.terminate("SIGTERM").await?;
+    app.control().revoke_by_stamped_headers(Map::from_iter([("job".to_owned(), "old".into())]), Some("SIGKILL")).await?;
+    let mut ended = Vec::new();
+    for result in [waiting, running, stamped] {
+        ended.push(told(result.get_value(PATIENCE).await));
+    }
+    Ok(Value::List(ended))
+}
+
 /// Leaves the structure of a group in the backend; its id.
 async fn save(app: &App) -> Answer {
     let sent = app.send(group([add(1, 1), add(2, 2)])).await?.group().ok_or("a group's result has members")?;
@@ -183,6 +204,7 @@ async fn run(name: &str, argument: &str) -> Answer {
         "time_out" => return time_out(&app).await,
         "group_result" => return group_result(&app).await,
         "relatives" => return relatives(&app).await,
+        "revoke" => return revoke(&app).await,
         "save" => return save(&app).await,
         "restore" => return restore(&app, argument).await,
         "by_name" => return Ok(app.send_task("calls.sub", [10], [("y", 3.into())]).await?.get_value(PATIENCE).await?),
@@ -197,7 +219,7 @@ async fn run(name: &str, argument: &str) -> Answer {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Some(name) = std::env::args().nth(1) else {
-        let special = ["time_out", "group_result", "relatives", "by_name", "save"];
+        let special = ["time_out", "group_result", "relatives", "by_name", "revoke", "save"];
         canvases().iter().map(|(name, _)| *name).chain(special).for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     };

@@ -20,6 +20,7 @@ pub use self::command::ControlCall;
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::config::Settings;
+use crate::control::Control;
 use crate::error::Result;
 use crate::events::Clock;
 use crate::pool::{ChildPool, Isolated};
@@ -246,7 +247,12 @@ impl App {
     }
 
     fn results(&self) -> Results {
-        Results::new(Arc::clone(&self.inner.backend), self.result_options())
+        Results::new(Arc::clone(&self.inner.backend), self.result_options(), self.control())
+    }
+
+    /// What sends commands to workers.
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.inner.broker), &self.settings().control_exchange)
     }
 
     /// Waits until a task has ended; its meta.

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod canvas;
 pub mod config;
 mod connection;
+pub mod control;
 pub mod error;
 pub mod events;
 pub mod pool;

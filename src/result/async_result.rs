@@ -140,6 +140,21 @@ impl AsyncResult {
         Ok(children.into_iter().map(|child| Self::new(child, self.results.clone())).collect())
     }
 
+    /// Revokes it: no worker begins it any more, and it ends as `REVOKED`. If it runs already it goes on. Of a group every member; of a
+    /// chain or chord only the end, see [`AsyncResult::parent`].
+    pub async fn revoke(&self) -> Result<()> {
+        self.results.control.revoke(&self.task_ids()).await
+    }
+
+    /// Revokes it, and kills it with a signal (`SIGTERM`, `SIGKILL`) if it runs already.
+    pub async fn terminate(&self, signal: &str) -> Result<()> {
+        self.results.control.terminate(&self.task_ids(), signal).await
+    }
+
+    fn task_ids(&self) -> Vec<String> {
+        leaves(&self.tuple).into_iter().map(str::to_owned).collect()
+    }
+
     /// Removes what is stored of it and of everything before it.
     pub async fn forget(&self) -> Result<()> {
         let tasks = leaves(&self.tuple).into_iter().chain(ancestors(&self.tuple)).map(meta_key);

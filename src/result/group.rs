@@ -105,6 +105,16 @@ impl GroupResult {
         self.whole.failed().await
     }
 
+    /// Revokes every member, see [`AsyncResult::revoke`].
+    pub async fn revoke(&self) -> Result<()> {
+        self.whole.revoke().await
+    }
+
+    /// Revokes every member and kills those that run, see [`AsyncResult::terminate`].
+    pub async fn terminate(&self, signal: &str) -> Result<()> {
+        self.whole.terminate(signal).await
+    }
+
     /// Removes what is stored of every member. A saved structure stays, see [`GroupResult::delete`].
     pub async fn forget(&self) -> Result<()> {
         let keys: Vec<String> = leaves(&self.whole.tuple).into_iter().map(crate::protocol::meta_key).collect();
@@ -113,7 +123,7 @@ impl GroupResult {
 
     /// Keeps its structure in the backend under its id, for as long as results are kept, so that any process can restore it.
     pub async fn save(&self) -> Result<()> {
-        let Results { backend, options } = &self.whole.results;
+        let Results { backend, options, .. } = &self.whole.results;
         backend.apply(&[options.group(&self.whole.tuple)?]).await
     }
 

@@ -15,6 +15,7 @@ mod wait;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::error::Result;
 use crate::protocol::meta::{Meta, meta_key};
 
@@ -28,12 +29,13 @@ pub use self::options::ResultOptions;
 pub struct Results {
     backend: Arc<dyn Backend>,
     options: ResultOptions,
+    control: Control,
 }
 
 impl Results {
-    /// Results of this backend, written and read so.
-    pub fn new(backend: Arc<dyn Backend>, options: ResultOptions) -> Self {
-        Self { backend, options }
+    /// Results of this backend, written and read so, of tasks that are revoked by this control.
+    pub fn new(backend: Arc<dyn Backend>, options: ResultOptions, control: Control) -> Self {
+        Self { backend, options, control }
     }
 
     /// What is stored of each of these tasks, in their order; one read for all.

@@ -42,7 +42,7 @@ def ident(x):
     return x
 
 
-@app.task(name="calls.sleep")
+@app.task(name="calls.sleep", track_started=True)
 def sleep(seconds):
     time.sleep(seconds)
     return seconds

@@ -68,6 +68,8 @@ def fleet(tmp_path_factory):
             run.environment = environment
             run.broker = redis_client.Redis.from_url(server.broker_url, decode_responses=True)
             run.results = redis_client.Redis.from_url(server.result_backend, decode_responses=True)
+            # Who is not up yet does not hear a revoke.
+            assert run("task") == {"result": 5}
             yield run
 
 
@@ -155,6 +157,17 @@ def test_a_group_is_saved_restored_and_forgotten(fleet):
 def test_a_result_leads_to_those_before_it_and_to_its_children(fleet):
     assert fleet("relatives") == [12, 4, 2, True, True]
     assert fleet("by_name") == 7
+
+
+def test_tasks_are_revoked_before_they_begin_while_they_run_and_by_their_stamps(fleet):
+    answers = fleet("revoke")
+    assert all("failure" in answer for answer in answers), answers
+    ended = [failure(answer)[1] for answer in answers]
+    assert [(end["state"], end["type"], end["args"][0]) for end in ended] == [
+        ("REVOKED", "TaskRevokedError", "revoked"),
+        ("REVOKED", "TaskRevokedError", "terminated"),
+        ("REVOKED", "TaskRevokedError", "terminated"),
+    ]
 
 
 def test_a_group_that_one_side_saved_is_restored_by_the_other(fleet):
