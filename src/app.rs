@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::command::Commands;
 pub use self::command::ControlCall;
 use crate::backend::Backend;
-use crate::broker::Broker;
+use crate::broker::{Broker, Queue};
 use crate::config::Settings;
 use crate::control::Control;
 use crate::error::Result;
@@ -33,6 +33,7 @@ use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
 use crate::result::{AsyncResult, GroupResult, ResultOptions, Results};
+use crate::routing;
 use crate::task::FailedCall;
 use crate::task::builtin;
 use crate::task::context::{Context, Environment, States};
@@ -263,6 +264,11 @@ impl App {
     /// What is known of a task now; `None` is `PENDING`.
     pub async fn state_of(&self, task_id: &str) -> Result<Option<Meta>> {
         self.result_options().get(&*self.inner.backend, task_id).await
+    }
+
+    /// How queues are declared, by their names.
+    pub(crate) fn declared(&self, queues: &[String]) -> Result<Vec<Queue>> {
+        queues.iter().map(|queue| routing::declared(self.settings(), queue)).collect()
     }
 
     /// What it reads of messages.

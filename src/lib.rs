@@ -13,6 +13,7 @@ pub mod pool;
 pub mod producer;
 pub mod protocol;
 pub mod result;
+mod routing;
 pub mod settlement;
 pub mod task;
 pub mod worker;

@@ -3,14 +3,14 @@
 //! # Celery
 //! `app/amqp.py` and `app/base.py: send_task`.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::broker::Broker;
+use crate::broker::{Broker, Queue};
 use crate::canvas::{self, Applied, Publish};
 use crate::config::Settings;
 use crate::error::Result;
@@ -21,6 +21,7 @@ use crate::protocol::message::EncodeOptions;
 use crate::protocol::meta::ResultTuple;
 use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
+use crate::routing::{self, Address};
 use crate::settlement::Outgoing;
 
 /// Where a call comes from. Both are `None` outside a task.
@@ -53,6 +54,8 @@ pub struct Producer {
     queues: Arc<HashMap<String, String>>,
     /// Who we are, for the header of this name.
     origin: Arc<str>,
+    /// The queues we made known.
+    declared: Arc<Mutex<HashSet<String>>>,
     /// For `reply_to`, which Python's `rpc://` backend reads.
     reply_to: Arc<str>,
 }
@@ -66,28 +69,39 @@ impl Producer {
         queues: HashMap<String, String>,
     ) -> Self {
         let origin = format!("gen{}@celeriac", std::process::id()).into();
-        Self { broker, backend, settings, clock, queues: Arc::new(queues), origin, reply_to: fresh_id().into() }
+        Self { broker, backend, settings, clock, queues: Arc::new(queues), origin, declared: Arc::default(), reply_to: fresh_id().into() }
     }
 
     /// Sends a task or canvas.
     pub async fn send(&self, signature: Signature, origin: Origin) -> Result<Sent> {
         let applied = Applied { root_id: origin.root_id, parent_id: origin.parent_id, ..self.applied() };
         let plan = canvas::apply(signature, &applied, &mut fresh_id)?;
-        let outgoing = self.encode(&plan.messages)?;
+        let mut outgoing = Vec::with_capacity(plan.messages.len());
+        let mut addresses = Vec::with_capacity(plan.messages.len());
+        for publish in &plan.messages {
+            let address = self.address(publish)?;
+            self.declare(&address.queue).await?;
+            let queues = match address.exchange.is_empty() {
+                true => vec![address.routing_key.clone()],
+                false => self.broker.bound(&address.exchange, &address.routing_key).await?,
+            };
+            outgoing.extend(self.outgoing(publish, &address, queues)?);
+            addresses.push(address);
+        }
         // The chord is opened before its parts can end.
         self.backend.apply(&plan.writes).await?;
-        self.broker.publish(&outgoing).await?;
+        self.publish(&outgoing).await?;
         if self.settings.task_send_sent_event {
-            self.announce(&plan.messages, &outgoing).await;
+            self.announce(&plan.messages, &addresses).await;
         }
         Ok(Sent { id: plan.id, result: plan.result })
     }
 
     /// Tells that tasks were sent. That nobody hears it is no reason to fail: the messages are in their queues.
-    async fn announce(&self, messages: &[Publish], outgoing: &[Outgoing]) {
+    async fn announce(&self, messages: &[Publish], addresses: &[Address]) {
         let exchange = &self.settings.event_exchange;
-        for (publish, Outgoing { queue, .. }) in messages.iter().zip(outgoing) {
-            let event = Event::task_sent(&publish.message, "", queue, queue);
+        for (publish, address) in messages.iter().zip(addresses) {
+            let event = Event::task_sent(&publish.message, &address.exchange, &address.routing_key, &address.queue.name);
             let stamp = Stamp { hostname: &self.origin, pid: std::process::id(), clock: self.clock.forward(), time: Utc::now() };
             let routing_key = event.routing_key();
             let envelope = event::envelope(exchange, &routing_key, &self.origin, &event.to_value(&stamp), fresh_id());
@@ -95,6 +109,35 @@ impl Producer {
                 tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell that a task was sent");
                 return;
             }
+        }
+    }
+
+    /// Makes a queue known before the first message to it, so that peers find it.
+    async fn declare(&self, queue: &Queue) -> Result<()> {
+        if self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(&queue.name) {
+            return Ok(());
+        }
+        self.broker.declare(std::slice::from_ref(queue)).await?;
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.name.clone());
+        Ok(())
+    }
+
+    /// Publishes, and tries again as `task_publish_retry_policy` says where the connection breaks.
+    async fn publish(&self, messages: &[Outgoing]) -> Result<()> {
+        let policy = &self.settings.task_publish_retry_policy;
+        let (mut pause, mut tries) = (policy.interval_start.duration(), 0);
+        loop {
+            match self.broker.publish(messages).await {
+                Err(error) if error.is_transient() && self.settings.task_publish_retry => {
+                    if policy.max_retries.is_some_and(|most| tries >= most) {
+                        return Err(error);
+                    }
+                }
+                ended => return ended,
+            }
+            tokio::time::sleep(pause).await;
+            tries += 1;
+            pause = (pause + policy.interval_step.duration()).min(policy.interval_max.duration());
         }
     }
 
@@ -110,27 +153,40 @@ impl Producer {
         }
     }
 
-    /// Routes and encodes messages.
+    /// Routes and encodes messages, for who cannot ask the broker: to an exchange of a name they reach the queues of our own settings.
     pub(crate) fn encode(&self, messages: &[Publish]) -> Result<Vec<Outgoing>> {
-        messages.iter().map(|publish| self.outgoing(publish)).collect()
+        let mut outgoing = Vec::with_capacity(messages.len());
+        for publish in messages {
+            let address = self.address(publish)?;
+            let queues = match address.exchange.is_empty() {
+                true => vec![address.routing_key.clone()],
+                false => routing::bound(&self.settings, &address)?,
+            };
+            outgoing.extend(self.outgoing(publish, &address, queues)?);
+        }
+        Ok(outgoing)
     }
 
-    fn outgoing(&self, publish: &Publish) -> Result<Outgoing> {
+    fn address(&self, publish: &Publish) -> Result<Address> {
+        let author = self.queues.get(&publish.message.headers.task);
+        routing::address(&self.settings, publish, author.map(String::as_str))
+    }
+
+    /// One message, once for each of its queues.
+    fn outgoing(&self, publish: &Publish, address: &Address, queues: Vec<String>) -> Result<impl Iterator<Item = Outgoing>> {
         let settings = &self.settings;
         let route = settings.task_routes.route(&publish.message.headers.task);
-        let chosen = || self.queues.get(&publish.message.headers.task).map(String::as_str);
-        let queue = publish.queue.as_deref().or_else(|| route.and_then(|route| route.queue.as_deref())).or_else(chosen);
-        let queue = queue.unwrap_or(&settings.task_default_queue).to_owned();
         let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
         let mut message = publish.message.clone();
         message.properties.priority = publish.priority.or(usual).unwrap_or_default();
         let options = EncodeOptions {
             serializer: publish.serializer.or_else(|| Serializer::from_name(&settings.task_serializer)).unwrap_or_default(),
             compression: publish.compression.or_else(|| settings.task_compression.as_deref().and_then(Compression::from_name)),
-            ..EncodeOptions::to_queue(&queue, fresh_id())
+            exchange: address.exchange.clone(),
+            ..EncodeOptions::to_queue(&address.routing_key, fresh_id())
         };
-        let envelope = message.encode(&options)?.write();
-        Ok(Outgoing { queue, priority: message.properties.priority, envelope })
+        let (priority, envelope) = (message.properties.priority, message.encode(&options)?.write());
+        Ok(queues.into_iter().map(move |queue| Outgoing { queue, priority, envelope: envelope.clone() }))
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod envelope;
 pub mod memory;
 mod open;
 mod options;
+mod queue;
 mod redis;
 pub(crate) mod tag;
 
@@ -31,6 +32,7 @@ use crate::settlement::{Location, Outgoing, Settled, Settlement};
 
 pub use self::open::open;
 pub use self::options::{Options, QueueOrder};
+pub use self::queue::{ExchangeType, Queue};
 pub use self::redis::server_info;
 
 /// A message taken from a queue, leased to us under `tag`.
@@ -101,7 +103,10 @@ pub struct Parked {
 #[async_trait]
 pub trait Broker: Debug + Send + Sync {
     /// Makes the queues known (their binding sets), so that peers find them.
-    async fn declare(&self, queues: &[String]) -> Result<()>;
+    async fn declare(&self, queues: &[Queue]) -> Result<()>;
+
+    /// The queues that a message to this exchange under this routing key goes to.
+    async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>>;
 
     /// Appends each message to the tail of its queue.
     async fn publish(&self, messages: &[Outgoing]) -> Result<()>;

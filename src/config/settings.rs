@@ -83,12 +83,12 @@ crate::settings! {
 
         /// The queue of a task that no route names.
         task_default_queue: String = "celery".into(), Kind::Text;
-        /// The exchange of a queue that names none; none: the queue's name.
-        task_default_exchange: Option<String> = None, Kind::Text, inert: LATER;
+        /// The exchange of a queue that names none; none: the name of `task_default_queue`.
+        task_default_exchange: Option<String> = None, Kind::Text;
         /// The type of a queue's exchange that names none.
-        task_default_exchange_type: String = "direct".into(), Kind::Choice(&["direct", "topic", "fanout"]), inert: LATER;
-        /// The routing key of a queue that names none; none: the queue's name.
-        task_default_routing_key: Option<String> = None, Kind::Text, inert: LATER;
+        task_default_exchange_type: String = "direct".into(), Kind::Choice(&["direct", "topic"]);
+        /// The routing key of the default queue; none: its name.
+        task_default_routing_key: Option<String> = None, Kind::Text;
         /// The priority of a message without one; 0 is taken first.
         task_default_priority: Option<u8> = None, Kind::Integer(0, 255);
         /// Queues with exchange, routing key and options of their own.
@@ -131,7 +131,7 @@ crate::settings! {
         /// Whether what a task calls gets its priority.
         task_inherit_parent_priority: bool = false, Kind::Flag;
         /// Whether sending is tried again when the connection breaks.
-        task_publish_retry: bool = true, Kind::Flag, inert: LATER;
+        task_publish_retry: bool = true, Kind::Flag;
         /// Whether a sender announces each task.
         task_send_sent_event: bool = false, Kind::Flag, old: &["celery_send_task_sent_event"];
         /// Whether the parts of a chord's header get its error callbacks too.

@@ -124,12 +124,12 @@ crate::settings! {
     /// How sending is repeated.
     pub struct PublishRetryPolicy at "task_publish_retry_policy" {
         /// How often; none: for ever.
-        max_retries: Option<u32> = Some(3), Kind::Integer(0, i64::MAX), inert: LATER;
+        max_retries: Option<u32> = Some(3), Kind::Integer(0, i64::MAX);
         /// The first pause.
-        interval_start: Seconds = Seconds::new(0.0), Kind::Seconds, inert: LATER;
+        interval_start: Seconds = Seconds::new(0.0), Kind::Seconds;
         /// By how much each pause is longer than the one before.
-        interval_step: Seconds = Seconds::new(0.2), Kind::Seconds, inert: LATER;
+        interval_step: Seconds = Seconds::new(0.2), Kind::Seconds;
         /// The longest pause.
-        interval_max: Seconds = Seconds::new(1.0), Kind::Seconds, inert: LATER;
+        interval_max: Seconds = Seconds::new(1.0), Kind::Seconds;
     }
 }

@@ -77,7 +77,7 @@ impl Worker {
     pub async fn run(self, shutdown: Shutdown) -> Result<StopReason> {
         let broker = Arc::clone(self.app.broker());
         let lease = self.app.settings().celeriac.lease.duration();
-        broker.declare(&self.options.queues).await?;
+        broker.declare(&self.app.declared(&self.options.queues)?).await?;
         let leases = Arc::new(Leases::default());
         let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone()));
         let (events, sender) = self.events();

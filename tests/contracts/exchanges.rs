@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::contracts;
 use crate::ground::{Ground, message, names};
-use celeriac::broker::Listener;
+use celeriac::broker::{ExchangeType, Listener, Queue};
 
 contracts!(
     everybody_who_listens_hears_a_broadcast,
@@ -13,6 +13,7 @@ contracts!(
     a_reply_to_nobody_is_dropped,
     a_reply_nobody_reads_vanishes,
     an_unbound_queue_loses_its_messages,
+    a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key,
 );
 
 const EXPIRES: Duration = Duration::from_secs(10);
@@ -89,4 +90,19 @@ async fn an_unbound_queue_loses_its_messages(ground: Ground) {
     ground.broker.unbind("replies", "a", "q").await.unwrap();
     assert_eq!(ground.broker.queue_len("q").await.unwrap(), 0);
     assert_eq!(ground.broker.reply("replies", "a", "{}", EXPIRES).await.unwrap(), 0);
+}
+
+async fn a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key(ground: Ground) {
+    let topic = |name: &str, routing_key: &str| Queue {
+        exchange: "media".to_owned(),
+        exchange_type: ExchangeType::Topic,
+        routing_key: routing_key.to_owned(),
+        ..Queue::named(name)
+    };
+    let direct = Queue { exchange: "media".to_owned(), routing_key: "feed.mp3".to_owned(), ..Queue::named("sound") };
+    ground.broker.declare(&[topic("all", "feed.#"), topic("all", "#"), topic("one", "feed.*.jpg"), direct]).await.unwrap();
+    for (key, expected) in [("feed.images.jpg", vec!["all", "one"]), ("feed.mp3", vec!["all", "sound"]), ("other", vec!["all"])] {
+        assert_eq!(ground.broker.bound("media", key).await.unwrap(), expected, "{key}");
+    }
+    assert!(ground.broker.bound("nothing", "feed.mp3").await.unwrap().is_empty());
 }

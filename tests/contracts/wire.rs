@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use celeriac::broker::{ExchangeType, Queue};
 use celeriac::settlement::{ChordPart, Disposal, Outgoing, Settled, Settlement, Write};
 use redis::Commands;
 use tokio::sync::mpsc;
@@ -27,7 +28,13 @@ async fn a_lease_lies_in_unacked_as_kombu_writes_it() {
 #[tokio::test]
 async fn a_declared_queue_is_bound_to_the_exchange_of_its_name() {
     let Some(ground) = Ground::plain_redis() else { return };
-    let queues = ["celery".to_owned(), "pages".to_owned()];
+    let media = |routing_key: &str| Queue {
+        exchange: "media".to_owned(),
+        exchange_type: ExchangeType::Topic,
+        routing_key: routing_key.to_owned(),
+        ..Queue::named("feed")
+    };
+    let queues = [Queue::named("celery"), Queue::named("pages"), media("feed.#")];
     ground.broker.declare(&queues).await.unwrap();
     ground.broker.declare(&queues).await.unwrap();
     let mut raw = ground.raw(0);
@@ -35,6 +42,8 @@ async fn a_declared_queue_is_bound_to_the_exchange_of_its_name() {
         assert_eq!(raw.smembers::<_, Vec<String>>(set).unwrap(), ["pages\u{6}\u{16}\u{6}\u{16}pages"]);
     }
     assert!(raw.exists::<_, bool>("_kombu.binding.celery").unwrap());
+    let recorded = "feed.#\u{6}\u{16}^feed\\..*?$\u{6}\u{16}feed";
+    assert_eq!(raw.smembers::<_, Vec<String>>("_kombu.binding.media").unwrap(), [recorded]);
 }
 
 #[tokio::test]
@@ -107,7 +116,7 @@ async fn a_chord_lies_in_the_keys_of_celery_5_7() {
 #[tokio::test]
 async fn every_key_bears_its_side_s_prefix() {
     let Some(ground) = Ground::redis() else { return };
-    ground.broker.declare(&["q".to_owned()]).await.unwrap();
+    ground.broker.declare(&[Queue::named("q")]).await.unwrap();
     ground.publish("q", &["1", "2", "3"]).await;
     let taken = ground.drain("q").await;
     let settlement = Settlement {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::broker::Listener;
+use crate::broker::{Listener, Queue};
 use crate::error::Result;
 
 /// How many envelopes may wait to be read by one listener; more are lost, as on a server.
@@ -16,8 +16,7 @@ const WAITING: usize = 8192;
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
     listeners: Vec<(String, mpsc::Sender<Bytes>)>,
-    /// Exchange, routing key, queue.
-    bindings: BTreeSet<(String, String, String)>,
+    bindings: Vec<Queue>,
 }
 
 impl Exchanges {
@@ -34,23 +33,26 @@ impl Exchanges {
         MemoryListener { heard }
     }
 
-    pub(super) fn bind(&mut self, exchange: &str, routing_key: &str, queue: &str) {
-        self.bindings.insert(binding(exchange, routing_key, queue));
+    pub(super) fn bind(&mut self, queue: Queue) {
+        if !self.bindings.contains(&queue) {
+            self.bindings.push(queue);
+        }
     }
 
-    pub(super) fn unbind(&mut self, exchange: &str, routing_key: &str, queue: &str) {
-        self.bindings.remove(&binding(exchange, routing_key, queue));
+    pub(super) fn unbind(&mut self, queue: &Queue) {
+        self.bindings.retain(|bound| bound != queue);
     }
 
-    /// The queues bound to a direct exchange under this routing key.
+    /// The queues that a message to this exchange goes to.
     pub(super) fn bound(&self, exchange: &str, routing_key: &str) -> Vec<String> {
-        let fitting = self.bindings.iter().filter(|(to, key, _)| to == exchange && key == routing_key);
-        fitting.map(|(_, _, queue)| queue.clone()).collect()
+        let fitting = self.bindings.iter().filter(|queue| queue.exchange == exchange && queue.takes(routing_key));
+        fitting.map(|queue| queue.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
-fn binding(exchange: &str, routing_key: &str, queue: &str) -> (String, String, String) {
-    (exchange.to_owned(), routing_key.to_owned(), queue.to_owned())
+/// A queue bound to a direct exchange.
+pub(super) fn binding(exchange: &str, routing_key: &str, queue: &str) -> Queue {
+    Queue { exchange: exchange.to_owned(), routing_key: routing_key.to_owned(), ..Queue::named(queue) }
 }
 
 fn channel(exchange: &str, routing_key: &str) -> String {

@@ -16,9 +16,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::consumer::MemoryConsumer;
+use self::fanout::binding;
 pub use self::state::Dead;
 use self::state::State;
-use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Released};
+use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Queue, Released};
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
 use crate::settlement::{ChordState, Disposal, Location, Outgoing, Settled, Settlement};
@@ -124,9 +125,13 @@ impl MemoryBroker {
 
 #[async_trait]
 impl Broker for MemoryBroker {
-    async fn declare(&self, queues: &[String]) -> Result<()> {
-        self.lock().declared.extend(queues.iter().cloned());
+    async fn declare(&self, queues: &[Queue]) -> Result<()> {
+        self.lock().declare(queues);
         Ok(())
+    }
+
+    async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
+        Ok(self.lock().exchanges.bound(exchange, routing_key))
     }
 
     async fn publish(&self, messages: &[Outgoing]) -> Result<()> {
@@ -198,13 +203,13 @@ impl Broker for MemoryBroker {
     }
 
     async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, _expires: Duration) -> Result<()> {
-        self.lock().exchanges.bind(exchange, routing_key, queue);
+        self.lock().exchanges.bind(binding(exchange, routing_key, queue));
         Ok(())
     }
 
     async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
         let mut state = self.lock();
-        state.exchanges.unbind(exchange, routing_key, queue);
+        state.exchanges.unbind(&binding(exchange, routing_key, queue));
         state.purge(queue);
         Ok(())
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::fanout::Exchanges;
 use crate::broker::tag::age;
-use crate::broker::{DeadLetter, Delivery, Options, Parked, Released, envelope};
+use crate::broker::{DeadLetter, Delivery, Options, Parked, Queue, Released, envelope};
 use crate::settlement::Outgoing;
 
 /// A message that was given up.
@@ -173,6 +173,13 @@ impl State {
             }
             kept
         });
+    }
+
+    pub(super) fn declare(&mut self, queues: &[Queue]) {
+        for queue in queues {
+            self.declared.insert(queue.name.clone());
+            self.exchanges.bind(queue.clone());
+        }
     }
 
     pub(super) fn queue_len(&mut self, queue: &str) -> usize {

@@ -17,10 +17,19 @@ use crate::error::Result;
 const LEAST_DEADLINE_MS: u128 = 3_600_000;
 
 impl Shared {
-    pub(super) async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize> {
+    /// The queues bound to an exchange under a routing key.
+    pub(super) async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
         let [bindings, _] = self.keys.binding_sets(exchange);
         let members: Vec<String> = self.link.query("reading bindings", &command("SMEMBERS", &[&bindings])).await?;
-        let queues: Vec<&str> = members.iter().filter_map(|member| self.keys.bound(member, routing_key)).collect();
+        let mut queues: Vec<String> =
+            members.iter().filter_map(|member| self.keys.bound(member, routing_key)).map(str::to_owned).collect();
+        queues.sort();
+        queues.dedup();
+        Ok(queues)
+    }
+
+    pub(super) async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize> {
+        let queues = self.bound(exchange, routing_key).await?;
         if queues.is_empty() {
             return Ok(0);
         }

@@ -3,7 +3,7 @@
 //! # Celery
 //! kombu's names, and five of ours that begin with `celeriac.`: two for parked messages, two for dead letters.
 
-use crate::broker::Options;
+use crate::broker::{ExchangeType, Options, Queue};
 
 /// The whole names, with the key prefix.
 #[derive(Debug)]
@@ -81,10 +81,19 @@ impl Keys {
         format!("{routing_key}{sep}{sep}{queue}")
     }
 
-    /// The queue of a member, if it is bound under this routing key.
+    /// The member of a task queue.
+    pub(super) fn binding_of(&self, queue: &Queue) -> String {
+        let sep = &self.options.sep;
+        format!("{}{sep}{}{sep}{}", queue.routing_key, queue.pattern(), queue.name)
+    }
+
+    /// The queue of a member, if it takes this routing key. The pattern in the middle says the same as the key: it is not read.
     pub(super) fn bound<'a>(&self, member: &'a str, routing_key: &str) -> Option<&'a str> {
         let mut parts = member.splitn(3, self.options.sep.as_str());
-        (parts.next() == Some(routing_key)).then(|| parts.nth(1)).flatten()
+        let (key, pattern, queue) = (parts.next()?, parts.next()?, parts.next()?);
+        let exchange_type = if pattern.is_empty() { ExchangeType::Direct } else { ExchangeType::Topic };
+        let binding = Queue { routing_key: key.to_owned(), exchange_type, ..Queue::default() };
+        binding.takes(routing_key).then_some(queue)
     }
 
     /// The pub/sub channel of a fanout exchange; for a listener, the pattern.

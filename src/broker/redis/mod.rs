@@ -29,7 +29,7 @@ use self::consumer::RedisConsumer;
 use self::fanout::RedisListener;
 pub use self::info::server_info;
 use self::keys::Keys;
-use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Released};
+use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Queue, Released};
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::Result;
 use crate::settlement::{Location, Outgoing, Settled, Settlement};
@@ -78,16 +78,20 @@ impl RedisBroker {
 
 #[async_trait]
 impl Broker for RedisBroker {
-    async fn declare(&self, queues: &[String]) -> Result<()> {
+    async fn declare(&self, queues: &[Queue]) -> Result<()> {
         let mut pipeline = pipe();
         pipeline.atomic();
         for queue in queues {
-            let member = self.shared.keys.binding(queue, queue);
-            for set in self.shared.keys.binding_sets(queue) {
+            let member = self.shared.keys.binding_of(queue);
+            for set in self.shared.keys.binding_sets(&queue.exchange) {
                 pipeline.cmd("SADD").arg(set).arg(&member).ignore();
             }
         }
         self.shared.link.pipeline("declaring queues", &pipeline).await
+    }
+
+    async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
+        self.shared.bound(exchange, routing_key).await
     }
 
     async fn publish(&self, messages: &[Outgoing]) -> Result<()> {

@@ -105,7 +105,9 @@ impl Panel {
         if elsewhere("exchange") || elsewhere("routing_key") {
             return Ok(nok("this worker binds a queue to the exchange of its own name only"));
         }
-        self.shared.app.broker().declare(&[queue.to_owned()]).await.map_err(|error| failed(&error))?;
+        let app = &self.shared.app;
+        let declared = app.declared(&[queue.to_owned()]).map_err(|error| failed(&error))?;
+        app.broker().declare(&declared).await.map_err(|error| failed(&error))?;
         self.shared.state.queues.send_if_modified(|queues| {
             let new = !queues.iter().any(|known| known == queue);
             if new {
