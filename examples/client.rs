@@ -5,7 +5,12 @@
 //! backend are `CELERY_BROKER_URL` and `CELERY_RESULT_BACKEND`; the tasks are those of `tests/interop/rust_calls.py`:
 //!
 //! `celery -A rust_calls worker` in that folder, and here `cargo run --example client -- chain_with_group`.
-#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "an example is a program, reads its environment and prints")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example is a program, reads its environment and prints"
+)]
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -123,10 +123,7 @@ struct Stamping<'a> {
 impl Stamping<'_> {
     /// What a visitor says, if there is one.
     fn ask(&mut self, question: impl FnOnce(&mut dyn StampingVisitor) -> Map) -> Option<Map> {
-        match &mut self.visitor {
-            Some(visitor) => Some(question(*visitor)),
-            None => None,
-        }
+        self.visitor.as_mut().map(|visitor| question(*visitor))
     }
 
     fn stamp(&mut self, signature: Signature, stamps: &Map) -> Signature {

@@ -24,14 +24,14 @@ pub struct TaskFailure {
 
 impl TaskFailure {
     /// The failure in a meta, if it is one.
-    pub(super) fn of(task_id: &str, meta: &Meta) -> Option<Self> {
+    pub(super) fn of(task_id: &str, meta: &Meta) -> Option<Box<Self>> {
         if !meta.status.propagates() {
             return None;
         }
         // Whatever lies there instead of an exception, the task did not succeed.
         let exception = meta.exception().unwrap_or_else(|| Exception::new("builtins", "Exception", vec![meta.result.clone()]));
         let traceback = meta.traceback.clone();
-        Some(Self { task_id: task_id.to_owned(), state: meta.status.clone(), exception, traceback })
+        Some(Box::new(Self { task_id: task_id.to_owned(), state: meta.status.clone(), exception, traceback }))
     }
 }
 
@@ -41,7 +41,7 @@ impl TaskFailure {
 pub enum GetError {
     /// The task failed or was revoked, or one did that had to come before it.
     #[error(transparent)]
-    Failed(#[from] TaskFailure),
+    Failed(#[from] Box<TaskFailure>),
     /// It has not ended in time; it may still.
     #[error("the result of {id} did not come within {waited:?}")]
     Timeout {

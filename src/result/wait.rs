@@ -47,9 +47,9 @@ struct Found<'a> {
     /// Tasks of the result itself that have not succeeded yet.
     missing: HashSet<&'a str>,
     values: HashMap<&'a str, Value>,
-    failure: Option<TaskFailure>,
+    failure: Option<Box<TaskFailure>>,
     /// A failure of a task before it.
-    before: Option<TaskFailure>,
+    before: Option<Box<TaskFailure>>,
     unreadable: Option<Error>,
 }
 
