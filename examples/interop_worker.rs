@@ -5,11 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use celeriac::app::{App, AppBuilder};
-use celeriac::config::Settings;
-use celeriac::task::{Context, TaskError};
+use celeriac::canvas::{chain, chord, group};
+use celeriac::config::{Seconds, Settings};
+use celeriac::protocol::signature::Signature;
+use celeriac::protocol::value::{Map, Value};
+use celeriac::task::{Arguments, Context, TaskError};
 use celeriac::worker::{Shutdown, Worker, WorkerOptions};
+use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 async fn add(_: Context, (x, y): (i64, i64)) -> Result<i64, TaskError> {
@@ -33,6 +38,66 @@ async fn collect(_: Context, (pairs,): (Vec<(i64, String)>,)) -> Result<BTreeMap
     Ok(sides)
 }
 
+#[derive(Deserialize)]
+struct Part {
+    x: i64,
+    #[serde(default)]
+    seconds: f64,
+    #[serde(default)]
+    fails: bool,
+}
+
+/// Takes its time, then returns its number or fails.
+async fn part(_: Context, Part { x, seconds, fails }: Part) -> Result<i64, TaskError> {
+    tokio::time::sleep(Duration::try_from_secs_f64(seconds)?).await;
+    if fails { Err(TaskError::builtin("ValueError", format!("part {x}"))) } else { Ok(x) }
+}
+
+async fn echo(_: Context, call: Arguments) -> Result<Value, TaskError> {
+    Ok(Value::List(vec![Value::List(call.args), Value::Map(call.kwargs)]))
+}
+
+/// An errback of the old style: of one argument, so both sides send it as a message.
+async fn told(_: Context, (task_id,): (String,)) -> Result<String, TaskError> {
+    Ok(task_id)
+}
+
+/// Fails until it was retried so often.
+async fn flaky(ctx: Context, (failures,): (u32,)) -> Result<u32, TaskError> {
+    let retries = ctx.request().retries();
+    if retries < failures {
+        return Err(ctx.retry(TaskError::builtin("ConnectionError", "not yet")).countdown(Duration::from_millis(10)));
+    }
+    Ok(retries)
+}
+
+/// Says what its message said of it, and which side has run it.
+async fn request(ctx: Context, _: Arguments) -> Result<Map, TaskError> {
+    let message = &ctx.request().message;
+    Ok(Map::from_iter([
+        ("by".to_owned(), Value::from("celeriac")),
+        ("priority".to_owned(), Value::Int(message.properties.priority)),
+        ("retries".to_owned(), Value::from(u64::from(message.headers.retries))),
+        ("root_id".to_owned(), Value::from(ctx.request().root_id())),
+        ("parent_id".to_owned(), ctx.request().parent_id().map_or(Value::Null, Value::from)),
+        ("stamped_headers".to_owned(), message.headers.stamped_headers.iter().flatten().map(Value::from).collect()),
+        ("stamps".to_owned(), Value::Map(message.headers.stamps.clone())),
+    ]))
+}
+
+/// Is replaced by a canvas of this kind, whose tasks go to `queue`.
+async fn replaced(ctx: Context, (kind, x, queue): (String, i64, String)) -> Result<i64, TaskError> {
+    let add = |y: i64| Signature::new("proj.add").arg(y).set("queue", queue.clone());
+    let with = match kind.as_str() {
+        "task" => add(x).arg(1),
+        "chain" => chain([add(x).arg(1), add(2)]),
+        "group" => group([add(x).arg(1), add(x).arg(2)]),
+        "chord" => chord([add(x).arg(1), add(x).arg(2)], Signature::new("proj.xsum").set("queue", queue.clone())),
+        other => return Err(TaskError::builtin("ValueError", format!("no canvas of the kind {other:?}"))),
+    };
+    Err(ctx.replace(with))
+}
+
 /// The value after a flag.
 fn flag(name: &str) -> Option<String> {
     std::env::args().skip_while(|arg| arg != name).nth(1)
@@ -44,11 +109,20 @@ fn app() -> AppBuilder {
     settings.result_backend = std::env::var("CELERY_RESULT_BACKEND").ok();
     settings.task_acks_late = true;
     settings.worker_prefetch_multiplier = 1;
+    if let Some(lease) = std::env::var("CELERIAC_LEASE").ok().and_then(|seconds| seconds.parse().ok()) {
+        settings.celeriac.lease = Seconds::new(lease);
+    }
     let mut app = App::builder(settings);
     app.task("proj.add", add);
     app.task("proj.xsum", xsum);
     app.task("proj.side", side);
     app.task("proj.collect", collect);
+    app.task("proj.part", part);
+    app.task("proj.echo", echo);
+    app.task("proj.told", told);
+    app.task("proj.flaky", flaky).max_retries(10);
+    app.task("proj.request", request);
+    app.task("proj.replaced", replaced);
     app
 }
 

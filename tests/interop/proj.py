@@ -1,8 +1,9 @@
 """A Celery application whose tasks also exist, under the same names, in celeriac's example `interop_worker`."""
 
 import os
+import time
 
-from celery import Celery
+from celery import Celery, chain, chord, group
 
 app = Celery("proj", broker=os.environ.get("CELERY_BROKER_URL"), backend=os.environ.get("CELERY_RESULT_BACKEND"))
 app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
@@ -28,3 +29,61 @@ def side(x):
 def collect(pairs):
     """The body of a chord of `proj.side`: each side's numbers."""
     return {name: sorted(x for x, by in pairs if by == name) for name in ("python", "celeriac")}
+
+
+@app.task(name="proj.part")
+def part(x, seconds=0, fails=False):
+    """Takes its time, then returns its number or fails."""
+    time.sleep(seconds)
+    if fails:
+        raise ValueError(f"part {x}")
+    return x
+
+
+@app.task(name="proj.echo")
+def echo(*args, **kwargs):
+    return [args, kwargs]
+
+
+@app.task(name="proj.told")
+def told(task_id):
+    """An errback of the old style: of one argument, so both sides send it as a message."""
+    return task_id
+
+
+@app.task(name="proj.flaky", bind=True, max_retries=10)
+def flaky(self, failures):
+    """Fails until it was retried so often."""
+    if self.request.retries < failures:
+        raise self.retry(exc=ConnectionError("not yet"), countdown=0.01)
+    return self.request.retries
+
+
+@app.task(name="proj.request", bind=True)
+def request(self, *_, **__):
+    """Says what its message said of it, and which side has run it."""
+    return {
+        "by": "python",
+        "priority": self.request.delivery_info.get("priority"),
+        "retries": self.request.retries,
+        "root_id": self.request.root_id,
+        "parent_id": self.request.parent_id,
+        "stamped_headers": self.request.stamped_headers or [],
+        "stamps": self.request.stamps or {},
+    }
+
+
+@app.task(name="proj.replaced", bind=True)
+def replaced(self, kind, x, queue):
+    """Is replaced by a canvas of this kind, whose tasks go to `queue`."""
+
+    def plus(*args):
+        return add.s(*args).set(queue=queue)
+
+    canvases = {
+        "task": lambda: plus(x, 1),
+        "chain": lambda: chain(plus(x, 1), plus(2)),
+        "group": lambda: group(plus(x, 1), plus(x, 2)),
+        "chord": lambda: chord([plus(x, 1), plus(x, 2)], xsum.s().set(queue=queue)),
+    }
+    raise self.replace(canvases[kind]())
