@@ -57,9 +57,13 @@ class Process:
         assert self.alive(), f"{self.name} ended with {self._process.returncode}:\n{self.output()[-4000:]}"
         return True
 
+    def signal(self, number):
+        """Sends a signal to the process itself."""
+        self._process.send_signal(number)
+
     def kill_9(self):
         """Ends the process at once, as the kernel's out-of-memory killer would: its children are not asked."""
-        self._process.send_signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self._process.wait(20)
 
     def stop(self, seconds=20):
