@@ -35,7 +35,8 @@ pub(super) fn force(part: &mut Signature, name: &str, value: Value) {
 
 fn give(part: &mut Signature, name: &str, value: Value, force: bool) {
     let of_the_end = OF_THE_END.contains(&name);
-    if part.is_chord() && of_the_end {
+    // What comes after a chord stays with the chord itself: a Python worker that fails a chord whose body is this chord looks there.
+    if part.is_chord() && of_the_end && name != "chain" {
         if let Ok((_, mut body)) = parts(part) {
             give(&mut body, name, value, force);
             part.kwargs.insert("body".to_owned(), body.into_value());

@@ -1,6 +1,6 @@
 //! What follows a task, case by case: another try, a replacement, a chord that fails.
 
-use celeriac::canvas::{Applied, ChordEnd, ChordFailure, Retry, apply, chain, chord, chord_failure, group, join, replace, retry};
+use celeriac::canvas::{Applied, ChordEnd, ChordFailure, Retry, apply, chain, chord, chord_failure, group, join, next_in_chain, replace, retry};
 use celeriac::protocol::meta::ChordEntry;
 use celeriac::protocol::{Exception, Headers, Message, ResultTuple, Signature, State, Value};
 
@@ -105,6 +105,19 @@ fn an_errback_of_nested_chords_is_called_once_by_the_outermost() {
     assert_eq!(told(&inner).len(), 2, "alone it calls both");
     assert_eq!(told(&inner.set("group_id", "g").set("chord", outer.clone())), [own], "the outer chord calls what is its own, too");
     assert_eq!(told(&outer).len(), 1);
+}
+
+#[test]
+fn what_comes_after_a_chord_whose_body_is_a_chord_is_seen_by_python_when_it_fails() {
+    let body = chord([sig("ident", &[])], sig("xsum", &[]));
+    let steps = [sig("noop", &[]), group([sig("ident", &[]), sig("ident", &[])]), body, sig("mul", &[3]).id("last")];
+    let first = apply(chain(steps), &Applied::at(now()), &mut ids()).unwrap();
+    let message = &first.messages[0].message;
+    let next = next_in_chain(message, &Value::Int(1), &Applied::within(message, now()), &mut ids()).unwrap().unwrap();
+    let body = next.messages[0].message.embed.chord.clone().unwrap();
+    // Celery's chord_error_from_stack fails what is in the option of the body itself, and looks no deeper.
+    let rest: Vec<_> = body.option_signatures("chain").unwrap().iter().map(|step| step.task_id().map(str::to_owned)).collect();
+    assert_eq!((body.is_chord(), rest), (true, vec![Some("last".to_owned())]));
 }
 
 #[test]
