@@ -58,23 +58,40 @@ impl ChordFailure {
         Self { cause: None, error: Exception::chord_error(format!("Join error: {message}")) }
     }
 
+    /// A part's exception came up while they were put together: a `ChordError` is passed on as it is.
+    fn raised(exception: Exception) -> Self {
+        if exception.exc_module == "celery.exceptions" && exception.exc_type == "ChordError" {
+            return Self { cause: None, error: exception };
+        }
+        Self::join(exception)
+    }
+
     /// The body could not be published.
     pub fn callback(message: impl std::fmt::Display) -> Self {
         Self { cause: None, error: Exception::chord_error(format!("Callback error: {message}")) }
     }
 
     fn dependency(entry: &ChordEntry) -> Self {
-        let cause = Exception::from_value(&entry.result)
-            .unwrap_or_else(|| Exception::new("builtins", "Exception", vec![entry.result.clone()]));
+        let cause = exception_of(entry);
         let error = Exception::chord_error(format!("Dependency {} raised {cause}", entry.task_id));
         Self { cause: Some(Box::new(cause)), error }
     }
 }
 
+/// The exception of a part that failed.
+fn exception_of(entry: &ChordEntry) -> Exception {
+    Exception::from_value(&entry.result).unwrap_or_else(|| Exception::new("builtins", "Exception", vec![entry.result.clone()]))
+}
+
 /// The values of a complete header: in the order of its parts, or in the nesting of its `structure` where it has groups at its ends.
+///
+/// Celery joins a header with a structure from the states of its members, where a failure is raised as it is: it names no dependency then.
 pub fn join(entries: &[ChordEntry], structure: Option<&ResultTuple>) -> Result<Vec<Value>, ChordFailure> {
     if let Some(failed) = entries.iter().find(|entry| entry.status.propagates()) {
-        return Err(ChordFailure::dependency(failed));
+        return Err(match structure {
+            Some(_) => ChordFailure::raised(exception_of(failed)),
+            None => ChordFailure::dependency(failed),
+        });
     }
     let Some(structure) = structure else {
         return Ok(entries.iter().map(|entry| entry.result.clone()).collect());

@@ -1,6 +1,8 @@
 //! What follows a task, case by case: another try, a replacement, a chord that fails.
 
-use celeriac::canvas::{Applied, ChordEnd, ChordFailure, Retry, apply, chain, chord, chord_failure, group, join, next_in_chain, replace, retry};
+use celeriac::canvas::{
+    Applied, ChordEnd, ChordFailure, Retry, apply, chain, chord, chord_failure, group, join, next_in_chain, replace, retry,
+};
 use celeriac::protocol::meta::ChordEntry;
 use celeriac::protocol::{Exception, Headers, Message, ResultTuple, Signature, State, Value};
 
@@ -105,6 +107,19 @@ fn an_errback_of_nested_chords_is_called_once_by_the_outermost() {
     assert_eq!(told(&inner).len(), 2, "alone it calls both");
     assert_eq!(told(&inner.set("group_id", "g").set("chord", outer.clone())), [own], "the outer chord calls what is its own, too");
     assert_eq!(told(&outer).len(), 1);
+}
+
+#[test]
+fn a_header_with_groups_at_its_ends_fails_with_what_came_up_in_the_join() {
+    let structure = ResultTuple::group("g", vec![ResultTuple::group("h", vec![ResultTuple::task("a")])]);
+    let failed = |cause: &Exception| {
+        let entry = ChordEntry { task_id: "a".to_owned(), status: State::Failure, result: cause.to_value() };
+        join(&[entry], Some(&structure)).unwrap_err()
+    };
+    let failure = failed(&Exception::value_error("hdr"));
+    assert_eq!((failure.cause, failure.error), (None, Exception::chord_error("Join error: ValueError('hdr')")));
+    let inner = Exception::chord_error("Dependency x raised ValueError('hdr')");
+    assert_eq!(failed(&inner).error, inner, "the failure of an inner chord is passed on as it is");
 }
 
 #[test]
