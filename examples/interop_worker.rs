@@ -10,6 +10,7 @@ use std::time::Duration;
 use celeriac::app::{App, AppBuilder};
 use celeriac::canvas::{chain, chord, group};
 use celeriac::config::{Seconds, Settings};
+use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::value::{Map, Value};
 use celeriac::task::{Arguments, Context, TaskError};
@@ -55,6 +56,11 @@ async fn part(_: Context, Part { x, seconds, fails }: Part) -> Result<i64, TaskE
 
 async fn echo(_: Context, call: Arguments) -> Result<Value, TaskError> {
     Ok(Value::List(vec![Value::List(call.args), Value::Map(call.kwargs)]))
+}
+
+/// Fails with its last argument.
+async fn fails(_: Context, mut call: Arguments) -> Result<(), TaskError> {
+    Err(TaskError::failure(Exception::new("builtins", "ValueError", call.args.pop().into_iter().collect())))
 }
 
 /// An errback of the old style: of one argument, so both sides send it as a message.
@@ -119,6 +125,7 @@ fn app() -> AppBuilder {
     app.task("proj.collect", collect);
     app.task("proj.part", part);
     app.task("proj.echo", echo);
+    app.task("proj.fails", fails);
     app.task("proj.told", told);
     app.task("proj.flaky", flaky).max_retries(10);
     app.task("proj.request", request);

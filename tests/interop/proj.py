@@ -45,6 +45,12 @@ def echo(*args, **kwargs):
     return [args, kwargs]
 
 
+@app.task(name="proj.fails")
+def fails(*args):
+    """Fails with its last argument."""
+    raise ValueError(args[-1])
+
+
 @app.task(name="proj.told")
 def told(task_id):
     """An errback of the old style: of one argument, so both sides send it as a message."""
