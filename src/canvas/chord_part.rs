@@ -220,7 +220,8 @@ pub fn chord_failure(body: &Signature, failure: &ChordFailure) -> Result<ChordEn
     failed.add(body)?;
     if !body.is_group() {
         let (task, errbacks) = result_errbacks(body)?;
-        let task_id = task.task_id().ok_or_else(|| Error::protocol("a chord's body without an id"))?.to_owned();
+        // Celery gives a chain that ends in a group an id, and the group none.
+        let task_id = task.task_id().or(body.task_id()).unwrap_or_default().to_owned();
         if let Some(end) = failed.tasks.iter_mut().find(|task| task.task_id == task_id) {
             end.group_id = None;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::errback::ErrbackCall;
 use super::settle::Ending;
 use crate::app::App;
-use crate::canvas::{self, Applied, ChordFailure, Failed, Part, Plan, Told};
+use crate::canvas::{self, Applied, ChordFailure, Failed, FailedTask, Part, Plan, Told};
 use crate::error::{Error, Result};
 use crate::producer::{Producer, fresh_id};
 use crate::protocol::exception::Exception;
@@ -206,8 +206,8 @@ impl Follower {
             tracing::error!("Chord {group_id} failed: {}", failure.error);
             let told = self.fail_chord(info, report, &failure);
             let mut follow = told.unwrap_or_else(|error| {
-                tracing::error!("Chord {group_id}: nobody can be told of it: {error}");
-                Follow::default()
+                tracing::error!("Chord {group_id}: nobody but who waits for its body can be told of it: {error}");
+                self.fail_body(&report.part.body, &failure).unwrap_or_default()
             });
             follow.writes.push(Write::ChordFail { group_id: group_id.clone(), token: report.count.token.clone() });
             follow
@@ -234,6 +234,14 @@ impl Follower {
             end.failed.sent_for(&task_id, &sent);
         }
         self.fail_along(&mut follow, &end.failed, &end.exception, None)?;
+        Ok(follow)
+    }
+
+    /// The failure of a body of which nothing but its id can be read.
+    fn fail_body(&self, body: &Signature, failure: &ChordFailure) -> Result<Follow> {
+        let task = body.task_id().map(|id| FailedTask { task_id: id.to_owned(), group_id: None, children: Vec::new() });
+        let mut follow = Follow::default();
+        self.fail_along(&mut follow, &Failed { tasks: task.into_iter().collect(), parts: Vec::new() }, &failure.error, None)?;
         Ok(follow)
     }
 

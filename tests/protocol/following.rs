@@ -136,6 +136,15 @@ fn what_comes_after_a_chord_whose_body_is_a_chord_is_seen_by_python_when_it_fail
 }
 
 #[test]
+fn a_body_that_is_a_chain_and_ends_in_a_group_without_an_id_fails_under_the_chains() {
+    let end = group([sig("ident", &[]).id("member")]);
+    let body = chain([sig("noop", &[]).id("first"), end]).id("chain").link_error(sig("errback_old", &[]));
+    let ChordEnd { failed, told, .. } = chord_failure(&body, &ChordFailure::join("lost")).unwrap();
+    assert_eq!(failed.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["first", "member"]);
+    assert_eq!(told.iter().map(|told| (told.task_id.as_str(), told.errbacks.len())).collect::<Vec<_>>(), [("chain", 1)]);
+}
+
+#[test]
 fn a_part_that_is_missing_is_a_join_error() {
     let structure = ResultTuple::group("g", vec![ResultTuple::task("a"), ResultTuple::group("h", vec![ResultTuple::task("b")])]);
     let entry = |id: &str| ChordEntry { task_id: id.to_owned(), status: State::Success, result: id.into() };

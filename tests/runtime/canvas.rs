@@ -51,6 +51,17 @@ async fn a_chord_whose_header_fails_fails_its_body_after_all_parts_are_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chord_whose_failure_cannot_be_told_ends_all_the_same() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let body = Signature::new("t.sum").set("link_error", "no signature");
+    let meta = house.call(chord([Signature::new("t.fail")], body)).await;
+    assert_eq!((meta.status.clone(), meta.exception().unwrap().exc_type.as_str()), (State::Failure, "ChordError"));
+    worker.stop().await;
+    assert_eq!(house.broker.leased_len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_chord_in_the_middle_of_a_chain_hands_its_body_on() {
     let house = House::new();
     let worker = house.worker(2);
