@@ -6,7 +6,7 @@ use std::time::Duration;
 use celeriac::Error;
 use celeriac::backend;
 use celeriac::broker;
-use celeriac::settlement::{Settled, Settlement};
+use celeriac::settlement::{Settled, Settlement, Write};
 use redis::Commands;
 
 use crate::ground::{Ground, LEASE, message, names, settlement, state, tags};
@@ -179,17 +179,38 @@ async fn a_queue_of_the_wrong_type_loses_nothing_of_the_others() {
 async fn a_settlement_that_is_refused_keeps_its_lease_and_spares_its_neighbours() {
     let Some(ground) = Ground::redis() else { return };
     let (bad, good) = (ground.leased("bad").await, ground.leased("good").await);
-    ground.raw(0).set::<_, _, ()>("b:wrong", "no list").unwrap();
-    ground.raw(1).rpush::<_, _, ()>("r_wrong", "no text").unwrap();
-    let push = Settlement { publish: vec![message("wrong", "x", 0)], ..settlement(&bad) };
-    let write = Settlement { writes: vec![state("wrong", "SUCCESS")], ..settlement(&bad) };
-    let all = [push, write, settlement(&good)];
-    let mut answers = ground.broker.settle(&all, Some(&ground.location().await)).await;
+    let grow = Write::ChordGrow { group_id: "g".to_owned(), task_id: "t".to_owned(), ttl: None };
+    ground.raw(1).rpush::<_, _, ()>("r_celery-taskset-meta-g.a", "no set").unwrap();
+    let write = Settlement { writes: vec![grow], ..settlement(&bad) };
+    let mut answers = ground.broker.settle(&[write, settlement(&good)], Some(&ground.location().await)).await;
     assert_eq!(answers.pop().unwrap().unwrap(), Settled::Done);
     assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Refused { .. }))), "{answers:?}");
     assert_eq!(ground.leased_len(), 1);
     assert_eq!(ground.settle(&settlement(&bad)).await, Settled::Done, "and it can be done again");
     assert_eq!(ground.leased_len(), 0);
+}
+
+#[tokio::test]
+async fn what_can_never_be_pushed_becomes_a_dead_letter_and_what_can_is_pushed_once() {
+    let Some(ground) = Ground::redis() else { return };
+    let bad = ground.leased("bad").await;
+    ground.raw(0).set::<_, _, ()>("b:wrong", "no list").unwrap();
+    let publish = vec![message("right", "before", 0), message("wrong", "x", 0), message("right", "after", 0)];
+    assert_eq!(ground.settle(&Settlement { publish: publish.clone(), ..settlement(&bad) }).await, Settled::Done);
+    assert_eq!((ground.leased_len(), ground.broker.queue_len("right").await.unwrap()), (0, 2));
+    let dead = ground.dead_letters();
+    assert_eq!(dead.iter().map(|dead| &dead.envelope).collect::<Vec<_>>(), [&publish[1].envelope]);
+    assert!(dead[0].reason.contains("no queue"), "{}", dead[0].reason);
+}
+
+#[tokio::test]
+async fn a_state_takes_the_place_of_a_key_of_another_type() {
+    let Some(ground) = Ground::redis() else { return };
+    let one = ground.leased("one").await;
+    ground.raw(1).rpush::<_, _, ()>("r_wrong", "no text").unwrap();
+    let write = Settlement { writes: vec![state("wrong", "SUCCESS")], ..settlement(&one) };
+    assert_eq!(ground.settle(&write).await, Settled::Done);
+    assert!(ground.value("wrong").await.unwrap().contains("SUCCESS"));
 }
 
 #[tokio::test]

@@ -317,3 +317,26 @@ async fn a_time_limit_beyond_every_clock_is_no_limit() {
     }
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn a_callback_whose_queue_is_no_queue_does_not_hold_its_worker() {
+    let Some(ground) = Ground::new() else { return };
+    let worker = ground.worker();
+    for queue in ["unacked", "unacked_index", "celeriac.dead_letters", "celeriac.parked_index", "celery-task-meta-good-1"] {
+        // The first call makes a text of the last of these names.
+        ground.app.send(Signature::new("t.good").id("good-1")).await.unwrap();
+        ground.app.result("good-1", LONG).await.unwrap();
+        let call = Signature::new("t.good").arg(1).link(Signature::new("t.good").id(format!("to {queue}")).queue(queue));
+        let sent = ground.app.send(call).await.unwrap();
+        assert_eq!(ground.app.result(sent.id(), LONG).await.unwrap().status, State::Success);
+        // Nothing is leased by now but this: a call that waits behind it shows that its slot is free.
+        let behind: Vec<_> = futures::future::join_all((0..8).map(|_| ground.app.send(Signature::new("t.good")))).await;
+        for call in behind {
+            ground.app.result(call.unwrap().id(), LONG).await.unwrap();
+        }
+    }
+    worker.stop().await;
+    assert_eq!(ground.leased(), (0, 0));
+    let letters: Vec<String> = ground.raw().hvals("celeriac.dead_letters").unwrap();
+    assert!(!letters.is_empty() && letters.iter().all(|letter| letter.contains("no queue")), "{letters:?}");
+}

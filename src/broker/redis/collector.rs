@@ -110,7 +110,8 @@ fn batch(gathered: &mut Vec<Item>) -> Vec<Item> {
 async fn send(shared: &Shared, items: Vec<Item>) {
     // Without results nothing is selected.
     let results = items.iter().find_map(|item| item.encoded.database).unwrap_or(shared.db);
-    let keys = [&shared.keys.unacked, &shared.keys.unacked_index];
+    let names = &shared.keys;
+    let keys = [&names.unacked, &names.unacked_index, &names.dead, &names.dead_index, &names.parked, &names.parked_index];
     let mut call = shared.scripts.settle.call(&keys).arg(shared.db).arg(results);
     let mut replies = Vec::with_capacity(items.len());
     for Item { encoded, reply } in items {

@@ -1,7 +1,7 @@
 -- Carries out settlements, each by itself: fence, writes, chord part, pushes, closing of a chord, and the ack last of all, so that an
 -- error on the way leaves the delivery leased and the whole is repeated. Writes come before pushes because they may be repeated.
 -- All results are written before the first push, so that the database is changed twice in a call and not twice a settlement.
--- KEYS     1 unacked, 2 unacked_index
+-- KEYS     1 unacked, 2 unacked_index, 3 dead letters, 4 their index, 5 parked, 6 its index
 -- ARGV     1 our database, 2 the results' database; then for each settlement the number of its values and these:
 --          tag ('' for none); number of writes, each with 4 values; number of chord parts (0 or 1), each with 8 values;
 --          number of chords to end, each with 'close' or 'fail', base and token; number of pushes, each with list and text;
@@ -35,12 +35,27 @@ local function write_results()
   return answer, closes
 end
 
+local ours = {}
+for _, key in ipairs(KEYS) do ours[key] = true end
+
+-- Pushes a message. A signature may name what is no queue, the broker's own keys even while they are empty: a push that can never succeed
+-- makes a dead letter, for trying again would hold the worker for ever and push what comes before it each time.
+local function push(list, text)
+  local answer = not ours[list] and redis.pcall('LPUSH', list, text)
+  if type(answer) == 'number' then return end
+  if answer and not answer.err:find('WRONGTYPE', 1, true) then error(answer) end
+  local t, tag = redis.call('TIME'), redis.sha1hex(list .. text)
+  local reason = 'its queue is no queue: another key has that name'
+  redis.call('ZADD', KEYS[4], t[1] .. '.' .. string.format('%06d', t[2]), tag)
+  redis.call('HSET', KEYS[3], tag, cjson.encode({ queue = list, reason = reason, nodename = '', deliveries = 0, envelope = text }))
+end
+
 -- In ours: everything but the ack.
 local function publish(closes)
   at = closes
   local count = tonumber(take())
   at = at + 3 * count
-  for _ = 1, take() do redis.call('LPUSH', take(), take()) end
+  for _ = 1, take() do push(take(), take()) end
   local list, text = take(), take()
   if count > 0 then
     use(ARGV[2])
@@ -48,7 +63,7 @@ local function publish(closes)
     for _ = 1, count do end_chord(take(), take(), take()) end
     use(ARGV[1])
   end
-  if list ~= '' then redis.call('LPUSH', list, text) end
+  if list ~= '' then push(list, text) end
 end
 
 local answers, alive, settled, any_results = {}, {}, {}, false
