@@ -47,6 +47,7 @@ use crate::task::registry::Registry;
 #[derive(Debug, Default)]
 pub struct AppBuilder {
     settings: Settings,
+    written: serde_json::Map<String, serde_json::Value>,
     registry: Registry,
     states: States,
     commands: Commands,
@@ -97,6 +98,13 @@ impl AppBuilder {
         })
     }
 
+    /// Says which settings somebody has written ([`crate::config::Loaded::written`]): `inspect conf` shows them, beside those that are not
+    /// their defaults.
+    pub fn written(&mut self, settings: serde_json::Map<String, serde_json::Value>) -> &mut Self {
+        self.written = settings;
+        self
+    }
+
     /// Hands a value to all tasks, which find it by its type ([`Context::state`]).
     pub fn state<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
         self.states.insert(value);
@@ -123,18 +131,20 @@ impl AppBuilder {
 
     /// Uses this broker and backend, whatever the settings say.
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
-        let Self { settings, mut registry, states, commands } = self;
+        let Self { settings, written, mut registry, states, commands } = self;
         registry.annotate(&settings);
         let (settings, registry) = (Arc::new(settings), Arc::new(registry));
         let clock = Arc::<Clock>::default();
         let producer =
             Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), Arc::clone(&clock), registry.queues());
-        App { inner: Arc::new(Inner { settings, registry, states, commands, broker, backend, clock, producer }) }
+        App { inner: Arc::new(Inner { settings, written, registry, states, commands, broker, backend, clock, producer }) }
     }
 }
 
 struct Inner {
     settings: Arc<Settings>,
+    /// For `inspect conf`.
+    written: serde_json::Map<String, serde_json::Value>,
     registry: Arc<Registry>,
     states: States,
     commands: Commands,
@@ -189,6 +199,11 @@ impl App {
     /// Its logical clock.
     pub(crate) fn clock(&self) -> &Arc<Clock> {
         &self.inner.clock
+    }
+
+    /// The settings that somebody has written.
+    pub(crate) fn written(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.inner.written
     }
 
     /// The remote control commands its author added.

@@ -45,6 +45,7 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     documents.pdfium_version = resources::pdfium_version(&settings, env);
     let readable = documents.readable_folders();
     let mut app = App::builder(loaded.settings.clone());
+    app.written(loaded.written());
     pipeline::register(&mut app, documents);
     Ok(Pipeline { app, store, readable })
 }

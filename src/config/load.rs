@@ -75,9 +75,22 @@ pub struct Loaded {
     /// What a person should know, although nothing is wrong: old names, settings without effect.
     pub notes: Vec<String>,
     tree: Map<String, Json>,
+    inert: Map<String, Json>,
 }
 
 impl Loaded {
+    /// What somebody has written, whether it differs from the default or not and whether it has an effect or not, without its secrets: what
+    /// `inspect conf` shows (see [`crate::app::AppBuilder::written`]).
+    pub fn written(&self) -> Map<String, Json> {
+        let mut written: Map<String, Json> =
+            self.inert.iter().map(|(name, value)| (name.clone(), redact::named(name, value))).collect();
+        for value in self.values.iter().filter(|value| value.origin != Origin::Default) {
+            let path: Path = value.name.split('.').map(str::to_owned).collect();
+            insert(&mut written, &path, value.shown());
+        }
+        written
+    }
+
     /// The settings of one of the program's tables.
     pub fn table<T: DeserializeOwned>(&self, path: &str) -> crate::Result<T> {
         let mut at = &self.tree;
@@ -123,7 +136,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Problems> {
     });
     remarks(&settings, &mut layers.notes);
     if layers.problems.is_empty() {
-        Ok(Loaded { settings, values, notes: layers.notes, tree })
+        Ok(Loaded { settings, values, notes: layers.notes, tree, inert: layers.inert })
     } else {
         Err(Problems(layers.problems))
     }

@@ -24,6 +24,11 @@ pub fn setting(setting: &Setting, value: &Json) -> Json {
     }
 }
 
+/// The value of a name that no setting here has, as it may be shown.
+pub(super) fn named(name: &str, value: &Json) -> Json {
+    if is_secret(name) && !value.is_null() { HIDDEN.into() } else { within(value) }
+}
+
 /// A text with the passwords of all URLs in it hidden.
 pub fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -56,13 +61,7 @@ fn within(value: &Json) -> Json {
     match value {
         Json::String(value) => text(value).into(),
         Json::Array(values) => values.iter().map(within).collect(),
-        Json::Object(map) => map
-            .iter()
-            .map(|(name, value)| {
-                let shown = if is_secret(name) && !value.is_null() { HIDDEN.into() } else { within(value) };
-                (name.clone(), shown)
-            })
-            .collect(),
+        Json::Object(map) => map.iter().map(|(name, value)| (name.clone(), named(name, value))).collect(),
         other => other.clone(),
     }
 }

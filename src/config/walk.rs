@@ -22,6 +22,8 @@ pub(super) struct Written {
 #[derive(Default)]
 pub(super) struct Layers {
     pub(super) written: IndexMap<Path, Written>,
+    /// Names of Celery's without effect, as they were written.
+    pub(super) inert: Map<String, Json>,
     /// The tables that exist because the user named them.
     pub(super) instances: IndexSet<Path>,
     pub(super) problems: Vec<Problem>,
@@ -84,7 +86,8 @@ impl Walk<'_> {
                 self.set(name.split('.').map(str::to_owned).collect(), value, origin);
             }
             Some(Modern::Inert(reason)) => {
-                self.layers.notes.push(format!("{origin}: `{key}` is recognised and has no effect: {reason}"))
+                self.layers.notes.push(format!("{origin}: `{key}` is recognised and has no effect: {reason}"));
+                self.layers.inert.insert(key.to_owned(), value.clone());
             }
             None => self.unknown(&path, key, &[]),
         }

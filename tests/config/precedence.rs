@@ -196,3 +196,19 @@ fn a_table_may_stand_in_one_variable_as_json_below_its_settings_own_and_above_th
     let origin = &loaded.get("broker_transport_options.unacked_key").unwrap().origin;
     assert_eq!(*origin, Origin::Environment("CELERY_BROKER_TRANSPORT_OPTIONS".into()));
 }
+
+#[test]
+fn what_was_written_is_told_even_if_it_is_the_default_or_without_effect_but_no_secret() {
+    let given = file("task_acks_late = false\nworker_hijack_root_logger = false\nsecurity_key_password = \"s\"")
+        .env("CELERY_BROKER_TRANSPORT_OPTIONS_SEP", ":")
+        .flag("broker_url", "redis://:s@host/0");
+    let written = given.loaded().written();
+    let expected = serde_json::json!({
+        "worker_hijack_root_logger": false,
+        "security_key_password": "********",
+        "broker_url": "redis://:**@host/0",
+        "task_acks_late": false,
+        "broker_transport_options": {"sep": ":"},
+    });
+    assert_eq!(serde_json::Value::Object(written), expected);
+}

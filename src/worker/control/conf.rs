@@ -20,7 +20,7 @@ const NESTED: [Table; 4] =
 
 impl Panel {
     pub(super) fn conf(&self, arguments: Arguments<'_>) -> Value {
-        Value::Map(shown(self.shared.app.settings(), arguments.flag("with_defaults")))
+        Value::Map(self.shown(arguments.flag("with_defaults")))
     }
 
     pub(super) fn report(&self) -> Value {
@@ -28,10 +28,8 @@ impl Panel {
         let scheme =
             |url: Option<&String>| url.and_then(|url| url.split_once("://")).map_or("disabled", |(scheme, _)| scheme).to_owned();
         let results = settings.result_backend.as_deref().map_or_else(|| "disabled".to_owned(), masked);
-        let lines = shown(settings, false)
-            .iter()
-            .map(|(name, value)| format!("{name}: {}\n", repr::value(value, 4096)))
-            .collect::<String>();
+        let lines =
+            self.shown(false).iter().map(|(name, value)| format!("{name}: {}\n", repr::value(value, 4096))).collect::<String>();
         ok(format!(
             "\nsoftware -> celery:5.7 (celeriac {}) rust\nplatform -> system:{} arch:{}\nloader   -> celeriac\nsettings -> transport:{} results:{results}\n\n{lines}",
             env!("CARGO_PKG_VERSION"),
@@ -40,10 +38,30 @@ impl Panel {
             scheme(settings.broker_url.as_ref()),
         ))
     }
+
+    /// The settings that were written or are not their defaults, or all of them.
+    fn shown(&self, with_defaults: bool) -> Map {
+        let mut shown = written(self.shared.app.written());
+        for (name, value) in of(self.shared.app.settings(), with_defaults) {
+            match (shown.get_mut(&name), value) {
+                (Some(Value::Map(there)), Value::Map(more)) => there.extend(more),
+                (Some(_), Value::Null) => {}
+                (_, value) => {
+                    shown.insert(name, value);
+                }
+            }
+        }
+        shown
+    }
+}
+
+/// Settings as somebody wrote them.
+fn written(settings: &serde_json::Map<String, Json>) -> Map {
+    settings.iter().map(|(name, value)| (name.clone(), stars(value.clone()).into())).collect()
 }
 
 /// The settings that are not their defaults, or all of them.
-fn shown(settings: &Settings, with_defaults: bool) -> Map {
+fn of(settings: &Settings, with_defaults: bool) -> Map {
     let values = serde_json::to_value(settings).unwrap_or_default();
     let mut map = Map::new();
     if with_defaults {

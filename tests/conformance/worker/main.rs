@@ -73,6 +73,7 @@ async fn serve(start: Start) -> Result<(), Trouble> {
     let children = Arc::new(children(start.concurrency));
     let mut app = App::builder(start.settings);
     register(&mut app);
+    app.written(start.written);
     app.state(redis_client::connect()?);
     let options = WorkerOptions {
         queues: start.queues,

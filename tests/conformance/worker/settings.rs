@@ -16,6 +16,8 @@ pub(crate) type Trouble = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) settings: Settings,
+    /// The settings that were written, for `inspect conf`.
+    pub(crate) written: Map<String, Json>,
     pub(crate) queues: Vec<String>,
     pub(crate) concurrency: usize,
     pub(crate) nodename: String,
@@ -33,7 +35,7 @@ pub(crate) fn start() -> Result<Start, Trouble> {
     let text = Json::Object(written()?).to_string();
     let file = Some(ConfigFile { name: "WORKER_SETTINGS.json", text: &text });
     let loaded = load(&Sources { file, env: &env, overrides: Vec::new(), tables: &[] })?;
-    let settings = loaded.settings;
+    let (settings, written) = (loaded.settings.clone(), loaded.written());
     let mut given = |flag: &str, name: &str| values.remove(flag).or_else(|| variable(name));
     let concurrency = match given("-c", "CONCURRENCY") {
         Some(text) => text.parse().map_err(|_| format!("-c {text}: the concurrency is a number"))?,
@@ -56,13 +58,23 @@ pub(crate) fn start() -> Result<Start, Trouble> {
         level,
         notes: ignored.map(|word| format!("{word}: no argument of this worker, ignored")).into_iter().chain(loaded.notes).collect(),
         settings,
+        written,
     })
 }
 
 /// The suite's settings, and over them those of `WORKER_SETTINGS`.
 fn written() -> Result<Map<String, Json>, Trouble> {
     let mut written = Map::new();
-    written.insert("result_extended".to_owned(), json!(true));
+    let suites = [
+        ("result_extended", json!(true)),
+        ("accept_content", json!(["json"])),
+        ("enable_utc", json!(true)),
+        ("timezone", json!("UTC")),
+        ("broker_heartbeat", json!(0)),
+        ("worker_hijack_root_logger", json!(false)),
+        ("worker_log_color", json!(false)),
+    ];
+    written.extend(suites.map(|(name, value)| (name.to_owned(), value)));
     for (setting, names) in [("broker_url", ["TEST_BROKER", "BROKER_URL"]), ("result_backend", ["TEST_BACKEND", "RESULT_BACKEND"])]
     {
         if let Some(url) = names.into_iter().find_map(variable) {
