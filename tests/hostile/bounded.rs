@@ -6,7 +6,7 @@ use crate::mutate::mutate;
 use crate::seeds::{Seeds, TARGETS};
 
 /// How many mutations each target gets: seconds in a debug build.
-const CASES: usize = 6000;
+const CASES: usize = 2500;
 
 fn run(name: &str) {
     let (_, check) = TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();

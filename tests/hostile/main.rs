@@ -3,7 +3,7 @@
 //! `targets/` says what must hold; here it is tried on mutations of everything that was recorded, bounded, the same in every run.
 //! `scripts/fuzz` tries the same on what libFuzzer thinks of, for as long as it is let.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "fuzz/ takes targets in by path")]
 
 mod bounded;

@@ -58,9 +58,8 @@ impl Seeds {
     }
 
     fn take(&mut self, data: &[u8]) {
-        if data.starts_with(b"\0celery-compressed") || data.starts_with(b"{\"status\"") || data.starts_with(b"{\"result\"") {
-            self.results.insert(data.to_vec());
-        } else if data.starts_with(b"[1, \"") {
+        let stored: [&[u8]; 4] = [b"\0celery-compressed", b"{\"status\"", b"{\"result\"", b"[1, \""];
+        if stored.iter().any(|start| data.starts_with(start)) {
             self.results.insert(data.to_vec());
         } else if let Ok(envelope) = Envelope::parse(data) {
             self.envelopes.insert(data.to_vec());
