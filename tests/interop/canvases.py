@@ -13,9 +13,10 @@ UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def draw(random, depth=DEPTH):
     """A random canvas as nested tuples: ("task" | "fails", number, links), ("chain" | "group", parts), ("chord", parts, body).
 
-    Left out is what Celery gets wrong (docs/compat.md): a group in a group, which it reverses; what follows a chord whose body ends in
-    a group, which it runs once for each member; a chord's body that is a chain and begins with a group, which gets no values. Which of
-    several failures a chord tells of depends on who is quicker, so one task fails at most.
+    Left out is what celeriac does otherwise than Celery (docs/compat.md): a group in a group, which Celery reverses; a group of one
+    with something after it, which it takes for its member; what follows a chord whose body ends in a group, which it runs once for
+    each member; a chord's body that is a chain and begins with a group, which gets no values there. Which of several failures a chord
+    tells of depends on who is quicker, so one task fails at most.
     """
     while True:
         drawn = draw_any(random, depth)
@@ -36,7 +37,8 @@ def is_fair(drawn):
         # A group with something after it is a chord's header, and what comes after it is the body.
         followed = zip(parts, parts[1:], [*parts[2:], None])
         return len(parts) > 1 and all(
-            not ends_in_group(part) or part[0] == "group" and not (ends_in_group(body) and rest) for part, body, rest in followed
+            not ends_in_group(part) or part[0] == "group" and len(part[1]) > 1 and not (ends_in_group(body) and rest)
+            for part, body, rest in followed
         )
     return kind != "chord" or not (drawn[2][0] == "chain" and drawn[2][1][0][0] == "group")
 

@@ -44,7 +44,7 @@ def test_a_random_canvas_ends_the_same_on_every_fleet(client):
     def idle():
         return not any(map(client.broker_client.llen, FLEETS)) and not client.broker_client.hlen("unacked")
 
-    wait_until(idle, 40, "everything is done")
+    wait_until(idle, 120, "everything is done")
 
     different = []
     for n, (canvas, by_fleet) in enumerate(zip(drawn, sent)):
