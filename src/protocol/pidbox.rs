@@ -1,15 +1,19 @@
 //! Remote control: a request to workers, which of them it concerns, and their replies.
 //!
 //! # Celery
-//! kombu's `pidbox.py` and `matcher.py`. Difference: a regular expression that does not compile concerns nobody.
+//! kombu's `pidbox.py` and `matcher.py`. Difference: a pattern that does not compile, or is very long, concerns nobody.
 
 use regex::Regex;
 
 use super::envelope::Envelope;
 use super::message::DecodeOptions;
+use super::repr;
 use super::serializer::Serializer;
 use super::value::{Map, Value};
 use crate::error::{Error, Result};
+
+/// How long a pattern of node names may be: what it compiles to grows faster than it.
+const MAX_PATTERN: usize = 1024;
 
 /// A request to workers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -45,7 +49,8 @@ impl Request {
         let envelope = Envelope::parse(data)?;
         let content_type = envelope.content_type.as_deref().unwrap_or("application/data");
         let serializer = Serializer::from_name(content_type).filter(|serializer| options.accept.contains(serializer));
-        let serializer = serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {content_type:?}")))?;
+        let serializer =
+            serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {}", repr::text(content_type, 100))))?;
         let Value::Map(mut body) = serializer.read(&envelope.body_bytes()?)? else {
             return Err(Error::protocol("a remote control request is an object"));
         };
@@ -75,6 +80,7 @@ impl Request {
     pub fn concerns(&self, nodename: &str) -> bool {
         match &self.pattern {
             _ if !self.destination.is_empty() => self.destination.iter().any(|node| node == nodename),
+            Some((pattern, _)) if pattern.len() > MAX_PATTERN => false,
             // Python's `re.match`: anchored at the start only.
             Some((pattern, matcher)) if matcher == "pcre" => {
                 Regex::new(&format!("^(?:{pattern})")).is_ok_and(|regex| regex.is_match(nodename))
