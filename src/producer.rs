@@ -69,7 +69,16 @@ impl Producer {
         queues: HashMap<String, String>,
     ) -> Self {
         let origin = format!("gen{}@celeriac", std::process::id()).into();
-        Self { broker, backend, settings, clock, queues: Arc::new(queues), origin, declared: Arc::default(), reply_to: fresh_id().into() }
+        Self {
+            broker,
+            backend,
+            settings,
+            clock,
+            queues: Arc::new(queues),
+            origin,
+            declared: Arc::default(),
+            reply_to: fresh_id().into(),
+        }
     }
 
     /// Sends a task or canvas.

@@ -256,7 +256,8 @@ impl Settler {
         {
             return Ok(Settled::Lost);
         }
-        let (closes, writes): (Vec<Write>, Vec<Write>) = settlement.writes.iter().cloned().partition(|write| write.closes().is_some());
+        let (closes, writes): (Vec<Write>, Vec<Write>) =
+            settlement.writes.iter().cloned().partition(|write| write.closes().is_some());
         self.backend.apply(&writes).await?;
         if let Some(part) = &settlement.chord_part {
             match self.backend.chord_part(part).await? {

@@ -57,3 +57,8 @@ fn any_stored_result_is_refused_or_comes_through_unchanged() {
 fn any_value_is_refused_or_comes_through_unchanged() {
     run("values");
 }
+
+#[test]
+fn any_remote_control_request_is_refused_in_a_sentence_or_answered() {
+    run("control");
+}

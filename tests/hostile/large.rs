@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use celeriac::canvas::limits::{MAX_BYTES, MAX_MESSAGES, MAX_NESTING};
 use celeriac::canvas::{self, Applied, chain, chord, group};
 use celeriac::protocol::meta::{MAX_ANCESTORS, ResultTuple};
+use celeriac::protocol::pidbox::Request;
 use celeriac::protocol::value::MAX_VALUES;
 use celeriac::protocol::{
     Compression, DecodeError, DecodeOptions, EncodeOptions, Envelope, Map, Message, Meta, Serializer, Signature, Timestamp, Value,
@@ -271,5 +272,15 @@ fn a_countdown_beyond_every_date_is_refused_and_not_sent_to_be_unreadable() {
     assert!(apply(Signature::new("t").countdown(1e9)).is_ok());
     for text in ["+12345-1-1", "-001-01-01", "0000-01-01", "2026-11-22T23:59:60"] {
         assert!(Timestamp::parse(text).is_err(), "{text} would be written as something else");
+    }
+}
+
+#[test]
+fn a_pattern_of_node_names_is_matched_or_refused_in_seconds() {
+    for (matcher, pattern) in
+        [("glob", "[".repeat(MEGABYTES_16)), ("pcre", "(a{1,900}){1,900}".repeat(60)), ("pcre", "(".repeat(1000))]
+    {
+        let request = Request { method: "ping".to_owned(), pattern: Some((pattern, matcher.to_owned())), ..Request::default() };
+        assert!(!in_seconds(matcher, || request.concerns("celery@node")));
     }
 }

@@ -14,11 +14,12 @@ use crate::targets;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 7] = [
     ("envelope", targets::envelope::check),
     ("unacked", targets::unacked::check),
     ("message", targets::message::check),
     ("canvas", targets::canvas::check),
+    ("control", targets::control::check),
     ("results", targets::results::check),
     ("values", targets::values::check),
 ];
@@ -71,7 +72,7 @@ impl Seeds {
     pub(crate) fn of(&self, target: &str) -> Vec<Vec<u8>> {
         let envelopes = || self.envelopes.iter().cloned();
         let seeds: Vec<Vec<u8>> = match target {
-            "envelope" => envelopes().collect(),
+            "envelope" | "control" => envelopes().collect(),
             "unacked" => {
                 let entry = |text: Vec<u8>| [b"[", text.as_slice(), b", \"\", \"celery\"]"].concat();
                 let torn = [&b"{}, \"\", \"x\"], [1"[..], b"{}, \"\", \"x\", \"y\"", b"", b"[", b"no json", b"{} "];

@@ -5,6 +5,7 @@
 #[path = "../../../src/broker/envelope.rs"]
 mod broker_envelope;
 pub mod canvas;
+pub mod control;
 pub mod envelope;
 pub mod message;
 pub mod results;
