@@ -11,6 +11,7 @@ use crate::pool::CallError;
 use crate::protocol::exception::Exception;
 use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
+use crate::result::GetError;
 
 /// The module under which Rust errors travel: no Python process can import it, so Python makes a class of the error's name.
 pub const ERRORS_MODULE: &str = "celeriac.errors";
@@ -85,7 +86,13 @@ impl<E: StdError + 'static> From<E> for TaskError {
     #[track_caller]
     fn from(error: E) -> Self {
         let place = Location::caller();
-        match (&error as &dyn std::any::Any).downcast_ref::<CallError>() {
+        let any: &dyn std::any::Any = &error;
+        // What another task failed with is handed on as that task's worker stored it.
+        if let Some(GetError::Failed(other)) = any.downcast_ref() {
+            let failure = Failure { exception: other.exception.clone(), traceback: other.traceback.clone() };
+            return Self::Failure(Box::new(failure));
+        }
+        match any.downcast_ref::<CallError>() {
             Some(error @ CallError::WorkerLost { .. }) => Self::WorkerLost(Box::new(failed_call(error, place))),
             Some(error) => Self::Failure(Box::new(failed_call(error, place))),
             None => Self::Failure(Box::new(failure_at(&error, type_name::<E>(), place))),

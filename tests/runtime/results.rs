@@ -7,6 +7,7 @@ use celeriac::protocol::signature::Signature;
 use celeriac::protocol::state::State;
 use celeriac::protocol::value::Value;
 use celeriac::result::GetError;
+use celeriac::task::TaskError;
 
 use super::house::{House, LONG};
 
@@ -59,6 +60,16 @@ async fn a_failure_holds_the_exception_that_was_stored() {
     assert_eq!(error.to_string(), format!("task {} ended in FAILURE: ValueError('boom')", result.id()));
     assert!(result.failed().await.unwrap());
     assert_eq!(result.exception().await.unwrap().unwrap().message(), "boom");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_hands_on_what_another_failed_with_fails_with_the_same() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let error = house.app.send(fail()).await.unwrap().get::<()>(LONG).await.unwrap_err();
+    let exception = error.exception().unwrap().clone();
+    assert_eq!(TaskError::from(error).into_failure().unwrap().exception, exception);
     worker.stop().await;
 }
 
