@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 from celery import Celery, chain, chord, group
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, TaskRevokedError
 
 from processes import CeleriacWorker, PythonWorker, RedisServer, wait_until
 
@@ -226,3 +226,49 @@ def test_nothing_is_left_of_chords_but_their_marks(fleet, call):
     # The body may be quicker than the closing of its chord.
     wait_until(lambda: fleet.backend.client.get(f"{base}.c") == b"done", 10, "the chord is closed")
     assert fleet.backend.client.keys(f"{base}.*") == [f"{base}.c".encode()]
+
+
+@pytest.fixture
+def waiting(call):
+    """waiting() sends a task that waits for its time on each side, and returns both results."""
+    return lambda: [call("echo", on=side, countdown=60).delay() for side in SIDES]
+
+
+def wait_until_held(fleet, results):
+    """Waits until a worker of each side holds its message: Python shows it as scheduled, and so does celeriac."""
+    ids = {result.id for result in results}
+
+    def held():
+        answers = (fleet.control.inspect(timeout=1).scheduled() or {}).values()
+        return ids <= {entry["request"]["id"] for entries in answers for entry in entries}
+
+    wait_until(held, 30, "both sides hold their message")
+
+
+def test_a_revoke_by_id_reaches_both_sides(fleet, waiting):
+    results = waiting()
+    wait_until_held(fleet, results)
+
+    fleet.control.revoke([result.id for result in results])
+
+    for result in results:
+        with pytest.raises(TaskRevokedError):
+            result.get(timeout=30)
+
+
+@BOTH_WAYS
+def test_a_revoke_by_stamps_reaches_both_sides(fleet, call, first, second):
+    replies = fleet.control.revoke_by_stamped_headers({"tenant": [f"gone from {first}"]}, reply=True, timeout=2)
+    assert len(replies) == 2
+    steps = [call("echo", on=side) for side in (first, second)]
+    group_of_both = group(steps, app=fleet)
+    group_of_both.stamp(tenant=f"gone from {first}")
+    kept = call("echo", on=second)
+    kept.stamp(tenant="kept")
+
+    results = group_of_both.apply_async()
+
+    for result in results.results:
+        with pytest.raises(TaskRevokedError):
+            result.get(timeout=30)
+    assert kept.delay().get(timeout=30) == [[], {}]
