@@ -17,24 +17,24 @@ const SHORT: Duration = Duration::from_millis(50);
 
 #[derive(Deserialize)]
 struct Numbers {
-    foo: i64,
-    bar: i64,
+    first: i64,
+    second: i64,
     #[serde(default)]
     label: Option<String>,
 }
 
-async fn by_position(ctx: Context, Numbers { foo, bar, label }: Numbers) -> Result<(i64, i64, Option<String>), TaskError> {
+async fn by_position(ctx: Context, Numbers { first, second, label }: Numbers) -> Result<(i64, i64, Option<String>), TaskError> {
     if ctx.request().retries() == 0 {
-        return Err(ctx.retry_later().args([(foo + 1).into(), (bar + 1).into()]).countdown(Duration::ZERO));
+        return Err(ctx.retry_later().args([(first + 1).into(), (second + 1).into()]).countdown(Duration::ZERO));
     }
-    Ok((foo, bar, label))
+    Ok((first, second, label))
 }
 
-async fn by_name(ctx: Context, Numbers { foo, bar, label }: Numbers) -> Result<(i64, i64, Option<String>), TaskError> {
+async fn by_name(ctx: Context, Numbers { first, second, label }: Numbers) -> Result<(i64, i64, Option<String>), TaskError> {
     if ctx.request().retries() == 0 {
-        return Err(ctx.retry_later().kwargs([("foo".to_owned(), Value::from(foo + 1))]).countdown(Duration::ZERO));
+        return Err(ctx.retry_later().kwargs([("first".to_owned(), Value::from(first + 1))]).countdown(Duration::ZERO));
     }
-    Ok((foo, bar, label))
+    Ok((first, second, label))
 }
 
 async fn moves(ctx: Context, (): ()) -> Result<(i64, bool, Map), TaskError> {
@@ -72,7 +72,7 @@ fn list(values: &[Value]) -> Value {
 async fn new_positional_arguments_take_the_place_of_named_ones() {
     let house = house();
     let worker = house.worker(1);
-    let meta = house.call(Signature::new("t.by_position").kwarg("foo", 1).kwarg("bar", 2).kwarg("label", "kept")).await;
+    let meta = house.call(Signature::new("t.by_position").kwarg("first", 1).kwarg("second", 2).kwarg("label", "kept")).await;
     assert_eq!(meta.result, list(&[2.into(), 3.into(), "kept".into()]));
     worker.stop().await;
 }
