@@ -97,6 +97,7 @@ impl Request {
 
     async fn park(&self, info: &RequestInfo, due: chrono::DateTime<Utc>) -> Left {
         self.shared.announcer.received(info);
+        let _tracked = self.shared.state.requests.receive(info.id(), &self.delivery.envelope, Phase::Scheduled);
         match self.shared.app.broker().park(&self.delivery.tag, due).await {
             Ok(_) => {
                 tracing::debug!(%due, "parked");

@@ -4,6 +4,8 @@
 //! The inspect commands of `worker/control.py` and `Request.info`. Difference: a task whose ETA is far lies parked in the broker, and each
 //! worker that serves its queue shows it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -24,6 +26,8 @@ use crate::worker::state::{Held, Phase};
 const DEFAULT_ITEMS: [&str; 3] = ["exchange", "routing_key", "rate_limit"];
 /// How many parked messages are looked at.
 const PARKED: usize = 1000;
+/// How long a message may take from its queue to where it waits for its ETA, and how often that is waited for while queues are not empty.
+const ON_THE_WAY: (Duration, usize) = (Duration::from_millis(20), 10);
 /// The priority of a timer's entry in Celery.
 const TIMER_PRIORITY: i64 = 6;
 
@@ -81,15 +85,31 @@ impl Panel {
             let eta = eta.map(|eta| Timestamp::utc(eta).to_string());
             object([("eta", eta.into()), ("priority", Value::Int(TIMER_PRIORITY)), ("request", request)])
         };
-        let mut shown = Vec::new();
+        self.caught_up().await;
+        let mut shown = Map::new();
         for held in self.shared.state.requests.all().into_iter().filter(|held| held.phase == Phase::Scheduled) {
             let eta = self.message(&held.envelope).and_then(|message| message.headers.eta);
-            shown.extend(self.held_info(&held, false).map(|info| entry(eta.map(|eta| eta.moment()), info)));
+            shown.extend(self.held_info(&held, false).map(|info| (held.id, entry(eta.map(|eta| eta.moment()), info))));
         }
+        // One that is being parked right now may be held and parked already.
         for parked in self.parked().await? {
-            shown.extend(self.parked_info(&parked).map(|(_, info)| entry(Some(parked.due), info)));
+            shown.extend(self.parked_info(&parked).map(|(id, info)| (id, entry(Some(parked.due), info))));
         }
-        Ok(Value::List(shown))
+        Ok(shown.into_values().collect())
+    }
+
+    /// Waits for what was sent before the question: Celery's worker reads messages and commands in one loop, and whoever sends a task for
+    /// later and then asks what is scheduled sees it. Here a fetch may be on its way, and wakes are spread among workers.
+    async fn caught_up(&self) {
+        let queues = self.shared.state.queues.borrow().clone();
+        let (pause, times) = ON_THE_WAY;
+        for _ in 0..times {
+            tokio::time::sleep(pause).await;
+            let lengths = queues.iter().map(|queue| self.shared.app.broker().queue_len(queue));
+            if futures::future::join_all(lengths).await.into_iter().all(|length| length.is_ok_and(|length| length == 0)) {
+                return;
+            }
+        }
     }
 
     pub(super) async fn query_task(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
