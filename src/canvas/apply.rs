@@ -27,6 +27,10 @@ pub fn apply(mut signature: Signature, applied: &Applied, ids: Ids<'_>) -> Resul
 
 /// Plans a frozen signature and returns what the sender lists among its children.
 fn send(plan: &mut Plan, signature: Signature, applied: &Applied, ids: Ids<'_>) -> Result<ResultTuple> {
+    if signature.immutable && applied.previous.is_some() {
+        // Of a whole it holds for all its parts: they have nothing before them.
+        return send(plan, signature, &Applied { previous: None, ..applied.clone() }, ids);
+    }
     if signature.is_chain() {
         send_chain(plan, signature, applied, ids)
     } else if signature.is_group() {

@@ -190,10 +190,7 @@ impl Settler {
     async fn close_chord(&self, info: &RequestInfo, report: &Report) -> Follow {
         loop {
             match self.try_close(info, report).await {
-                Ok(mut follow) => {
-                    self.errbacks.call(std::mem::take(&mut follow.calls)).await;
-                    return follow;
-                }
+                Ok(follow) => return follow,
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot close a chord; trying again"),
             }
             tokio::time::sleep(CHORD_BUSY).await;
@@ -204,7 +201,13 @@ impl Settler {
         let group_id = &report.count.group_id;
         let entries = self.backend.chord_entries(group_id, self.follower.ordered()).await?;
         let structure = self.backend.get(&[group_key(group_id)]).await?.pop().flatten();
-        Ok(self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref())))
+        let mut follow = self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref()));
+        let calls = std::mem::take(&mut follow.calls);
+        // What is called in place is not fenced by the settlement: whoever has lost the claim leaves it to the one who has it.
+        if !calls.is_empty() && self.backend.extend_claim(group_id, &report.count.token, self.follower.claim_s()).await? {
+            self.errbacks.call(calls).await;
+        }
+        Ok(follow)
     }
 
     /// Carries one settlement out, waiting outages out. A refusal is tried again, too: the message must not be lost for it.

@@ -141,3 +141,21 @@ async fn what_a_task_sends_is_among_its_children() {
     assert_eq!(meta.children.unwrap().len(), 1);
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_immutable_whole_that_is_a_callback_takes_no_value() {
+    let house = House::new();
+    let worker = house.worker(2);
+    let cases = [
+        (chain([add(1).arg(1), add(10)]), Value::Int(12)),
+        (chord([add(1).arg(1), add(2).arg(2)], Signature::new("t.sum")), Value::Int(6)),
+    ];
+    for (whole, expected) in cases {
+        let kind = whole.task.clone();
+        // The flag of the whole alone, as Python's client writes it.
+        let callback = Signature { immutable: true, ..whole.id(&kind) };
+        house.call(add(5).arg(5).link(callback)).await;
+        assert_eq!(house.ended(&kind).await.result, expected, "{kind}");
+    }
+    worker.stop().await;
+}
