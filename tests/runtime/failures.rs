@@ -1,14 +1,18 @@
 //! How a run ends when it does not succeed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::broker::Broker;
+use celeriac::config::Settings;
+use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::state::State;
 use celeriac::protocol::value::Value;
+use celeriac::task::{Context, Failure, TaskError};
 use tokio::time::Instant;
 
-use super::house::House;
+use super::house::{House, Traces};
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_carries_its_exception_as_python_expects_it() {
@@ -83,4 +87,74 @@ async fn a_soft_limit_lets_a_task_tidy_up_and_then_cuts_it_off() {
     let meta = house.call(Signature::new("t.stubborn").arg(1000)).await;
     assert_eq!(meta.exception().unwrap().exc_type, "SoftTimeLimitExceeded");
     worker.stop().await;
+}
+
+/// Its child dies until it was delivered or tried so often.
+async fn loses_its_child(ctx: Context, (times,): (u32,)) -> Result<(u32, u32), TaskError> {
+    let (deliveries, retries) = (ctx.request().lost_deliveries(), ctx.request().retries());
+    if deliveries + retries < times {
+        return Err(TaskError::WorkerLost(Box::new(Failure::new(Exception::worker_lost("signal 9")))));
+    }
+    Ok((deliveries, retries))
+}
+
+/// Takes for ever, unless it was delivered before.
+async fn hangs_once(ctx: Context, (): ()) -> Result<&'static str, TaskError> {
+    if !ctx.request().redelivered() {
+        std::future::pending::<()>().await;
+    }
+    ctx.state::<Arc<Traces>>()?.begun.notify_one();
+    Ok("second")
+}
+
+fn house_of_losses() -> House {
+    let mut settings = Settings::default();
+    settings.task_acks_late = true;
+    House::furnished(settings, |app| {
+        app.task("t.lost", loses_its_child);
+        app.task("t.lost_again", loses_its_child).reject_on_worker_lost();
+        app.task("t.lost_early", loses_its_child).reject_on_worker_lost().acks_early();
+        app.task("t.lost_retried", loses_its_child).retry_on_worker_lost().default_retry_delay(Duration::from_millis(10));
+        app.task("t.hangs", hangs_once).time_limit(Duration::from_secs(1));
+        app.task("t.hangs_again", hangs_once).time_limit(Duration::from_secs(1)).acks_on_timeout(false);
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_child_dies_fails_unless_it_says_otherwise() {
+    let house = house_of_losses();
+    let worker = house.worker(1);
+    for name in ["t.lost", "t.lost_early"] {
+        assert_eq!(house.call(Signature::new(name).arg(1)).await.exception().unwrap().exc_type, "WorkerLostError", "{name}");
+    }
+    let again = house.call(Signature::new("t.lost_again").arg(2)).await;
+    assert_eq!(again.result, Value::List(vec![2.into(), 0.into()]), "the same message, counted");
+    let retried = house.call(Signature::new("t.lost_retried").arg(2)).await;
+    assert_eq!(retried.result, Value::List(vec![0.into(), 2.into()]), "new messages");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_child_dies_each_time_is_given_up_or_has_used_up_its_retries() {
+    let house = house_of_losses();
+    let worker = house.worker(1);
+    for name in ["t.lost_again", "t.lost_retried"] {
+        assert_eq!(house.call(Signature::new(name).arg(99)).await.exception().unwrap().exc_type, "WorkerLostError", "{name}");
+    }
+    worker.stop().await;
+    assert_eq!((house.broker.leased_len(), house.broker.dead_letters().len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hard_limit_is_the_end_unless_the_message_is_to_come_back() {
+    let house = house_of_losses();
+    let worker = house.worker(1);
+    assert_eq!(house.call(Signature::new("t.hangs")).await.exception().unwrap().exc_type, "TimeLimitExceeded");
+    let told = Signature::new("t.echo").id("told");
+    house.app.send(Signature::new("t.hangs_again").id("again").link_error(told)).await.unwrap();
+    house.traces.begun.notified().await;
+    worker.stop().await;
+    assert_eq!(house.state("again").await.unwrap().result, Value::from("second"));
+    let told = house.state("told").await.unwrap().result;
+    assert_eq!(told, Value::List(vec!["again".into()]), "the first run is a failure in any case");
 }
