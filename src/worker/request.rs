@@ -20,6 +20,7 @@ use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use crate::app::App;
 use crate::broker::{DeadLetter, Delivery};
 use crate::config::Seconds;
+use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
 use crate::protocol::meta::Meta;
@@ -126,8 +127,7 @@ impl Request {
         let outcome = Outcome::Failure(Failure::new(Exception::worker_lost(&reason)));
         let announced = self.shared.announcer.ended(&info, &outcome, std::time::Duration::ZERO, None);
         let ending = Ending { tag: None, ..self.ending(&info, outcome) };
-        self.shared.settler.settle(ending, &self.lost).await;
-        self.shared.announcer.send(&announced);
+        self.settle(ending, &announced).await;
         self.dead_letter(reason, deliveries).await
     }
 
@@ -239,9 +239,15 @@ impl Request {
         let (children, added) = (context.children(), context.take_added());
         let disposal = self.disposal(task, &outcome);
         let ending = Ending { tag, children, added, disposal, ..self.ending(&info, outcome) };
-        self.shared.settler.settle(ending, &self.lost).await;
-        self.shared.announcer.send(&announced);
+        self.settle(ending, &announced).await;
         Left::Done
+    }
+
+    /// Settles an ending, and tells of it if it counts.
+    async fn settle(&self, ending: Ending<'_>, announced: &[Event]) {
+        if self.shared.settler.settle(ending, &self.lost).await {
+            self.shared.announcer.send(announced);
+        }
     }
 
     fn on_worker_lost(&self, task: &Task, late: bool) -> OnWorkerLost {
@@ -309,8 +315,7 @@ impl Request {
             log_outcome(info, &outcome, std::time::Duration::ZERO);
         }
         let announced = self.shared.announcer.ended(info, &outcome, std::time::Duration::ZERO, None);
-        self.shared.settler.settle(self.ending(info, outcome), &self.lost).await;
-        self.shared.announcer.send(&announced);
+        self.settle(self.ending(info, outcome), &announced).await;
         Left::Done
     }
 

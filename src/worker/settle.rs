@@ -86,14 +86,14 @@ impl Settler {
         }
     }
 
-    /// Ends a run.
-    pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) {
+    /// Ends a run; false when another worker has taken the task over, so that nothing of this run counts.
+    pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) -> bool {
         let mut follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
         self.errbacks.call(std::mem::take(&mut follow.calls)).await;
         if self.follower.compresses() {
             self.keep_successes(&mut follow.writes).await;
         }
-        self.settle_follow(ending.tag, &follow, ending.disposal, ending.info, lost).await;
+        self.settle_follow(ending.tag, &follow, ending.disposal, ending.info, lost).await
     }
 
     /// Leaves out states of tasks that have succeeded already. Redis cannot look into a compressed one when it stores the next, so this is
@@ -124,7 +124,8 @@ impl Settler {
         }
     }
 
-    /// Settles what follows; a part that completes a chord is settled in two steps, and the delivery stays leased between them.
+    /// Settles what follows; a part that completes a chord is settled in two steps, and the delivery stays leased between them. False when
+    /// another worker has taken the task over.
     async fn settle_follow(
         &self,
         tag: Option<&str>,
@@ -132,7 +133,7 @@ impl Settler {
         disposal: Disposal,
         info: &RequestInfo,
         lost: &CancellationToken,
-    ) {
+    ) -> bool {
         loop {
             let mut rest = follow.clone();
             let settled = loop {
@@ -158,9 +159,9 @@ impl Settler {
                         info.task(),
                         info.id()
                     );
-                    return;
+                    return false;
                 }
-                Settled::Done | Settled::ChordComplete => return,
+                Settled::Done | Settled::ChordComplete => return true,
             }
         }
     }
