@@ -116,7 +116,7 @@ pub const INERT: &[Inert] = &[
             "worker_timer_precision",
         ],
     },
-    Inert { reason: "revoked ids are kept in Redis", names: &["worker_state_db"] },
+    Inert { reason: "revoked ids are kept in memory until the worker ends", names: &["worker_state_db"] },
     Inert { reason: "children are replaced one by one", names: &["worker_pool_restarts"] },
     Inert {
         reason: "the log has Celery's form; see `celeriac.log_format`",

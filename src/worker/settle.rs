@@ -27,6 +27,11 @@ use crate::task::request::RequestInfo;
 /// How long to wait before asking again for a chord that another is closing.
 const CHORD_BUSY: Duration = Duration::from_millis(500);
 
+/// How long after a header's failure the body's is stored at the earliest. Celery's client looks at the header, then at the body, and
+/// raises what it finds (`result.py: AsyncResult.get`): a body that fails between the two looks hides the member's own exception behind a
+/// `ChordError`. Celery's worker takes longer than that anyway.
+const HEADER_FIRST: Duration = Duration::from_millis(10);
+
 /// A run that ended, and all that is known of it.
 #[derive(Debug)]
 pub(super) struct Ending<'a> {
@@ -202,7 +207,11 @@ impl Settler {
         let group_id = &report.count.group_id;
         let entries = self.backend.chord_entries(group_id, self.follower.ordered()).await?;
         let structure = self.backend.get(&[group_key(group_id)]).await?.pop().flatten();
-        let mut follow = self.follower.close_chord(info, report, self.follower.join(&entries, structure.as_deref()));
+        let values = self.follower.join(&entries, structure.as_deref());
+        if values.is_err() {
+            tokio::time::sleep(HEADER_FIRST).await;
+        }
+        let mut follow = self.follower.close_chord(info, report, values);
         let calls = std::mem::take(&mut follow.calls);
         // What is called in place is not fenced by the settlement: whoever has lost the claim leaves it to the one who has it.
         if !calls.is_empty() && self.backend.extend_claim(group_id, &report.count.token, self.follower.claim_s()).await? {

@@ -165,9 +165,9 @@ impl WorkerArgs {
             (accepted.optimization.is_some(), "-O: always fair, a child gets a task only when it is idle"),
             (accepted.without_gossip, "--without-gossip: there is no gossip"),
             (accepted.without_mingle, "--without-mingle: the worker asks nobody when it starts"),
-            (accepted.statedb.is_some(), "--statedb: revoked ids are kept in Redis"),
+            (accepted.statedb.is_some(), "--statedb: revoked ids are kept in memory until the worker ends"),
             (accepted.pool_start_method.is_some(), "--pool-start-method: children are always started anew"),
-            (self.without_heartbeat || self.heartbeat_interval.is_some(), "heartbeats are not sent in this version"),
+            (self.without_heartbeat || self.heartbeat_interval.is_some(), "heartbeats are sent every 2 s in this version"),
         ];
         notes.into_iter().filter_map(|(given, note)| given.then_some(note)).collect()
     }
