@@ -98,7 +98,7 @@ fn old_names_work_and_a_note_gives_the_modern_one() {
 fn a_setting_without_effect_is_recognised_with_its_reason() {
     let loaded = file("worker_state_db = \"/tmp/x\"\n[broker_transport_options]\npolling_interval = 1").loaded();
     assert_eq!(loaded.notes.len(), 2, "{:?}", loaded.notes);
-    assert!(loaded.notes[0].contains("revoked ids are kept in Redis"));
+    assert!(loaded.notes[0].contains("revoked ids are kept in memory until the worker ends"));
     assert!(loaded.notes[1].contains("polling_interval"));
 }
 
