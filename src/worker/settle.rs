@@ -30,7 +30,7 @@ const CHORD_BUSY: Duration = Duration::from_millis(500);
 /// How long after a header's failure the body's is stored at the earliest. Celery's client looks at the header, then at the body, and
 /// raises what it finds (`result.py: AsyncResult.get`): a body that fails between the two looks hides the member's own exception behind a
 /// `ChordError`. Celery's worker takes longer than that anyway.
-const HEADER_FIRST: Duration = Duration::from_millis(10);
+const HEADER_FIRST: Duration = Duration::from_millis(20);
 
 /// A run that ended, and all that is known of it.
 #[derive(Debug)]
