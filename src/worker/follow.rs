@@ -3,11 +3,13 @@
 //! # Celery
 //! The order of `app/trace.py`: callbacks and the next link of the chain are made before the state, so that its `children` list them.
 
-use chrono::Utc;
 use std::sync::Arc;
+
+use chrono::Utc;
 
 use super::errback::ErrbackCall;
 use super::settle::Ending;
+use super::states::{Ended, States};
 use crate::app::App;
 use crate::canvas::{self, Applied, ChordFailure, Failed, FailedTask, Part, Plan, Told};
 use crate::error::{Error, Result};
@@ -15,16 +17,15 @@ use crate::producer::{Producer, fresh_id};
 use crate::protocol::exception::Exception;
 use crate::protocol::headers::TimeLimit;
 use crate::protocol::message::Message;
-use crate::protocol::meta::{ChordEntry, Extended, Meta, ResultTuple, decode_stored, read_group_meta};
+use crate::protocol::meta::{ChordEntry, ResultTuple, decode_stored, read_group_meta};
 use crate::protocol::signature::Signature;
 use crate::protocol::state::State;
 use crate::protocol::time::Timestamp;
-use crate::protocol::value::{Map, Value};
-use crate::result::ResultOptions;
+use crate::protocol::value::Value;
 use crate::settlement::{ChordPart, Outgoing, Write};
 use crate::task::errback::FailedCall;
 use crate::task::outcome::{Failure, Outcome};
-use crate::task::registry::{Registry, Task};
+use crate::task::registry::Registry;
 use crate::task::request::RequestInfo;
 use crate::task::retry::Retry;
 
@@ -58,25 +59,13 @@ pub(super) struct Report {
     pub(super) count: ChordPart,
 }
 
-/// A state to be stored, before it is a meta.
-struct Ended {
-    status: State,
-    result: Value,
-    traceback: Option<String>,
-    children: Vec<ResultTuple>,
-}
-
 /// Makes what follows.
 #[derive(Debug)]
 pub(super) struct Follower {
     producer: Producer,
     registry: Arc<Registry>,
-    results: ResultOptions,
+    states: States,
     nodename: String,
-    ignore_result: bool,
-    store_errors: bool,
-    track_started: bool,
-    extended: bool,
     inherit_priority: bool,
     ordered: bool,
     chord_ttl: Option<u64>,
@@ -89,18 +78,19 @@ impl Follower {
         Self {
             producer: app.producer().clone(),
             registry: Arc::clone(app.registry()),
-            results: app.result_options(),
+            states: States::new(app, nodename),
             nodename: nodename.to_owned(),
-            ignore_result: settings.task_ignore_result,
-            store_errors: settings.task_store_errors_even_if_ignored,
-            track_started: settings.task_track_started,
-            extended: settings.result_extended,
             inherit_priority: settings.task_inherit_parent_priority,
             ordered: settings.result_backend_transport_options.result_chord_ordered,
             chord_ttl: settings.chord_lifetime().map(|lifetime| lifetime.as_secs()),
             // Celery's: twice the join timeout, 5 s at least.
             claim_s: (settings.result_chord_join_timeout.as_f64() * 2.0).max(5.0) as u64,
         }
+    }
+
+    /// How states are written.
+    pub(super) fn states(&self) -> &States {
+        &self.states
     }
 
     /// How long a claim of a complete chord lasts.
@@ -113,44 +103,23 @@ impl Follower {
         self.ordered
     }
 
-    /// Whether states are stored compressed.
-    pub(super) fn compresses(&self) -> bool {
-        self.results.compression.is_some()
-    }
-
-    /// Whether this is the stored state of a task that succeeded.
-    pub(super) fn is_success(&self, stored: Option<&[u8]>) -> bool {
-        stored.and_then(|data| self.results.decode(data).ok()).is_some_and(|meta| meta.status == State::Success)
-    }
-
-    /// Stores `STARTED`, if the task wants it.
-    pub(super) fn started(&self, info: &RequestInfo, task: &Task) -> Option<Write> {
-        let wanted = task.options.track_started.unwrap_or(self.track_started) && !self.ignored(info, Some(task));
-        let result = Map::from_iter([
-            ("pid".to_owned(), Value::Int(i64::from(std::process::id()))),
-            ("hostname".to_owned(), Value::from(&self.nodename)),
-        ]);
-        let ended = || Ended { status: State::Started, result: Value::Map(result), traceback: None, children: Vec::new() };
-        wanted.then(|| self.state(info, ended()).ok()).flatten()
-    }
-
     /// What follows a run.
     pub(super) fn follow(&self, ending: &Ending<'_>) -> Result<Follow> {
         let Ending { info, task, .. } = ending;
         let children = ending.children.clone();
-        let stored = !self.ignored(info, *task);
+        let stored = !self.states.ignored(info, *task);
         match &ending.outcome {
             Outcome::Success(value) => {
                 let mut follow = self.success(info, value, children, stored)?;
                 self.grow_chord(&mut follow, info, &ending.added)?;
                 Ok(follow)
             }
-            Outcome::Failure(failure) => self.failure(info, failure, children, stored || self.stores_errors(*task)),
+            Outcome::Failure(failure) => self.failure(info, failure, children, stored || self.states.stores_errors(*task)),
             Outcome::Reject { requeue: false, reason } => {
                 let failure = Failure::new(Exception::reject(Value::from(reason)));
-                self.failure(info, &failure, children, stored || self.stores_errors(*task))
+                self.failure(info, &failure, children, stored || self.states.stores_errors(*task))
             }
-            Outcome::Retry(retry) => self.retry(info, retry, stored || self.stores_errors(*task)),
+            Outcome::Retry(retry) => self.retry(info, retry, stored || self.states.stores_errors(*task)),
             Outcome::Replace(signature) => {
                 let mut follow = Follow::default();
                 let plan = canvas::replace(&info.message, (**signature).clone(), &self.applied(info), &mut fresh_id)?;
@@ -177,21 +146,21 @@ impl Follower {
 
     /// The state of a failure, and nothing else.
     pub(super) fn failure_only(&self, info: &RequestInfo, failure: &Failure) -> Vec<Write> {
-        self.state(info, failed(failure, Vec::new())).into_iter().collect()
+        self.states.state(info, Ended::failed(failure, Vec::new())).into_iter().collect()
     }
 
     /// The state of a run whose message was acked early and that was cut off: Celery's word for it is `RETRY`, though nobody will.
     pub(super) fn cut_off(&self, info: &RequestInfo) -> Vec<Write> {
         let exception = Exception::retry("cold shutdown");
         let ended = Ended { status: State::Retry, result: exception.to_value(), traceback: None, children: Vec::new() };
-        self.state(info, ended).into_iter().collect()
+        self.states.state(info, ended).into_iter().collect()
     }
 
     /// The values of a complete header, from what the backend holds of it.
     pub(super) fn join(&self, entries: &[Vec<u8>], structure: Option<&[u8]>) -> Result<Vec<Value>, Box<ChordFailure>> {
-        let entry = |data: &Vec<u8>| ChordEntry::from_value(self.results.serializer.read(data)?);
+        let entry = |data: &Vec<u8>| ChordEntry::from_value(self.states.results.serializer.read(data)?);
         let entries = entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(unjoined)?;
-        let read = |data: &[u8]| decode_stored(data, self.results.serializer, MAX_STRUCTURE);
+        let read = |data: &[u8]| decode_stored(data, self.states.results.serializer, MAX_STRUCTURE);
         let structure = structure.map(read).transpose().map_err(unjoined)?;
         canvas::join(&entries, structure.as_ref().and_then(read_group_meta).as_ref()).map_err(Box::new)
     }
@@ -256,7 +225,7 @@ impl Follower {
         children.extend(plan.children);
         if stored {
             let ended = Ended { status: State::Success, result: value.clone(), traceback: None, children };
-            follow.writes.push(self.state(info, ended)?);
+            follow.writes.push(self.states.state(info, ended)?);
         }
         follow.parts.extend(canvas::part_of(message).map(|part| self.report(part, State::Success, value.clone())).transpose()?);
         Ok(follow)
@@ -265,7 +234,7 @@ impl Follower {
     fn failure(&self, info: &RequestInfo, failure: &Failure, children: Vec<ResultTuple>, stored: bool) -> Result<Follow> {
         let mut follow = Follow::default();
         if stored {
-            follow.writes.push(self.state(info, failed(failure, children))?);
+            follow.writes.push(self.states.state(info, Ended::failed(failure, children))?);
         }
         follow.parts.extend(self.own_part(info, failure)?);
         let along = canvas::propagate(&info.message)?;
@@ -313,7 +282,7 @@ impl Follower {
     fn fail_along(&self, follow: &mut Follow, failed: &Failed, exception: &Exception, traceback: Option<&String>) -> Result<()> {
         let now = Timestamp::utc(Utc::now());
         for task in &failed.tasks {
-            follow.writes.push(self.results.state(&task.meta(exception, traceback.cloned(), now))?);
+            follow.writes.push(self.states.results.state(&task.meta(exception, traceback.cloned(), now))?);
         }
         for part in &failed.parts {
             follow.parts.push(self.report(part.clone(), State::Failure, exception.to_value())?);
@@ -335,7 +304,7 @@ impl Follower {
         let result = retry.cause.as_ref().map_or(Value::Null, |failure| failure.exception.to_value());
         let traceback = retry.cause.as_ref().and_then(|failure| failure.traceback.clone());
         let ended = Ended { status: State::Retry, result, traceback, children: vec![ResultTuple::task(info.id())] };
-        let writes = if stored { vec![self.state(info, ended)?] } else { Vec::new() };
+        let writes = if stored { vec![self.states.state(info, ended)?] } else { Vec::new() };
         Ok(Follow { writes, publish, ..Follow::default() })
     }
 
@@ -344,7 +313,7 @@ impl Follower {
         let ended = Ended { status: State::Revoked, result: value.clone(), traceback: None, children: Vec::new() };
         let part = canvas::part_of(&info.message).map(|part| self.report(part, State::Revoked, value)).transpose()?;
         let parts = part.into_iter().collect();
-        Ok(Follow { writes: vec![self.state(info, ended)?], parts, ..Follow::default() })
+        Ok(Follow { writes: vec![self.states.state(info, ended)?], parts, ..Follow::default() })
     }
 
     fn add(&self, follow: &mut Follow, plan: &Plan) -> Result<()> {
@@ -358,41 +327,13 @@ impl Follower {
             group_id: part.group_id.clone(),
             task_id: part.task_id.clone(),
             group_index: part.group_index,
-            entry: self.results.serializer.write(&part.entry(status, result).to_value())?,
+            entry: self.states.results.serializer.write(&part.entry(status, result).to_value())?,
             ttl: self.chord_ttl,
             token: fresh_id(),
             claim_s: self.claim_s,
             ordered: self.ordered,
         };
         Ok(Report { part, count })
-    }
-
-    fn state(&self, info: &RequestInfo, ended: Ended) -> Result<Write> {
-        let Ended { status, result, traceback, children } = ended;
-        let headers = &info.message.headers;
-        let done = matches!(status, State::Success | State::Failure | State::Revoked);
-        self.results.state(&Meta {
-            traceback,
-            children: Some(children),
-            date_done: done.then(|| Timestamp::utc(Utc::now())),
-            extended: self.extended.then(|| Box::new(self.extended(info))),
-            group_id: headers.group.clone(),
-            parent_id: headers.parent_id.clone(),
-            ..Meta::new(info.id(), status, result)
-        })
-    }
-
-    fn extended(&self, info: &RequestInfo) -> Extended {
-        let headers = &info.message.headers;
-        Extended {
-            name: headers.task.clone(),
-            args: Value::List(info.message.args.clone()),
-            kwargs: Value::Map(info.message.kwargs.clone()),
-            worker: self.nodename.clone(),
-            retries: headers.retries,
-            queue: Some(info.queue.clone()),
-            stamps: headers.stamped_headers.clone().map(|names| (names, headers.stamps.clone())),
-        }
     }
 
     fn applied(&self, info: &RequestInfo) -> Applied {
@@ -403,24 +344,10 @@ impl Follower {
             ..self.producer.applied()
         }
     }
-
-    /// Whether a result is wanted: as the caller says, else the task, else the settings.
-    fn ignored(&self, info: &RequestInfo, task: Option<&Task>) -> bool {
-        let own = || task.and_then(|task| task.options.ignore_result).unwrap_or(self.ignore_result);
-        info.message.headers.ignore_result.unwrap_or_else(own)
-    }
-
-    fn stores_errors(&self, task: Option<&Task>) -> bool {
-        task.and_then(|task| task.options.store_errors_even_if_ignored).unwrap_or(self.store_errors)
-    }
 }
 
 fn unjoined(error: Error) -> Box<ChordFailure> {
     Box::new(ChordFailure::join(error))
-}
-
-fn failed(failure: &Failure, children: Vec<ResultTuple>) -> Ended {
-    Ended { status: State::Failure, result: failure.exception.to_value(), traceback: failure.traceback.clone(), children }
 }
 
 /// The call of a chord's body that is never made: all that is known of it is its signature.

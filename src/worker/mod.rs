@@ -16,6 +16,7 @@ mod request;
 mod settle;
 pub mod shutdown;
 mod state;
+mod states;
 mod strategy;
 mod timer;
 mod trace;

@@ -84,7 +84,7 @@ impl Settler {
 
     /// Stores `STARTED`, if the task wants it. A failure is not worth more than a line: the state that follows will be stored.
     pub(super) async fn started(&self, info: &RequestInfo, task: &Task) {
-        if let Some(write) = self.follower.started(info, task)
+        if let Some(write) = self.follower.states().started(info, task)
             && let Err(error) = self.backend.apply(&[write]).await
         {
             tracing::debug!(error = &error as &dyn std::error::Error, "cannot store STARTED");
@@ -95,7 +95,7 @@ impl Settler {
     pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) -> bool {
         let mut follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
         self.errbacks.call(std::mem::take(&mut follow.calls)).await;
-        if self.follower.compresses() {
+        if self.follower.states().compresses() {
             self.keep_successes(&mut follow.writes).await;
         }
         self.settle_follow(ending.tag, &follow, ending.disposal, ending.info, lost).await
@@ -109,7 +109,7 @@ impl Settler {
         let succeeded: HashSet<String> = keys
             .into_iter()
             .zip(stored)
-            .filter(|(_, meta)| self.follower.is_success(meta.as_deref()))
+            .filter(|(_, meta)| self.follower.states().is_success(meta.as_deref()))
             .map(|(key, _)| key)
             .collect();
         writes.retain(|write| write.state_key().is_none_or(|key| !succeeded.contains(key)));
