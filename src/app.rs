@@ -222,10 +222,11 @@ impl App {
     /// ```no_run
     /// # async fn example(app: celeriac::app::App) -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
-    /// use celeriac::canvas::{chord, sig};
+    /// use celeriac::canvas::chord;
+    /// use celeriac::protocol::Signature;
     ///
-    /// let pages = (1..=3).map(|page| sig("proj.word_count").arg(page).queue("pages"));
-    /// let words: i64 = app.send(chord(pages, sig("proj.xsum"))).await?.get(Duration::from_secs(60)).await?;
+    /// let pages = (1..=3).map(|page| Signature::new("proj.word_count").arg(page).queue("pages"));
+    /// let words: i64 = app.send(chord(pages, Signature::new("proj.xsum"))).await?.get(Duration::from_secs(60)).await?;
     /// # Ok(()) }
     /// ```
     pub async fn send(&self, signature: impl Into<Signature>) -> Result<AsyncResult> {
