@@ -28,13 +28,29 @@ where
         let time = Local::now().format("%Y-%m-%d %H:%M:%S,%3f");
         let mut line = Text::default();
         event.record(&mut line);
+        let said = one_line(line.message + &line.fields);
         if self.color && !color.is_empty() {
-            write!(writer, "{color}[{time}: {name}/MainProcess] {}{}\x1b[0m", line.message, line.fields)?;
+            write!(writer, "{color}[{time}: {name}/MainProcess] {said}\x1b[0m")?;
         } else {
-            write!(writer, "[{time}: {name}/MainProcess] {}{}", line.message, line.fields)?;
+            write!(writer, "[{time}: {name}/MainProcess] {said}")?;
         }
         writeln!(writer)
     }
+}
+
+/// Without line breaks and other control characters: names and ids come from outside, and must not be able to write lines of their own.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
+        if character.is_control() {
+            line.extend(character.escape_default())
+        } else {
+            line.push(character)
+        }
+        line
+    })
 }
 
 fn celery_level(level: Level) -> (&'static str, &'static str) {
@@ -188,6 +204,21 @@ mod tests {
         let (time, rest) = line[1..].split_at(23);
         assert!(chrono::NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S,%3f").is_ok(), "{time}");
         assert_eq!(rest, ": WARNING/MainProcess] Task tasks.x[abc] retry count=2 error=\"it broke\"\n");
+    }
+
+    #[test]
+    fn a_name_from_outside_cannot_write_a_line_of_its_own() {
+        let memory = Memory::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(memory.clone()).event_format(Celery { color: false }).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(reason = "a\nb", "Task {} received", "x\n[2026-01-01 00:00:00,000: ERROR/MainProcess] \x1b[31mforged");
+        });
+        let text = memory.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains(r"x\n[2026-01-01 00:00:00,000: ERROR/MainProcess] \u{1b}[31mforged") && text.contains(r"reason=a\nb"),
+            "{text}"
+        );
     }
 
     #[test]
