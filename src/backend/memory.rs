@@ -234,13 +234,14 @@ impl Results {
 
     pub(crate) fn chord_part(&mut self, part: &ChordPart) -> ChordState {
         let chord = self.chord_mut(&part.group_id);
-        if chord.claim() == Some(&Claim::Done) {
-            return ChordState::Counted;
-        }
         let index = part.group_index.unwrap_or(i64::MAX);
         if chord.seen.insert(format!("{}:{index}", part.task_id)) {
             let place = if part.ordered { index } else { 0 };
             chord.parts.insert((place, chord.seen.len()), part.entry.clone());
+        }
+        if chord.claim() == Some(&Claim::Done) {
+            chord.expires = after(Some(DONE.as_secs()));
+            return ChordState::Counted;
         }
         chord.expires = after(part.ttl).or(chord.expires);
         if chord.size.map(|size| size + chord.added.len() as u64) != Some(chord.parts.len() as u64) {

@@ -80,7 +80,8 @@ pub trait Backend: Debug + Send + Sync {
     /// Carries out writes, in order.
     async fn apply(&self, writes: &[Write]) -> Result<()>;
 
-    /// Counts one part of a chord, and claims the chord if that completes it.
+    /// Counts one part of a chord, and claims the chord if that completes it. A part of a chord that was closed completes nothing; it is kept a
+    /// while, since it may be the first of the same chord applied again.
     async fn chord_part(&self, part: &ChordPart) -> Result<ChordState>;
 
     /// The entries of a chord, in order of their index (or of arrival).

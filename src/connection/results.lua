@@ -43,11 +43,20 @@ local function grow_chord(base, member, ttl)
   end
 end
 
+-- How long a closed chord is remembered, in seconds; Celery's.
+local DONE = 300
+
 local function count_part_once(base, member, index, entry, ttl, token, claim, ordered)
-  if redis.call('GET', base .. '.c') == 'done' then return 1 end
   if redis.call('SISMEMBER', base .. '.d', member) == 0 then
     if ordered == '1' then redis.call('ZADD', base .. '.j', index, entry) else redis.call('RPUSH', base .. '.j', entry) end
     redis.call('SADD', base .. '.d', member)
+  end
+  if redis.call('GET', base .. '.c') == 'done' then
+    -- A duplicate, which without a size completes nothing; or the first part of a frozen chord that is applied again: Python sends all of a
+    -- header but its last task before it opens the chord anew.
+    redis.call('EXPIRE', base .. '.j', DONE)
+    redis.call('EXPIRE', base .. '.d', DONE)
+    return 1
   end
   local count = redis.call(ordered == '1' and 'ZCARD' or 'LLEN', base .. '.j')
   if (tonumber(ttl) or 0) > 0 then
@@ -92,7 +101,7 @@ local function end_chord(how, base, token)
   if holder and holder ~= token then return end
   if how == 'fail' then redis.call('DEL', base .. '.s') return end
   redis.call('DEL', base .. '.j', base .. '.t', base .. '.s', base .. '.d', base .. '.a')
-  redis.call('SET', base .. '.c', 'done', 'EX', 300)
+  redis.call('SET', base .. '.c', 'done', 'EX', DONE)
 end
 
 -- One write, as `results.rs` encodes it: kind and three values.
