@@ -117,7 +117,6 @@ pub const INERT: &[Inert] = &[
         ],
     },
     Inert { reason: "revoked ids are kept in memory until the worker ends", names: &["worker_state_db"] },
-    Inert { reason: "children are replaced one by one", names: &["worker_pool_restarts"] },
     Inert {
         reason: "the log has Celery's form; see `celeriac.log_format`",
         names: &[

@@ -140,10 +140,12 @@ crate::settings! {
         /// How many tasks run at once; none: as many as there are processors.
         worker_concurrency: Option<Concurrency> = None, Kind::Concurrency,
             env: &[Var::Is("CELERY_WORKER_CONCURRENCY"), Var::Is("CELERY_CONCURRENCY"), Var::Is("JOB_CONCURRENCY")];
-        /// How many messages are fetched for each slot; 0: as many as there are.
+        /// How many messages may be held for each slot while tasks are short; 0: without limit. A long task's worker holds what it runs.
         worker_prefetch_multiplier: u32 = 4, Kind::Integer(0, 100_000);
         /// Whether a message is fetched only when a slot is free.
-        worker_disable_prefetch: bool = false, Kind::Flag, inert: LATER;
+        worker_disable_prefetch: bool = false, Kind::Flag;
+        /// Whether `control pool_restart` may replace the child processes.
+        worker_pool_restarts: bool = false, Kind::Flag;
         /// How tasks run: `prefork` in child processes, `threads` in this one, `solo` one at a time.
         worker_pool: String = "prefork".into(), Kind::Choice(POOLS);
         /// After how many runs a child process is replaced; none: never.

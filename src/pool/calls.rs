@@ -93,6 +93,11 @@ impl ChildPool {
         }
     }
 
+    /// Replaces every child: an idle one now, one that works when its call has ended. None is started before it is needed.
+    pub fn restart(&self) {
+        self.ask(Request::Restart);
+    }
+
     /// Ends the pool: calls that wait fail at once with [`CallError::Closed`], those that run have until `grace` has passed.
     /// Every child is gone when this returns.
     pub async fn close(&self, grace: Duration) {

@@ -30,6 +30,7 @@ pub(super) enum Request {
     Call(Job),
     Inspect(oneshot::Sender<Vec<ChildInfo>>),
     Resize(usize),
+    Restart,
     Close(Duration),
 }
 
@@ -56,6 +57,8 @@ struct Seat {
     jobs: mpsc::Sender<Job>,
     pid: Option<u32>,
     state: State,
+    /// It goes when it is idle.
+    leaving: bool,
     runs: u64,
     last_key: Option<String>,
     last_turn: u64,
@@ -108,6 +111,7 @@ impl Dispatcher {
                     Some(Request::Call(job)) => self.queue.push_back(job),
                     Some(Request::Inspect(reply)) => { let _ = reply.send(self.inspect()); }
                     Some(Request::Resize(size)) => self.resize(size),
+                    Some(Request::Restart) => self.restart(),
                     Some(Request::Close(grace)) => break grace,
                     None => break Duration::ZERO,
                 },
@@ -148,6 +152,7 @@ impl Dispatcher {
                 if let Some(seat) = self.seats.get_mut(&seat) {
                     (seat.state, seat.runs) = (State::Idle, seat.runs + 1);
                 }
+                self.seats.retain(|_, seat| !(seat.leaving && seat.state == State::Idle));
                 self.resize(self.size);
             }
             Event::Gone { seat, returned } => {
@@ -236,8 +241,16 @@ impl Dispatcher {
         self.next_seat += 1;
         let (options, events, kill) = (Arc::clone(&self.options), self.tell.clone(), self.kill.clone());
         self.owners.spawn(Owner { seat, options, jobs: received, events, kill }.run());
-        let seat_taken =
-            Seat { jobs, pid: None, state: State::Starting, runs: 0, last_key: None, last_turn: 0, missing: Vec::new() };
+        let seat_taken = Seat {
+            jobs,
+            pid: None,
+            state: State::Starting,
+            leaving: false,
+            runs: 0,
+            last_key: None,
+            last_turn: 0,
+            missing: Vec::new(),
+        };
         self.seats.insert(seat, seat_taken);
     }
 
@@ -248,6 +261,11 @@ impl Dispatcher {
             let Some((seat, _)) = self.idle_for_longest() else { break };
             self.seats.remove(&seat);
         }
+    }
+
+    fn restart(&mut self) {
+        self.seats.retain(|_, seat| seat.state != State::Idle);
+        self.seats.values_mut().for_each(|seat| seat.leaving = seat.state != State::Starting);
     }
 
     fn inspect(&self) -> Vec<ChildInfo> {

@@ -9,10 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::state::Leases;
+use super::window::{Permit, Permits, Window};
 use crate::broker::{Broker, Consumer, ConsumerOptions, Delivery};
 use crate::error::{Error, Result};
 
@@ -25,7 +26,7 @@ pub(super) struct Reserved {
     pub(super) delivery: Delivery,
     /// Cancelled when the lease was lost.
     pub(super) lost: CancellationToken,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) permit: Permit,
 }
 
 /// The fetch loop.
@@ -37,10 +38,7 @@ pub(super) struct Fetcher {
     /// The queues as they are now: remote control may change them.
     pub(super) queues: watch::Receiver<Vec<String>>,
     /// How many messages may be held at once.
-    pub(super) reservations: Arc<Semaphore>,
-    /// How many must be free before the next fetch of a queue that had more than was asked for. Fetching one by one costs several
-    /// times as much a message; what is still held meanwhile keeps every slot busy.
-    pub(super) refill: usize,
+    pub(super) window: Arc<Window>,
     pub(super) leases: Arc<Leases>,
     pub(super) batches: mpsc::Sender<Vec<Reserved>>,
 }
@@ -73,7 +71,7 @@ impl Fetcher {
     /// Fetches until the turn ends; false when nobody takes what is fetched any more.
     async fn consume(&mut self, consumer: &mut dyn Consumer, turn: &CancellationToken) -> bool {
         let mut least = 1;
-        while let Some(permits) = permits(&self.reservations, least, turn).await {
+        while let Some(permits) = permits(&self.window.held, least, turn).await {
             let asked = permits.len();
             let deliveries = match self.fetch(consumer, asked, turn).await {
                 Ok(deliveries) => deliveries,
@@ -82,8 +80,8 @@ impl Fetcher {
                     continue;
                 }
             };
-            least = if deliveries.len() == asked { self.refill.clamp(1, BATCH) } else { 1 };
-            let reserve = |(delivery, permit): (Delivery, OwnedSemaphorePermit)| {
+            least = if deliveries.len() == asked { self.window.refill().min(BATCH) } else { 1 };
+            let reserve = |(delivery, permit): (Delivery, Permit)| {
                 let lost = self.leases.hold(&delivery.tag);
                 Reserved { delivery, lost, permit }
             };
@@ -114,19 +112,10 @@ async fn failed(error: &Error) {
 }
 
 /// At least so many permits, and as many more as are free; `None` when stopping.
-async fn permits(reservations: &Arc<Semaphore>, least: usize, stop: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
-    let count = u32::try_from(least).ok()?;
-    let mut first = tokio::select! {
+async fn permits(held: &Arc<Permits>, least: usize, stop: &CancellationToken) -> Option<Vec<Permit>> {
+    tokio::select! {
         biased;
-        () = stop.cancelled() => return None,
-        permit = Arc::clone(reservations).acquire_many_owned(count) => permit.ok()?,
-    };
-    let mut permits: Vec<_> = std::iter::from_fn(|| first.split(1)).collect();
-    while permits.len() < BATCH {
-        match Arc::clone(reservations).try_acquire_owned() {
-            Ok(permit) => permits.push(permit),
-            Err(_) => break,
-        }
+        () = stop.cancelled() => None,
+        permits = held.acquire_some(least, BATCH) => permits,
     }
-    Some(permits)
 }

@@ -13,6 +13,7 @@ mod errback;
 mod follow;
 mod heart;
 mod request;
+mod serving;
 mod settle;
 pub mod shutdown;
 mod state;
@@ -20,25 +21,26 @@ mod states;
 mod strategy;
 mod timer;
 mod trace;
+mod window;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{self, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::announce::Announcer;
-use self::consumer::{Fetcher, Reserved};
+use self::consumer::Fetcher;
 use self::control::{Mailbox, Panel};
 use self::errback::Errbacks;
 use self::follow::Follower;
-use self::request::{Left, Request, Shared};
+use self::request::Shared;
+use self::serving::Serving;
 use self::settle::Settler;
 pub use self::shutdown::{Shutdown, StopReason};
 use self::state::{Leases, WorkerState};
+use self::window::Window;
 use crate::app::App;
 use crate::broker::ConsumerOptions;
 use crate::error::Result;
@@ -83,14 +85,12 @@ impl Worker {
         let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone()));
         let (events, sender) = self.events();
         let shared = Arc::new(self.shared(shutdown.clone(), &state, &events).await?);
-        let reservations = Arc::new(Semaphore::new(self.reservations()));
         let (batches, received) = mpsc::channel(1);
         let fetcher = Fetcher {
             broker: Arc::clone(&broker),
             options: self.consumer_options(lease, &shutdown),
             queues: state.queues.subscribe(),
-            reservations: Arc::clone(&reservations),
-            refill: self.reservations().saturating_sub(self.options.concurrency) / 2,
+            window: Arc::clone(&shared.window),
             leases: Arc::clone(&leases),
             batches,
         };
@@ -104,17 +104,13 @@ impl Worker {
         let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
         loops.spawn(heart::beat(events.clone(), Arc::clone(&state), ended.clone()));
-        self.control(&mut loops, &shared, events, reservations, &ended);
+        self.control(&mut loops, &shared, events, &ended);
         loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
-        loops.spawn(timer::release_due(Arc::clone(&broker), shutdown.stopping().clone()));
+        loops.spawn(timer::release_due(Arc::clone(&broker), Arc::clone(&shared.parked), shutdown.stopping().clone()));
         loops.spawn(fetcher.run());
 
-        let unfinished = serve(received, &shared, &leases).await;
-        if !unfinished.is_empty() {
-            let count = broker.put_back(&unfinished, false).await?;
-            tracing::info!(count, "handed back what was not finished");
-        }
+        Serving::new(shared, leases).run(received).await?;
         ended.cancel();
         while loops.join_next().await.is_some() {}
         stop_sending.cancel();
@@ -129,27 +125,14 @@ impl Worker {
     }
 
     /// Starts remote control, each part on a path of its own.
-    fn control(
-        &self,
-        loops: &mut JoinSet<()>,
-        shared: &Arc<Shared>,
-        events: EventDispatcher,
-        reservations: Arc<Semaphore>,
-        ended: &CancellationToken,
-    ) {
+    fn control(&self, loops: &mut JoinSet<()>, shared: &Arc<Shared>, events: EventDispatcher, ended: &CancellationToken) {
         let settings = self.app.settings();
         if !settings.worker_enable_remote_control {
             return;
         }
         let (broker, exchange) = (Arc::clone(self.app.broker()), settings.event_exchange.clone());
         loops.spawn(control::vote(broker, exchange, events.clone(), Arc::clone(self.app.clock()), ended.clone()));
-        let panel = Panel {
-            shared: Arc::clone(shared),
-            events,
-            reservations,
-            concurrency: AtomicUsize::new(self.options.concurrency),
-            children: self.options.children.clone(),
-        };
+        let panel = Panel { shared: Arc::clone(shared), events };
         loops.spawn(Mailbox::new(panel).run(ended.clone()));
     }
 
@@ -159,11 +142,12 @@ impl Worker {
         let follower = Follower::new(&app, &self.options.nodename);
         let errbacks = Errbacks::new(Arc::clone(&environment));
         let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower, errbacks).await?;
-        let slots = Arc::new(Semaphore::new(self.options.concurrency));
+        let window = Arc::new(self.window());
         let decode = app.decode_options();
         let (nodename, state) = (self.options.nodename.clone(), Arc::clone(state));
         let announcer = Announcer::new(events.clone(), app.registry());
-        Ok(Shared { nodename, decode, environment, settler, slots, state, announcer, shutdown, app })
+        let parked = Arc::default();
+        Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, parked, app })
     }
 
     fn consumer_options(&self, lease: Duration, shutdown: &Shutdown) -> ConsumerOptions {
@@ -176,51 +160,9 @@ impl Worker {
         }
     }
 
-    /// How many messages may be held at once: Celery's window, `concurrency × worker_prefetch_multiplier`; 0 is no limit but ours.
-    fn reservations(&self) -> usize {
-        match self.app.settings().worker_prefetch_multiplier as usize {
-            0 => 10_000,
-            multiplier => self.options.concurrency.saturating_mul(multiplier),
-        }
+    fn window(&self) -> Window {
+        let settings = self.app.settings();
+        let multiplier = if settings.worker_disable_prefetch { 1 } else { settings.worker_prefetch_multiplier as usize };
+        Window::new(self.options.concurrency, multiplier, self.options.children.clone())
     }
-}
-
-/// Lives every request until the fetcher has stopped and all are gone; the tags to hand back, first received first.
-async fn serve(mut received: mpsc::Receiver<Vec<Reserved>>, shared: &Arc<Shared>, leases: &Leases) -> Vec<String> {
-    let mut requests = JoinSet::new();
-    // Which delivery a request lives, and the how-manieth it was.
-    let mut living: HashMap<task::Id, (usize, String)> = HashMap::new();
-    let mut unfinished: Vec<(usize, String)> = Vec::new();
-    let mut count = 0;
-    let mut fetching = true;
-    while fetching || !requests.is_empty() {
-        tokio::select! {
-            batch = received.recv(), if fetching => match batch {
-                Some(batch) => for reserved in batch {
-                    let tag = reserved.delivery.tag.clone();
-                    let request = requests.spawn(Request::new(Arc::clone(shared), reserved).live());
-                    living.insert(request.id(), (count, tag));
-                    count += 1;
-                },
-                None => fetching = false,
-            },
-            Some(ended) = requests.join_next_with_id() => {
-                let (id, left) = match ended {
-                    Ok((id, left)) => (id, left),
-                    // A panic of our own code: the lease is renewed no more, and the message comes back by itself.
-                    Err(error) => {
-                        tracing::error!(%error, "a request broke");
-                        (error.id(), Left::Done)
-                    }
-                };
-                match (left, living.remove(&id)) {
-                    (Left::Done, Some((_, tag))) => leases.release(&tag),
-                    (Left::HandBack, Some(received)) => unfinished.push(received),
-                    (_, None) => {}
-                }
-            },
-        }
-    }
-    unfinished.sort_unstable();
-    unfinished.into_iter().map(|(_, tag)| tag).collect()
 }

@@ -4,10 +4,11 @@
 //! `worker/request.py`. Difference: the steps move one value on, so that none can be skipped or done twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::announce::Announcer;
@@ -17,6 +18,7 @@ use super::shutdown::Shutdown;
 use super::state::{Phase, Tracked, WorkerState};
 use super::strategy::{Rules, Verdict};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
+use super::window::{PATIENCE, Permit, Window};
 use crate::app::App;
 use crate::broker::{DeadLetter, Delivery};
 use crate::config::Seconds;
@@ -40,11 +42,13 @@ pub(super) struct Shared {
     pub(super) decode: DecodeOptions,
     pub(super) environment: Arc<Environment>,
     pub(super) settler: Settler,
-    /// How many tasks run at once.
-    pub(super) slots: Arc<Semaphore>,
+    /// How many tasks run at once, and how many messages are held.
+    pub(super) window: Arc<Window>,
     pub(super) state: Arc<WorkerState>,
     pub(super) announcer: Announcer,
     pub(super) shutdown: Shutdown,
+    /// Told when a message was parked.
+    pub(super) parked: Arc<Notify>,
 }
 
 /// How a request left the worker.
@@ -56,6 +60,13 @@ pub(super) enum Left {
     HandBack,
 }
 
+/// A slot, and how long it was waited for.
+#[derive(Debug)]
+struct Slot {
+    _permit: Permit,
+    waited: Duration,
+}
+
 /// One delivery.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -63,12 +74,12 @@ pub(super) struct Request {
     delivery: Delivery,
     /// Cancelled when the lease was lost.
     lost: CancellationToken,
-    _reservation: OwnedSemaphorePermit,
+    _held: Permit,
 }
 
 impl Request {
     pub(super) fn new(shared: Arc<Shared>, reserved: Reserved) -> Self {
-        Self { shared, delivery: reserved.delivery, lost: reserved.lost, _reservation: reserved.permit }
+        Self { shared, delivery: reserved.delivery, lost: reserved.lost, _held: reserved.permit }
     }
 
     /// The whole life of the delivery.
@@ -102,6 +113,8 @@ impl Request {
         match self.shared.app.broker().park(&self.delivery.tag, due).await {
             Ok(_) => {
                 tracing::debug!(%due, "parked");
+                self.shared.parked.notify_one();
+                self.shared.window.ran(Duration::ZERO, Duration::ZERO);
                 Left::Done
             }
             Err(error) => {
@@ -125,7 +138,7 @@ impl Request {
         let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
         tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
         let outcome = Outcome::Failure(Failure::new(Exception::worker_lost(&reason)));
-        let announced = self.shared.announcer.ended(&info, &outcome, std::time::Duration::ZERO, None);
+        let announced = self.shared.announcer.ended(&info, &outcome, Duration::ZERO, None);
         let ending = Ending { tag: None, ..self.ending(&info, outcome) };
         self.settle(ending, &announced).await;
         self.dead_letter(reason, deliveries).await
@@ -146,7 +159,7 @@ impl Request {
         let phase = if info.eta().is_some_and(|eta| eta > Utc::now()) { Phase::Scheduled } else { Phase::Reserved };
         let requests = &self.shared.state.requests;
         let tracked = requests.receive(info.id(), &self.delivery.envelope, phase);
-        let Some(_slot) = self.slot(&info, &tracked).await else { return Left::HandBack };
+        let Some(slot) = self.slot(&info, &tracked).await else { return Left::HandBack };
         if self.lost.is_cancelled() {
             return Left::Done;
         }
@@ -155,7 +168,7 @@ impl Request {
         }
         match self.succeeded_before(&info).await {
             Some(meta) => self.follow_again(info, meta).await,
-            None => self.start(info, &tracked).await,
+            None => self.start(info, &tracked, slot).await,
         }
     }
 
@@ -191,8 +204,9 @@ impl Request {
         self.end(&info, Outcome::Success(meta.result)).await
     }
 
-    /// Waits for the ETA and for a free slot; `None` when the worker stops first.
-    async fn slot(&self, info: &RequestInfo, tracked: &Tracked) -> Option<OwnedSemaphorePermit> {
+    /// Waits for the ETA and for a free slot; `None` when the worker stops first, or when no slot comes free for so long that another
+    /// worker may have one.
+    async fn slot(&self, info: &RequestInfo, tracked: &Tracked) -> Option<Slot> {
         let wait = info.eta().and_then(|eta| (eta - Utc::now()).to_std().ok()).unwrap_or_default();
         let ready = async {
             // Even a sleep of nothing lasts until the timer's next tick, a millisecond away.
@@ -200,7 +214,15 @@ impl Request {
                 tokio::time::sleep(wait).await;
                 tracked.reserved();
             }
-            Arc::clone(&self.shared.slots).acquire_owned().await.ok()
+            let window = &self.shared.window;
+            let since = Instant::now();
+            match timeout(PATIENCE, window.slots.acquire()).await {
+                Ok(permit) => permit.map(|permit| Slot { _permit: permit, waited: since.elapsed() }),
+                Err(_) => {
+                    window.waited();
+                    None
+                }
+            }
         };
         tokio::select! {
             biased;
@@ -209,7 +231,7 @@ impl Request {
         }
     }
 
-    async fn start(&self, mut info: RequestInfo, tracked: &Tracked) -> Left {
+    async fn start(&self, mut info: RequestInfo, tracked: &Tracked, slot: Slot) -> Left {
         let Some(task) = self.task(&info) else { return Left::HandBack };
         let limits = self.limits(&info, task);
         info.timelimit = limits.header();
@@ -233,6 +255,7 @@ impl Request {
         if outcome == Outcome::Abandoned {
             return self.abandoned(&info, late).await;
         }
+        self.shared.window.ran(slot.waited, begun.elapsed());
         log_outcome(&info, &outcome, begun.elapsed());
         let announced = self.shared.announcer.ended(&info, &outcome, begun.elapsed(), tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());
@@ -284,7 +307,7 @@ impl Request {
     fn limits(&self, info: &RequestInfo, task: &Task) -> Limits {
         let settings = self.shared.app.settings();
         let asked = info.message.headers.timelimit;
-        let seconds = |seconds: Option<f64>| seconds.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
+        let seconds = |seconds: Option<f64>| seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
         let default = |limit: Option<Seconds>| limit.and_then(Seconds::limit);
         let (soft, hard) = self.shared.state.time_limits(info.task()).unwrap_or_else(|| {
             let (soft, hard) = (task.options.soft_time_limit, task.options.time_limit);
@@ -312,9 +335,9 @@ impl Request {
     /// Ends a delivery that is not run.
     async fn end(&self, info: &RequestInfo, outcome: Outcome) -> Left {
         if matches!(outcome, Outcome::Revoked(_)) {
-            log_outcome(info, &outcome, std::time::Duration::ZERO);
+            log_outcome(info, &outcome, Duration::ZERO);
         }
-        let announced = self.shared.announcer.ended(info, &outcome, std::time::Duration::ZERO, None);
+        let announced = self.shared.announcer.ended(info, &outcome, Duration::ZERO, None);
         self.settle(self.ending(info, outcome), &announced).await;
         Left::Done
     }
@@ -331,7 +354,7 @@ impl Request {
 }
 
 /// Celery's words for how a run ended.
-fn log_outcome(info: &RequestInfo, outcome: &Outcome, runtime: std::time::Duration) {
+fn log_outcome(info: &RequestInfo, outcome: &Outcome, runtime: Duration) {
     let (name, id, runtime) = (info.task(), info.id(), runtime.as_secs_f64());
     match outcome {
         Outcome::Success(value) => {

@@ -12,8 +12,8 @@ use crate::protocol::message::{DecodeOptions, Message};
 use crate::task::registry::Registry;
 use crate::task::request::RequestInfo;
 
-/// A message whose ETA is nearer than this waits in the worker.
-const PARK_AHEAD: Duration = Duration::seconds(3);
+/// A message whose ETA is nearer than this waits in the worker, in the place of one that could run.
+const PARK_AHEAD: Duration = Duration::milliseconds(100);
 
 /// What to do with a message.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::state::Leases;
@@ -16,7 +17,7 @@ use crate::error::Error;
 
 /// At most so many parked messages return in one step.
 const RELEASE: usize = 500;
-/// How long the releaser sleeps when nothing is parked, and at most: another worker may park something that is due sooner.
+/// How long the releaser sleeps when nothing is parked, and at most: a worker that dies leaves what it parked to others.
 const RELEASE_EVERY: Duration = Duration::from_millis(1000);
 
 /// Logs the first failure and the recovery with its downtime, never one line a try.
@@ -79,15 +80,18 @@ pub(super) async fn restore_orphans(broker: Arc<dyn Broker>, lease: Duration, st
     }
 }
 
-/// Returns parked messages when they are due.
-pub(super) async fn release_due(broker: Arc<dyn Broker>, stop: CancellationToken) {
+/// Returns parked messages when they are due; `parked` tells that one more is.
+pub(super) async fn release_due(broker: Arc<dyn Broker>, parked: Arc<Notify>, stop: CancellationToken) {
     let mut outage = Outage::new("returning parked messages");
     loop {
         let released = outage.seen(broker.release_due(RELEASE).await).unwrap_or_default();
         let wait =
             if released.count == RELEASE { Duration::ZERO } else { released.next_in.unwrap_or(RELEASE_EVERY).min(RELEASE_EVERY) };
-        if !pause(wait, &stop).await {
-            return;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = parked.notified() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

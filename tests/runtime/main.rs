@@ -13,3 +13,4 @@ mod results;
 mod retries;
 mod shutdown;
 mod time;
+mod window;

@@ -4,11 +4,6 @@
 //! The control commands of `worker/control.py`. Differences: a rate limit is refused in words, as none is kept here yet; task events can be
 //! switched off whatever the worker was started with; a queue is bound to the exchange of its own name only.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use tokio::task::JoinSet;
-
 use super::arguments::Arguments;
 use super::{Panel, failed, nok, ok};
 use crate::protocol::event::Event;
@@ -67,35 +62,29 @@ impl Panel {
     }
 
     pub(super) fn pool_grow(&self, arguments: Arguments<'_>) -> Value {
-        let more = arguments.count("n", 1);
-        self.concurrency.fetch_add(more, Ordering::Relaxed);
-        self.shared.slots.add_permits(more);
-        self.reservations.add_permits(self.reserved_for(more));
+        let window = &self.shared.window;
+        window.resize(window.slots.size().saturating_add(arguments.count("n", 1)));
         ok("pool will grow")
     }
 
-    pub(super) fn pool_shrink(&self, arguments: Arguments<'_>, pending: &mut JoinSet<()>) -> Result<Value, Exception> {
-        let fewer = arguments.count("n", 1);
-        let slots = self.concurrency.load(Ordering::Relaxed);
+    pub(super) fn pool_shrink(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+        let window = &self.shared.window;
+        let (fewer, slots) = (arguments.count("n", 1), window.slots.size());
         if fewer >= slots {
             return Err(Exception::value_error(format!("Can't shrink pool: it has {slots} slots, and one must stay")));
         }
-        self.concurrency.fetch_sub(fewer, Ordering::Relaxed);
-        // Slots and reservations that are in use are given up when they are free.
-        for (semaphore, count) in [(&self.shared.slots, fewer), (&self.reservations, self.reserved_for(fewer))] {
-            let (semaphore, count) = (Arc::clone(semaphore), u32::try_from(count).unwrap_or(u32::MAX));
-            pending.spawn(async move {
-                if let Ok(permits) = semaphore.acquire_many_owned(count).await {
-                    permits.forget();
-                }
-            });
-        }
+        window.resize(slots - fewer);
         Ok(ok("pool will shrink"))
     }
 
-    /// How many messages may be held for so many slots.
-    fn reserved_for(&self, slots: usize) -> usize {
-        slots.saturating_mul(self.shared.app.settings().worker_prefetch_multiplier as usize)
+    pub(super) fn pool_restart(&self) -> Result<Value, Exception> {
+        if !self.shared.app.settings().worker_pool_restarts {
+            return Err(Exception::value_error("Pool restarts not enabled"));
+        }
+        if let Some(children) = self.shared.window.children() {
+            children.restart();
+        }
+        Ok(ok("reload started"))
     }
 
     pub(super) async fn add_consumer(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {

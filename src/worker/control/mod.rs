@@ -16,12 +16,9 @@ mod stats;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -32,7 +29,6 @@ use crate::app::ControlCall;
 use crate::broker::Listener;
 use crate::error::Error;
 use crate::events::EventDispatcher;
-use crate::pool::ChildPool;
 use crate::protocol::exception::Exception;
 use crate::protocol::pidbox::Request;
 use crate::protocol::value::{Map, Value};
@@ -48,10 +44,6 @@ type Answer = Result<Option<Value>, Exception>;
 pub(super) struct Panel {
     pub(super) shared: Arc<Shared>,
     pub(super) events: EventDispatcher,
-    pub(super) reservations: Arc<Semaphore>,
-    /// How many slots there are.
-    pub(super) concurrency: AtomicUsize,
-    pub(super) children: Option<Arc<ChildPool>>,
 }
 
 /// Listens to requests and answers them.
@@ -59,14 +51,12 @@ pub(super) struct Panel {
 pub(super) struct Mailbox {
     panel: Panel,
     exchange: String,
-    /// What commands leave behind: slots that are given up as soon as they are free.
-    pending: JoinSet<()>,
 }
 
 impl Mailbox {
     pub(super) fn new(panel: Panel) -> Self {
         let exchange = format!("{}.pidbox", panel.shared.app.settings().control_exchange);
-        Self { panel, exchange, pending: JoinSet::new() }
+        Self { panel, exchange }
     }
 
     /// Answers until `stop`.
@@ -105,7 +95,6 @@ impl Mailbox {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(_) = self.pending.join_next() => {}
                 heard = listener.next() => match heard {
                     Ok(Some(envelope)) => self.receive(&envelope).await,
                     Ok(None) => return,
@@ -132,7 +121,7 @@ impl Mailbox {
             return;
         }
         tracing::debug!(ticket = request.ticket, "pidbox received method {}", request.method);
-        let called = AssertUnwindSafe(self.panel.call(&request.method, &request.arguments, &mut self.pending)).catch_unwind();
+        let called = AssertUnwindSafe(self.panel.call(&request.method, &request.arguments)).catch_unwind();
         let answer = called.await.unwrap_or_else(|_| Err(Exception::runtime_error(format!("{} panicked", request.method))));
         let value = match answer {
             Ok(Some(value)) => value,
@@ -161,7 +150,7 @@ impl Mailbox {
 
 impl Panel {
     /// Carries one command out.
-    async fn call(&self, method: &str, map: &Map, pending: &mut JoinSet<()>) -> Answer {
+    async fn call(&self, method: &str, map: &Map) -> Answer {
         let own = ControlCall { nodename: self.shared.nodename.clone(), arguments: map.clone() };
         if let Some(answer) = self.shared.app.commands().call(method, own) {
             return answer.await.map(Some);
@@ -194,8 +183,8 @@ impl Panel {
             "heartbeat" => self.heartbeat(),
             "election" => arguments.required(["id", "topic"]).map(|_| Value::Null)?,
             "pool_grow" => self.pool_grow(arguments),
-            "pool_shrink" => self.pool_shrink(arguments, pending)?,
-            "pool_restart" => return Err(Exception::value_error("Pool restarts not enabled")),
+            "pool_shrink" => self.pool_shrink(arguments)?,
+            "pool_restart" => self.pool_restart()?,
             "autoscale" => return Err(Exception::value_error("Autoscale not enabled")),
             "add_consumer" => self.add_consumer(arguments).await?,
             "cancel_consumer" => self.cancel_consumer(arguments)?,

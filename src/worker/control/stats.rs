@@ -4,8 +4,6 @@
 //! `WorkController.stats` and `utils/debug.py`. Differences: `processes` are the isolated children, or this process where there are none;
 //! what the system does not tell of its resources is 0.
 
-use std::sync::atomic::Ordering;
-
 use url::Url;
 
 use super::{Panel, object};
@@ -18,7 +16,7 @@ impl Panel {
     pub(super) async fn stats(&self) -> Value {
         let state = &self.shared.state;
         let totals: Map = state.requests.totals().into_iter().map(|(name, count)| (name, count.into())).collect();
-        let concurrency = self.concurrency.load(Ordering::Relaxed);
+        let concurrency = self.shared.window.slots.size();
         object([
             ("total", Value::Map(totals)),
             ("pid", std::process::id().into()),
@@ -33,7 +31,7 @@ impl Panel {
 
     async fn pool(&self, concurrency: usize) -> Value {
         let settings = self.shared.app.settings();
-        let children = match &self.children {
+        let children = match self.shared.window.children() {
             Some(pool) => pool.children().await.into_iter().map(|child| child.pid).collect(),
             None => Vec::new(),
         };
