@@ -12,6 +12,8 @@ use jiter::{Jiter, Peek};
 
 /// The header that counts the deliveries whose run died with its process.
 pub(crate) const DELIVERY_COUNT: &str = "x-delivery-count";
+/// The header of a rate-limited message whose turn has been given to it.
+const TURN: &str = "x-rate-limit-turn";
 
 /// True if the text is one JSON object and nothing after it, nested no deeper than an [`entry`] of it can be read again.
 pub(crate) fn is_envelope(text: &[u8]) -> bool {
@@ -31,10 +33,24 @@ pub(crate) fn redelivered(envelope: &[u8], raise_count: bool) -> Vec<u8> {
     marked(envelope, raise_count).unwrap_or_else(|| envelope.to_vec())
 }
 
+/// The envelope with the mark that a turn is given to it when it goes on.
+pub(crate) fn with_turn(envelope: &[u8]) -> Vec<u8> {
+    let marked = || {
+        let mut whole = Object::parse(envelope)?;
+        let mut headers = whole.object("headers").unwrap_or_default();
+        headers.set(TURN, b"true".to_vec());
+        let headers = headers.to_text();
+        whole.set("headers", headers);
+        Some(whole.to_text())
+    };
+    marked().unwrap_or_else(|| envelope.to_vec())
+}
+
 fn marked(envelope: &[u8], raise_count: bool) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     let mut headers = whole.object("headers").unwrap_or_default();
     headers.set("redelivered", b"true".to_vec());
+    headers.remove(TURN);
     if raise_count {
         let count = headers.number(DELIVERY_COUNT).unwrap_or(0).max(0).saturating_add(1);
         headers.set(DELIVERY_COUNT, count.to_string().into_bytes());
@@ -132,6 +148,10 @@ impl<'a> Object<'a> {
             Some((_, old)) => *old = Cow::Owned(value),
             None => self.0.push((key.to_owned(), Cow::Owned(value))),
         }
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.0.retain(|(name, _)| name != key);
     }
 
     fn to_text(&self) -> Vec<u8> {

@@ -99,6 +99,37 @@ pub struct Parked {
     pub envelope: Bytes,
 }
 
+/// A rate limit, and whose turns it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit<'a> {
+    /// What is limited.
+    pub name: &'a str,
+    /// Whose turns these are: the same for all who share them.
+    pub owner: &'a str,
+    /// The time between two turns; none: there are as many as one wants.
+    pub every: Duration,
+}
+
+/// What [`Broker::take_turn`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The message may go on.
+    Taken,
+    /// It waits, and is ours no more.
+    Deferred,
+    /// It was not ours any more.
+    Lost,
+}
+
+/// What [`Broker::admit`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Admitted {
+    /// How many messages went back to their queues.
+    pub count: usize,
+    /// How long until the next one may; `None`: none waits.
+    pub next_in: Option<Duration>,
+}
+
 /// A broker.
 #[async_trait]
 pub trait Broker: Debug + Send + Sync {
@@ -130,6 +161,16 @@ pub trait Broker: Debug + Send + Sync {
     /// Returns parked messages that are due to the head of their queues, at most `limit`.
     async fn release_due(&self, limit: usize) -> Result<Released>;
 
+    /// Takes a turn for a leased message, or puts it behind those that wait for one. It bears the header `x-rate-limit-turn` when it comes
+    /// back: a turn was given to it then.
+    async fn take_turn(&self, delivery: &Delivery, limit: &RateLimit<'_>) -> Result<Turn>;
+
+    /// Returns messages of these queues that wait for a turn to the heads of their queues: as many as there are turns, `most` at most.
+    async fn admit(&self, limit: &RateLimit<'_>, queues: &[String], most: usize) -> Result<Admitted>;
+
+    /// The names of limits for which messages wait, or did once.
+    async fn limited(&self) -> Result<Vec<String>>;
+
     /// Moves a leased message to the dead-letter list. False: it was not ours any more.
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool>;
 
@@ -160,7 +201,7 @@ pub trait Broker: Debug + Send + Sync {
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
 
-    /// Removes the waiting messages of a queue and returns how many there were.
+    /// Removes the waiting messages of a queue, also those that wait for a turn, and returns how many there were.
     async fn purge(&self, queue: &str) -> Result<usize>;
 
     /// Where the data lies.

@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Rate, Seconds};
+use super::values::{Rate, RateScope, Seconds};
 
 /// What an annotation sets; what it leaves out stays as the task has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Annotation {
     /// How often the task may run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<Rate>,
+    /// Whose runs that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_scope: Option<RateScope>,
     /// How often it is retried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
@@ -69,6 +72,7 @@ impl TaskAnnotations {
         let Some(own) = self.0.get(task).cloned() else { return any };
         Annotation {
             rate_limit: own.rate_limit.or(any.rate_limit),
+            rate_limit_scope: own.rate_limit_scope.or(any.rate_limit_scope),
             max_retries: own.max_retries.or(any.max_retries),
             default_retry_delay: own.default_retry_delay.or(any.default_retry_delay),
             time_limit: own.time_limit.or(any.time_limit),

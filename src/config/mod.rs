@@ -34,4 +34,4 @@ pub use routes::{QueueOptions, Route, TaskQueues, TaskRoutes, matches};
 pub use settings::Settings;
 pub use table::{Effect, Env, Kind, Setting, Table, Var};
 pub use transport::{BrokerTransportOptions, FanoutPrefix, PublishRetryPolicy, QueueOrder, ResultTransportOptions};
-pub use values::{Autoscale, Concurrency, Rate, Seconds};
+pub use values::{Autoscale, Concurrency, Rate, RateScope, Seconds};

@@ -15,7 +15,7 @@ use super::env::redis_url;
 use super::routes::{TaskQueues, TaskRoutes};
 use super::table::{Kind, Var};
 use super::transport::{BrokerTransportOptions, PublishRetryPolicy, ResultTransportOptions};
-use super::values::{Concurrency, Rate, Seconds};
+use super::values::{Concurrency, Rate, RateScope, Seconds};
 
 const LATER: &str = "it comes with later versions";
 const ANY: Kind = Kind::Integer(0, i64::MAX);
@@ -127,7 +127,10 @@ crate::settings! {
         task_soft_time_limit: Option<Seconds> = None, Kind::Seconds,
             env: &[Var::Is("CELERY_WORKER_SOFT_TIME_LIMIT")];
         /// The rate limit of a task without one of its own.
-        task_default_rate_limit: Option<Rate> = None, Kind::Rate, inert: LATER;
+        task_default_rate_limit: Option<Rate> = None, Kind::Rate;
+        /// Whose runs a rate limit counts: those of each `worker`, as in Celery, or those of the whole `cluster`. A task's annotation
+        /// `rate_limit_scope` ranks above it.
+        task_rate_limit_scope: RateScope = RateScope::Worker, Kind::Choice(&["worker", "cluster"]);
         /// Whether what a task calls gets its priority.
         task_inherit_parent_priority: bool = false, Kind::Flag;
         /// Whether sending is tried again when the connection breaks.
@@ -163,7 +166,7 @@ crate::settings! {
         /// Whether the worker answers `inspect` and `control`.
         worker_enable_remote_control: bool = true, Kind::Flag;
         /// Whether rate limits are left aside.
-        worker_disable_rate_limits: bool = false, Kind::Flag, inert: LATER;
+        worker_disable_rate_limits: bool = false, Kind::Flag;
         /// How many tasks with an ETA a worker holds itself; none: as many as come.
         worker_eta_task_limit: Option<u64> = None, COUNT, inert: "tasks with a far ETA are parked in the server";
         /// Whether a redelivered task that already succeeded is not run again.

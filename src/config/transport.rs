@@ -20,9 +20,9 @@ pub enum QueueOrder {
     /// In turn: a queue that gave a message goes to the end.
     #[default]
     RoundRobin,
-    /// By priority over all queues.
+    /// As they were named, always: an earlier queue is emptied first.
     Priority,
-    /// As they were named.
+    /// By name, always.
     Sorted,
 }
 

@@ -124,9 +124,25 @@ impl Rate {
         }
     }
 
-    /// Runs a second; 0 means no limit.
-    pub fn per_second(&self) -> f64 {
-        self.per_second
+    /// So many runs a second.
+    pub fn per_second(runs: f64) -> Self {
+        Self { text: format!("{runs}/s"), per_second: runs.max(0.0) }
+    }
+
+    /// So many runs a minute.
+    pub fn per_minute(runs: f64) -> Self {
+        Self { text: format!("{runs}/m"), per_second: runs.max(0.0) / 60.0 }
+    }
+
+    /// So many runs an hour.
+    pub fn per_hour(runs: f64) -> Self {
+        Self { text: format!("{runs}/h"), per_second: runs.max(0.0) / 3600.0 }
+    }
+
+    /// The time between two runs, at most a year; none: no limit.
+    pub fn interval(&self) -> Option<Duration> {
+        const YEAR: f64 = 365.0 * 86_400.0;
+        (self.per_second > 0.0).then(|| Duration::from_secs_f64((1.0 / self.per_second).min(YEAR)))
     }
 
     /// As it was written.
@@ -150,6 +166,17 @@ impl From<Rate> for String {
     fn from(rate: Rate) -> Self {
         rate.text
     }
+}
+
+/// Whose runs a rate limit counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateScope {
+    /// Those of each worker by itself, as in Celery.
+    #[default]
+    Worker,
+    /// Those of all workers together.
+    Cluster,
 }
 
 /// The bounds between which a worker sizes its pool by itself.
@@ -185,10 +212,11 @@ mod tests {
 
     #[test]
     fn rates_read_as_celery_reads_them() {
-        assert_eq!(Rate::parse("10/s").unwrap().per_second(), 10.0);
-        assert_eq!(Rate::parse("120/m").unwrap().per_second(), 2.0);
-        assert_eq!(Rate::parse("3600/h").unwrap().per_second(), 1.0);
-        assert_eq!(serde_json::from_str::<Rate>("2.5").unwrap().per_second(), 2.5);
+        assert_eq!(Rate::parse("10/s").unwrap().interval(), Some(Duration::from_millis(100)));
+        assert_eq!(Rate::parse("120/m").unwrap().interval(), Rate::per_minute(120.0).interval());
+        assert_eq!(Rate::parse("3600/h").unwrap().interval(), Some(Duration::from_secs(1)));
+        assert_eq!(serde_json::from_str::<Rate>("2.5").unwrap().interval(), Some(Duration::from_millis(400)));
+        assert_eq!(Rate::parse("0").unwrap().interval(), None);
         assert!(Rate::parse("10/d").is_err());
         assert!(Rate::parse("-1/s").is_err());
     }

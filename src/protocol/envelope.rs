@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// The header in which a message's deliveries are counted.
 pub const DELIVERY_COUNT: &str = "x-delivery-count";
+/// The header of a rate-limited message whose turn has been given to it.
+pub const TURN: &str = "x-rate-limit-turn";
 const REDELIVERED: &str = "redelivered";
 
 /// What lies in a queue.
@@ -153,6 +155,11 @@ impl Envelope {
     pub fn delivery_count(&self) -> u32 {
         let count = self.headers.get(DELIVERY_COUNT).and_then(Value::as_i64).unwrap_or(0);
         u32::try_from(count.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it waited for its turn, and has it.
+    pub fn has_turn(&self) -> bool {
+        self.headers.contains_key(TURN)
     }
 
     /// Marks it as delivered before; `raise_count` when its worker died with it.

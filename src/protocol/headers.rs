@@ -3,14 +3,14 @@
 //! # Celery
 //! `app/amqp.py` (`as_task_v2`). Custom headers lie flat among the others; those nobody knows are kept in [`Headers::custom`].
 
-use super::envelope::DELIVERY_COUNT;
+use super::envelope::{DELIVERY_COUNT, TURN};
 use super::message::{DecodeError, SHOWN};
 use super::repr;
 use super::time::Timestamp;
 use super::value::{Map, Value};
 
 /// What the transport and the serializer add; it does not belong to the task.
-const TRANSPORT: [&str; 3] = ["compression", "redelivered", DELIVERY_COUNT];
+const TRANSPORT: [&str; 4] = ["compression", "redelivered", DELIVERY_COUNT, TURN];
 
 /// How long a task may run, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -53,6 +53,8 @@ pub struct Properties {
     pub redelivered: bool,
     /// How often a delivery of it ended with its worker.
     pub delivery_count: u32,
+    /// True when it waited for its turn under a rate limit, and has it.
+    pub has_turn: bool,
     /// Properties nobody knows, kept.
     pub extra: Map,
 }
@@ -258,6 +260,7 @@ impl Properties {
             delivery_tag,
             redelivered: envelope.redelivered(),
             delivery_count: envelope.delivery_count(),
+            has_turn: envelope.has_turn(),
             extra,
         }
     }

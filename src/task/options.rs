@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::request::RequestInfo;
 use super::retry::Backoff;
-use crate::config::{Annotation, Seconds};
+use crate::config::{Annotation, Rate, RateScope, Seconds};
 use crate::protocol::exception::Exception;
 use crate::protocol::signature::Signature;
 
@@ -66,6 +66,10 @@ pub struct TaskOptions {
     pub time_limit: Option<Duration>,
     /// After this it is told to stop.
     pub soft_time_limit: Option<Duration>,
+    /// How often it may begin.
+    pub rate_limit: Option<Rate>,
+    /// Whose runs that counts.
+    pub rate_limit_scope: Option<RateScope>,
     /// Store no result.
     pub ignore_result: Option<bool>,
     /// Store failures even so.
@@ -172,6 +176,12 @@ impl TaskOptions {
         self
     }
 
+    /// Sets how often it may begin, on each worker by itself or on all together.
+    pub fn rate_limit(&mut self, rate: Rate, scope: RateScope) -> &mut Self {
+        (self.rate_limit, self.rate_limit_scope) = (Some(rate), Some(scope));
+        self
+    }
+
     /// Stores no result.
     pub fn ignore_result(&mut self) -> &mut Self {
         self.ignore_result = Some(true);
@@ -213,6 +223,8 @@ impl TaskOptions {
         }
         set(&mut self.max_retries, annotation.max_retries);
         set(&mut self.default_retry_delay, annotation.default_retry_delay.map(Seconds::duration));
+        set(&mut self.rate_limit, annotation.rate_limit.clone());
+        set(&mut self.rate_limit_scope, annotation.rate_limit_scope);
         set(&mut self.time_limit, annotation.time_limit.map(Seconds::duration));
         set(&mut self.soft_time_limit, annotation.soft_time_limit.map(Seconds::duration));
         set(&mut self.acks_late, annotation.acks_late);

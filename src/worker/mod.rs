@@ -12,6 +12,7 @@ mod control;
 mod errback;
 mod follow;
 mod heart;
+mod rates;
 mod request;
 mod serving;
 mod settle;
@@ -108,6 +109,7 @@ impl Worker {
         loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
         loops.spawn(timer::release_due(Arc::clone(&broker), Arc::clone(&shared.parked), shutdown.stopping().clone()));
+        loops.spawn(rates::admit_limited(Arc::clone(&shared), shutdown.stopping().clone()));
         loops.spawn(fetcher.run());
 
         Serving::new(shared, leases).run(received).await?;

@@ -20,8 +20,9 @@ use super::strategy::{Rules, Verdict};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use super::window::{PATIENCE, Permit, Window};
 use crate::app::App;
-use crate::broker::{DeadLetter, Delivery};
+use crate::broker::{DeadLetter, Delivery, Turn};
 use crate::config::Seconds;
+use crate::error::Result;
 use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
@@ -95,7 +96,14 @@ impl Request {
             Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
                 self.end(&info, Outcome::Revoked("revoked")).await
             }
-            Verdict::Run(info) => self.run(*info).await,
+            Verdict::Run(info) => match self.turn(&info).await {
+                Ok(Turn::Taken) => self.run(*info).await,
+                Ok(Turn::Deferred | Turn::Lost) => Left::Done,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot ask for a turn; handing the message back");
+                    Left::HandBack
+                }
+            },
             Verdict::Park(info, due) => self.park(&info, due).await,
             Verdict::Expired(info) => self.end(&info, Outcome::Revoked("expired")).await,
             Verdict::Unknown(info) => self.unknown(*info).await,
@@ -105,6 +113,17 @@ impl Request {
                 self.dead_letter(reason, 0).await
             }
         }
+    }
+
+    /// Takes the task's turn, as its rate limit says.
+    async fn turn(&self, info: &RequestInfo) -> Result<Turn> {
+        let Some(task) = self.task(info).filter(|_| !info.message.properties.has_turn) else { return Ok(Turn::Taken) };
+        let turn = self.shared.state.rates.take_turn(&self.shared, task, &self.delivery).await?;
+        if turn == Turn::Deferred {
+            // It holds nobody up any more, which is as good as a short run.
+            self.shared.window.ran(Duration::ZERO, Duration::ZERO);
+        }
+        Ok(turn)
     }
 
     async fn park(&self, info: &RequestInfo, due: chrono::DateTime<Utc>) -> Left {

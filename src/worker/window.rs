@@ -51,6 +51,11 @@ impl Permits {
         self.size.load(Relaxed)
     }
 
+    /// How many are not in use.
+    pub(super) fn free(&self) -> usize {
+        self.free.available_permits()
+    }
+
     /// Waits for one.
     pub(super) async fn acquire(self: &Arc<Self>) -> Option<Permit> {
         Some(self.permit(Arc::clone(&self.free).acquire_owned().await.ok()?))

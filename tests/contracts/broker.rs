@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use celeriac::broker::DeadLetter;
+use celeriac::broker::{Admitted, DeadLetter, Delivery, RateLimit, Turn};
+use celeriac::protocol::Envelope;
 use celeriac::settlement::Outgoing;
 use chrono::Utc;
 
@@ -34,6 +35,9 @@ contracts!(
     due_messages_come_back_in_order_and_no_more_than_the_limit,
     parked_messages_are_shown_with_their_time,
     a_lost_message_cannot_be_parked_or_given_up,
+    one_message_has_a_turn_and_the_others_wait_for_theirs_in_order,
+    a_message_does_not_overtake_those_that_wait_and_no_limit_lets_all_go,
+    a_faster_limit_forgets_the_turns_of_a_slower_one,
     a_dead_letter_keeps_its_message_and_its_history,
     text_that_is_no_envelope_becomes_a_dead_letter_and_the_next_message_comes,
     purge_empties_all_steps_and_tells_how_many,
@@ -307,6 +311,57 @@ async fn a_lost_message_cannot_be_parked_or_given_up(ground: Ground) {
     assert!(ground.dead_letters().is_empty());
     assert_eq!(ground.broker.release_due(10).await.unwrap().count, 0);
     assert_eq!(names(&ground.drain("q").await), ["1"]);
+}
+
+/// A limit of one turn in so many seconds.
+fn limit(seconds: u64) -> RateLimit<'static> {
+    RateLimit { name: "tasks.a", owner: "", every: Duration::from_secs(seconds) }
+}
+
+async fn one_message_has_a_turn_and_the_others_wait_for_theirs_in_order(ground: Ground) {
+    let mut turns = Vec::new();
+    for name in ["1", "2", "3", "4"] {
+        turns.push(ground.broker.take_turn(&ground.leased(name).await, &limit(600)).await.unwrap());
+    }
+    assert_eq!(turns, [Turn::Taken, Turn::Deferred, Turn::Deferred, Turn::Deferred]);
+    assert_eq!((ground.leased_len(), ground.broker.limited().await.unwrap()), (1, vec!["tasks.a".to_owned()]));
+    let owners = RateLimit { owner: "another", ..limit(600) };
+    let queues = ["q".to_owned()];
+    let none = ground.broker.admit(&limit(600), &queues, 10).await.unwrap();
+    assert_eq!(none.count, 0);
+    assert!(none.next_in.unwrap() > Duration::from_secs(590), "{none:?}");
+    assert_eq!(ground.broker.admit(&owners, &["other".to_owned()], 10).await.unwrap(), Admitted::default());
+    // Nobody looked for one turn, which is caught up on.
+    assert_eq!(ground.broker.admit(&owners, &queues, 10).await.unwrap().count, 2);
+    ground.publish("q", &["fresh"]).await;
+    let back = ground.drain("q").await;
+    assert_eq!(names(&back), ["2", "3", "fresh"]);
+    let has_turn = |delivery: &Delivery| Envelope::parse(&delivery.envelope).unwrap().has_turn();
+    assert_eq!(back.iter().map(has_turn).collect::<Vec<_>>(), [true, true, false]);
+    ground.broker.put_back(&tags(&back)[..1], false).await.unwrap();
+    assert!(!has_turn(&ground.drain("q").await[0]), "after a failure it takes another turn");
+}
+
+async fn a_message_does_not_overtake_those_that_wait_and_no_limit_lets_all_go(ground: Ground) {
+    for name in ["1", "2"] {
+        ground.broker.take_turn(&ground.leased(name).await, &limit(600)).await.unwrap();
+    }
+    let third = ground.leased("3").await;
+    assert_eq!(ground.broker.take_turn(&third, &RateLimit { owner: "another", ..limit(600) }).await.unwrap(), Turn::Deferred);
+    assert_eq!(ground.broker.take_turn(&third, &limit(600)).await.unwrap(), Turn::Lost);
+    let free = ground.broker.admit(&limit(0), &["q".to_owned()], 10).await.unwrap();
+    assert_eq!((free.count, free.next_in), (2, Some(Duration::ZERO)));
+    assert_eq!(names(&ground.drain("q").await), ["2", "3"]);
+    assert_eq!(ground.broker.admit(&limit(0), &["q".to_owned()], 10).await.unwrap(), Admitted::default());
+}
+
+async fn a_faster_limit_forgets_the_turns_of_a_slower_one(ground: Ground) {
+    for name in ["1", "2"] {
+        ground.broker.take_turn(&ground.leased(name).await, &limit(86_400)).await.unwrap();
+    }
+    let next = ground.broker.admit(&limit(10), &["q".to_owned()], 10).await.unwrap().next_in.unwrap();
+    assert!(next <= Duration::from_secs(10), "{next:?}");
+    assert_eq!(ground.broker.purge("q").await.unwrap(), 1, "what waits for a turn is purged, too");
 }
 
 async fn a_dead_letter_keeps_its_message_and_its_history(ground: Ground) {

@@ -15,13 +15,13 @@ use super::house::House;
 const NODE: &str = "celery@test";
 
 /// Sends requests and reads replies, as `app.control` does.
-struct Client<'a> {
+pub(crate) struct Client<'a> {
     house: &'a House,
     replies: Box<dyn Consumer>,
 }
 
 impl<'a> Client<'a> {
-    async fn new(house: &'a House) -> Self {
+    pub(crate) async fn new(house: &'a House) -> Self {
         let expires = Duration::from_secs(10);
         house.broker.bind("reply.celery.pidbox", "oid", "oid.reply", expires).await.unwrap();
         let options = ConsumerOptions {
@@ -48,7 +48,7 @@ impl<'a> Client<'a> {
         self.house.broker.broadcast("celery.pidbox", "", &envelope).await.unwrap();
     }
 
-    async fn call(&mut self, method: &str, arguments: Value) -> Value {
+    pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> Value {
         self.send(method, arguments).await;
         loop {
             let reply = self.replies.fetch(1).await.unwrap().remove(0);
@@ -61,14 +61,14 @@ impl<'a> Client<'a> {
     }
 
     /// The text of `ok` or `error`.
-    async fn says(&mut self, method: &str, arguments: Value) -> String {
+    pub(crate) async fn says(&mut self, method: &str, arguments: Value) -> String {
         let reply = self.call(method, arguments).await;
         let text = reply.get("ok").or_else(|| reply.get("error"));
         text.and_then(Value::as_str).unwrap_or_else(|| panic!("{method}: {reply}")).to_owned()
     }
 }
 
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Map(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 

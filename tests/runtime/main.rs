@@ -8,6 +8,7 @@ mod errbacks;
 mod failures;
 mod house;
 mod lifecycle;
+mod rates;
 mod replacing;
 mod results;
 mod retries;

@@ -5,6 +5,7 @@
 mod consumer;
 mod fanout;
 mod state;
+mod turns;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,9 @@ use self::consumer::MemoryConsumer;
 use self::fanout::binding;
 pub use self::state::Dead;
 use self::state::State;
-use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Queue, Released};
+use super::{
+    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Listener, Options, Parked, Queue, RateLimit, Released, Turn,
+};
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
 use crate::settlement::{ChordState, Disposal, Location, Outgoing, Settled, Settlement};
@@ -171,6 +174,18 @@ impl Broker for MemoryBroker {
 
     async fn release_due(&self, limit: usize) -> Result<Released> {
         Ok(self.change(|state, options| state.release_due(limit, options)))
+    }
+
+    async fn take_turn(&self, delivery: &Delivery, limit: &RateLimit<'_>) -> Result<Turn> {
+        Ok(self.change(|state, options| state.take_turn(&delivery.tag, limit, options)))
+    }
+
+    async fn admit(&self, limit: &RateLimit<'_>, queues: &[String], most: usize) -> Result<Admitted> {
+        Ok(self.change(|state, options| state.admit(limit, queues, most, options)))
+    }
+
+    async fn limited(&self) -> Result<Vec<String>> {
+        Ok(self.lock().turns.limited())
     }
 
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {

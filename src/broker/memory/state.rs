@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::fanout::Exchanges;
+use super::turns::Turns;
 use crate::broker::tag::age;
-use crate::broker::{DeadLetter, Delivery, Options, Parked, Queue, Released, envelope};
+use crate::broker::{Admitted, DeadLetter, Delivery, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
 use crate::settlement::Outgoing;
 
 /// A message that was given up.
@@ -46,6 +47,7 @@ pub(super) struct State {
     pub(super) dead: Vec<Dead>,
     pub(super) declared: BTreeSet<String>,
     pub(super) exchanges: Exchanges,
+    pub(super) turns: Turns,
     /// When the queues of replies vanish.
     expiring: HashMap<String, Instant>,
 }
@@ -120,6 +122,26 @@ impl State {
         true
     }
 
+    pub(super) fn take_turn(&mut self, tag: &str, limit: &RateLimit<'_>, options: &Options) -> Turn {
+        let Some(lease) = self.leases.get(tag) else { return Turn::Lost };
+        let place = (options.step(envelope::priority(&lease.envelope)), lease.queue.clone());
+        if self.turns.take_one(&place, limit) {
+            return Turn::Taken;
+        }
+        if let Some(lease) = self.leases.remove(tag) {
+            self.turns.wait(place, limit, envelope::with_turn(&lease.envelope).into());
+        }
+        Turn::Deferred
+    }
+
+    pub(super) fn admit(&mut self, limit: &RateLimit<'_>, queues: &[String], most: usize, options: &Options) -> Admitted {
+        let (admitted, going) = self.turns.admit(limit, queues, most);
+        for (queue, envelope) in going.into_iter().rev() {
+            self.push_head(&queue, envelope, options);
+        }
+        admitted
+    }
+
     pub(super) fn release_due(&mut self, limit: usize, options: &Options) -> Released {
         let now = Instant::now();
         let due: Vec<(Instant, u64)> = self.parked.keys().take_while(|(due, _)| *due <= now).take(limit).copied().collect();
@@ -188,6 +210,7 @@ impl State {
     }
 
     pub(super) fn purge(&mut self, queue: &str) -> usize {
-        self.queues.remove(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum())
+        let limited = self.turns.purge(queue);
+        limited + self.queues.remove(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum::<usize>())
     }
 }

@@ -1,9 +1,9 @@
 //! Every key the broker uses.
 //!
 //! # Celery
-//! kombu's names, and five of ours that begin with `celeriac.`: two for parked messages, two for dead letters.
+//! kombu's names, and ours, which begin with `celeriac.`: two for parked messages, two for dead letters, and those of rate limits.
 
-use crate::broker::{ExchangeType, Options, Queue};
+use crate::broker::{ExchangeType, Options, Queue, RateLimit};
 
 /// The whole names, with the key prefix.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Keys {
     pub(super) dead: String,
     /// When they were given up.
     pub(super) dead_index: String,
+    /// Names of the rate limits for which messages wait.
+    pub(super) limited: String,
 }
 
 impl Keys {
@@ -37,6 +39,7 @@ impl Keys {
             parked_index: whole("celeriac.parked_index"),
             dead: whole("celeriac.dead_letters"),
             dead_index: whole("celeriac.dead_letters_index"),
+            limited: whole("celeriac.limited"),
             options,
         }
     }
@@ -63,6 +66,16 @@ impl Keys {
     pub(super) fn serving<'a>(&self, queues: &'a [String]) -> Vec<(String, &'a str)> {
         let steps = 0..self.options.priority_steps.len();
         steps.flat_map(|step| queues.iter().map(move |queue| (self.step_list(queue, step), queue.as_str()))).collect()
+    }
+
+    /// When the next turn under a rate limit comes.
+    pub(super) fn turns(&self, limit: &RateLimit<'_>) -> String {
+        format!("{}celeriac.turns.{}{}{}", self.options.global_keyprefix, limit.name, self.options.sep, limit.owner)
+    }
+
+    /// What the name of a list ends in, beside it, where messages wait for such a turn.
+    pub(super) fn waiting(&self, limit: &str) -> String {
+        format!("{sep}limited{sep}{limit}", sep = self.options.sep)
     }
 
     /// The two sets that bind queues to an exchange: all of them, and those that stay.

@@ -15,6 +15,7 @@ mod keys;
 mod lease;
 mod park;
 mod settle;
+mod turns;
 mod waiting;
 
 use std::sync::Arc;
@@ -29,7 +30,9 @@ use self::consumer::RedisConsumer;
 use self::fanout::RedisListener;
 pub use self::info::server_info;
 use self::keys::Keys;
-use super::{Broker, Consumer, ConsumerOptions, DeadLetter, Listener, Options, Parked, Queue, Released};
+use super::{
+    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Listener, Options, Parked, Queue, RateLimit, Released, Turn,
+};
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::Result;
 use crate::settlement::{Location, Outgoing, Settled, Settlement};
@@ -57,6 +60,7 @@ struct Scripts {
     page: Script,
     restore: Script,
     relocate: Script,
+    turn: Script,
     settle: Script,
 }
 
@@ -69,6 +73,7 @@ impl RedisBroker {
             page: Script::new(include_str!("page.lua")),
             restore: Script::new(include_str!("restore.lua")),
             relocate: Script::new(include_str!("move.lua")),
+            turn: Script::new(include_str!("turn.lua")),
             settle: Script::new(settle::SCRIPT),
         };
         let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
@@ -130,6 +135,18 @@ impl Broker for RedisBroker {
         self.shared.release_due(limit).await
     }
 
+    async fn take_turn(&self, delivery: &Delivery, limit: &RateLimit<'_>) -> Result<Turn> {
+        self.shared.take_turn(delivery, limit).await
+    }
+
+    async fn admit(&self, limit: &RateLimit<'_>, queues: &[String], most: usize) -> Result<Admitted> {
+        self.shared.admit(limit, queues, most).await
+    }
+
+    async fn limited(&self) -> Result<Vec<String>> {
+        self.shared.limited().await
+    }
+
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {
         self.shared.dead_letter(tag, letter).await
     }
@@ -174,9 +191,14 @@ impl Broker for RedisBroker {
     }
 
     async fn purge(&self, queue: &str) -> Result<usize> {
+        let mut lists = self.shared.keys.lists(queue);
+        for limit in self.shared.limited().await? {
+            let waiting = self.shared.keys.waiting(&limit);
+            lists.extend(self.shared.keys.lists(queue).into_iter().map(|list| list + &waiting));
+        }
         let mut pipeline = pipe();
         pipeline.atomic();
-        for list in self.shared.keys.lists(queue) {
+        for list in lists {
             pipeline.cmd("LLEN").arg(&list).cmd("DEL").arg(&list).ignore();
         }
         let lengths: Vec<usize> = self.shared.link.pipeline("purging", &pipeline).await?;

@@ -1,11 +1,12 @@
 //! Changing a worker: limits of tasks, slots, queues, events.
 //!
 //! # Celery
-//! The control commands of `worker/control.py`. Differences: a rate limit is refused in words, as none is kept here yet; task events can be
+//! The control commands of `worker/control.py`. Differences: task events can be
 //! switched off whatever the worker was started with; a queue is bound to the exchange of its own name only.
 
 use super::arguments::Arguments;
 use super::{Panel, failed, nok, ok};
+use crate::config::Rate;
 use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::repr;
@@ -14,18 +15,27 @@ use crate::protocol::value::Value;
 impl Panel {
     pub(super) fn rate_limit(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
         let [task, rate] = arguments.required(["task_name", "rate_limit"])?;
-        if let Some(exception) = not_a_rate(rate) {
-            return Ok(nok(format!("Invalid rate limit string: {exception}")));
-        }
+        let rate = match read_rate(rate) {
+            Ok(rate) => rate,
+            Err(exception) => return Ok(nok(format!("Invalid rate limit string: {exception}"))),
+        };
         let name = task.as_str().unwrap_or_default();
-        if self.shared.app.registry().get(name).is_none() {
+        let app = &self.shared.app;
+        if app.registry().get(name).is_none() {
             tracing::error!("Rate limit attempt for unknown task {name}");
             return Ok(nok("unknown task"));
         }
-        if !rate.is_truthy() {
-            return Ok(ok("rate limit disabled successfully"));
-        }
-        Ok(nok("rate limits are not enforced by this worker"))
+        self.shared.state.rates.set(name, rate.clone());
+        Ok(match rate {
+            Some(rate) => {
+                tracing::info!("New rate limit for tasks of type {name}: {}.", rate.as_str());
+                ok("new rate limit set successfully")
+            }
+            None => {
+                tracing::info!("Rate limits disabled for tasks of type {name}");
+                ok("rate limit disabled successfully")
+            }
+        })
     }
 
     pub(super) fn time_limit(&self, arguments: Arguments<'_>) -> Value {
@@ -121,13 +131,20 @@ impl Panel {
     }
 }
 
-/// Why a value is no rate, in Python's words; a rate is a number, or a number by `s`, `m` or `h`.
-fn not_a_rate(rate: &Value) -> Option<Exception> {
-    let text = rate.as_str()?;
-    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+/// A rate, or none for one that means no limit; what is no rate is refused in Python's words: a number, or a number by `s`, `m` or `h`.
+fn read_rate(rate: &Value) -> Result<Option<Rate>, Exception> {
+    let text = rate.as_str().map_or_else(|| repr::value(rate, repr::MAX_LENGTH), str::to_owned);
+    let (number, unit) = text.split_once('/').unwrap_or((&text, "s"));
+    if !rate.is_truthy() {
+        return Ok(None);
+    }
     if number.trim().parse::<f64>().is_err() {
         let shown = repr::string(number);
-        return Some(Exception::value_error(format!("could not convert string to float: {shown}")));
+        return Err(Exception::value_error(format!("could not convert string to float: {shown}")));
     }
-    (!matches!(unit, "s" | "m" | "h")).then(|| Exception::builtin("KeyError", unit))
+    if !matches!(unit, "s" | "m" | "h") {
+        return Err(Exception::builtin("KeyError", unit));
+    }
+    let rate = Rate::parse(&text).map_err(Exception::value_error)?;
+    Ok(rate.interval().is_some().then_some(rate))
 }

@@ -54,6 +54,7 @@ impl Panel {
         match name {
             "name" => Some(task.name.clone()),
             "queue" => options.queue.clone(),
+            "rate_limit" => self.shared.state.rates.of(&self.shared.app, task).map(|rate| rate.as_str().to_owned()),
             "max_retries" => Some(options.max_retries.map_or_else(|| "3".to_owned(), |limit| limit.to_string())),
             "acks_late" => flag(options.acks_late.unwrap_or(settings.task_acks_late)),
             "ignore_result" => flag(options.ignore_result.unwrap_or(settings.task_ignore_result)),

@@ -19,6 +19,7 @@ pub(super) use self::leases::Leases;
 pub(super) use self::requests::{Held, Phase, Requests, Tracked};
 pub(super) use self::revoked::{Revoked, common, listed};
 use crate::events::Clock;
+use crate::worker::rates::Rates;
 
 /// The time limits that remote control set for a task: soft, then hard.
 pub(super) type ChangedLimits = (Option<Duration>, Option<Duration>);
@@ -30,6 +31,7 @@ pub(super) struct WorkerState {
     pub(super) requests: Arc<Requests>,
     /// What is consumed; the fetcher follows it.
     pub(super) queues: watch::Sender<Vec<String>>,
+    pub(super) rates: Rates,
     revoked: Mutex<Revoked>,
     /// By the task's name; in place of its own and the settings'.
     time_limits: Mutex<HashMap<String, ChangedLimits>>,
@@ -43,6 +45,7 @@ impl WorkerState {
             clock,
             requests: Arc::default(),
             queues: watch::Sender::new(queues),
+            rates: Rates::default(),
             revoked: Mutex::new(Revoked::default()),
             time_limits: Mutex::default(),
             started: Instant::now(),
