@@ -1,22 +1,18 @@
 //! A worker for a mixed fleet: it serves, under the same names, tasks that a Python application has too (`tests/interop/proj.py`).
 //!
 //! `interop_worker worker -Q a,b -c 4 -n name@%h`, with `CELERY_BROKER_URL` and `CELERY_RESULT_BACKEND` in the environment.
-#![allow(clippy::disallowed_methods, reason = "an example is a program and reads its environment")]
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use celeriac::app::{App, AppBuilder};
+use celeriac::app::AppBuilder;
 use celeriac::canvas::{chain, chord, group};
-use celeriac::config::{Seconds, Settings};
 use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::value::{Map, Value};
 use celeriac::task::{Arguments, Context, TaskError};
-use celeriac::worker::{Shutdown, Worker, WorkerOptions};
 use serde::Deserialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 async fn add(_: Context, (x, y): (i64, i64)) -> Result<i64, TaskError> {
     Ok(x + y)
@@ -104,21 +100,9 @@ async fn replaced(ctx: Context, (kind, x, queue): (String, i64, String)) -> Resu
     Err(ctx.replace(with))
 }
 
-/// The value after a flag.
-fn flag(name: &str) -> Option<String> {
-    std::env::args().skip_while(|arg| arg != name).nth(1)
-}
-
-fn app() -> AppBuilder {
-    let mut settings = Settings::default();
-    settings.broker_url = std::env::var("CELERY_BROKER_URL").ok();
-    settings.result_backend = std::env::var("CELERY_RESULT_BACKEND").ok();
-    settings.task_acks_late = true;
-    settings.worker_prefetch_multiplier = 1;
-    if let Some(lease) = std::env::var("CELERIAC_LEASE").ok().and_then(|seconds| seconds.parse().ok()) {
-        settings.celeriac.lease = Seconds::new(lease);
-    }
-    let mut app = App::builder(settings);
+fn tasks(app: &mut AppBuilder) {
+    app.settings().task_acks_late = true;
+    app.settings().worker_prefetch_multiplier = 1;
     app.task("proj.add", add);
     app.task("proj.xsum", xsum);
     app.task("proj.side", side);
@@ -130,37 +114,8 @@ fn app() -> AppBuilder {
     app.task("proj.flaky", flaky).max_retries(10);
     app.task("proj.request", request);
     app.task("proj.replaced", replaced);
-    app
 }
 
-/// TERM stops warmly, a second one cold.
-async fn stop_on_term(shutdown: Shutdown) -> std::io::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    while term.recv().await.is_some() {
-        shutdown.escalate();
-    }
-    Ok(())
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let shutdown = Shutdown::new();
-    let options = WorkerOptions {
-        queues: flag("-Q").unwrap_or_else(|| "celery".to_owned()).split(',').map(ToOwned::to_owned).collect(),
-        concurrency: flag("-c").and_then(|text| text.parse().ok()).unwrap_or(2),
-        nodename: flag("-n").unwrap_or_else(|| "celeriac@%h".to_owned()).replace("%h", "localhost"),
-        children: None,
-    };
-    let run = async { Worker::new(app().connect()?, options).run(shutdown.clone()).await };
-    tokio::select! {
-        ended = run => match ended {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the worker failed");
-                ExitCode::FAILURE
-            }
-        },
-        _ = stop_on_term(shutdown.clone()) => ExitCode::FAILURE,
-    }
+fn main() -> ExitCode {
+    celeriac::cli::main(tasks)
 }

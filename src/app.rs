@@ -61,6 +61,11 @@ impl AppBuilder {
         app
     }
 
+    /// Its settings, to change them: what a Python application does with `app.conf`.
+    pub fn settings(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
     /// Registers an `async fn(Context, Args) -> Result<T, TaskError>` under the name Python calls it by.
     pub fn task<F, A, R, Fut>(&mut self, name: &str, function: F) -> &mut TaskOptions
     where

@@ -4,6 +4,8 @@ pub mod app;
 pub mod backend;
 pub mod broker;
 pub mod canvas;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 mod connection;
 pub mod control;

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use celeriac::cli::settings::Surroundings;
+use celeriac::cli::terminal::{print, print_json};
+use celeriac::cli::{Exit, Failure, GlobalArgs};
 use celeriac::config::{Loaded, Origin, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::args::{ConfigCommand, GlobalArgs};
-use crate::exit::{Exit, Failure};
-use crate::settings::{Surroundings, load};
-use crate::terminal::{print, print_json};
+use crate::args::ConfigCommand;
+use crate::settings::load;
 
 /// What `config init` writes: this deployment's settings.
 const SHIPPED: &str = include_str!("../../celery_config.toml");

@@ -3,40 +3,38 @@
 mod args;
 mod config_cmd;
 mod doctor;
-mod exit;
-mod logging;
 mod model;
 mod pipeline;
 mod process;
-mod report;
 mod resources;
 mod scratch;
 mod settings;
-mod signals;
-mod terminal;
-mod worker;
 
 use std::process::ExitCode;
 
+use celeriac::cli::{Exit, Failure, Program, terminal};
+use celeriac_tasks::pipeline::QUEUES;
 use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command, SchemaOf};
-use crate::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
-    let first = std::env::args_os().nth(1);
-    if first.is_some_and(|argument| argument == celeriac::pool::CHILD_ARGUMENT) {
-        return celeriac::pool::child_main(celeriac_tasks::render::functions(celeriac::pool::Functions::new()));
+    let program = Program::preparing(pipeline::start)
+        .functions(|| celeriac_tasks::render::functions(celeriac::pool::Functions::new()))
+        .tables(settings::TABLES)
+        .queues(QUEUES);
+    if let Some(ended) = program.child() {
+        return ended;
     }
     // Usage errors end here, with code 2; help and version with 0.
     let cli = Cli::parse();
-    run(&cli).unwrap_or_else(Failure::report).into()
+    run(&program, &cli).unwrap_or_else(Failure::report).into()
 }
 
-fn run(cli: &Cli) -> Result<Exit, Failure> {
+fn run(program: &Program, cli: &Cli) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
-        Command::Worker(args) => worker::run(args, global),
+        Command::Runtime(command) => program.run(command, global),
         Command::Process(args) => process::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Config { command } => config_cmd::run(command, global),
@@ -50,6 +48,5 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             terminal::print(&String::from_utf8_lossy(&script))?;
             Ok(Exit::Ok)
         }
-        Command::Report => report::run(global),
     }
 }

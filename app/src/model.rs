@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::narration::{AudioFormat, NarrationOptions};
 use celeriac_tasks::openai::{OpenAi, Price, Settings};
 
-use crate::exit::{Exit, Failure};
 use crate::settings::{Analysis, Audio};
 
 /// The model's client, where pages or summaries are to be made by one: a key or an address is there, and nobody said otherwise.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use celeriac::app::{App, AppBuilder};
+use celeriac::cli::{Failure, Start};
 use celeriac::config::{Env, Loaded};
 use celeriac_tasks::job::Analysis as AnalysisKind;
 use celeriac_tasks::page::{Ocr, OcrMode, OcrOptions};
 use celeriac_tasks::pipeline::{self, Defaults};
 use celeriac_tasks::store::Store;
 
-use crate::exit::Failure;
 use crate::settings::{Analysis, Audio, Documents};
 use crate::{model, resources};
 
@@ -48,6 +48,14 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     app.written(loaded.written());
     pipeline::register(&mut app, documents);
     Ok(Pipeline { app, store, readable })
+}
+
+/// What a worker is started with: the tasks, and children that may read what they need.
+pub(crate) fn start(start: &mut Start<'_>) -> Result<(), Failure> {
+    let pipeline = build(start.loaded, start.env, Vec::new())?;
+    resources::prepare_children(start.loaded, start.env, pipeline.readable, &mut start.children)?;
+    start.app = pipeline.app;
+    Ok(())
 }
 
 /// What a job makes when its caller does not say.

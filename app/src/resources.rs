@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use celeriac::cli::{Exit, Failure};
 use celeriac::config::{Env, Loaded};
 use celeriac::pool::{ChildPool, ChildPoolOptions, Sandbox, Settings};
 use celeriac_tasks::render::{PDFIUM_SETTING, PdfiumOptions, RenderOptions, find_pdfium};
 use celeriac_tasks::source::SourceOptions;
 use celeriac_tasks::store::{Store, StoreOptions};
 
-use crate::exit::{Exit, Failure};
 use crate::settings::{Documents, Storage};
 
 /// Folders a rendering child reads besides the store: fonts for text whose own are missing.
@@ -91,6 +91,20 @@ pub(crate) fn render_options(documents: &Documents) -> RenderOptions {
 
 /// Children of this very program that render and read pages, `size` of them at most.
 pub(crate) fn children(loaded: &Loaded, env: &Env, readable: Vec<PathBuf>, size: usize) -> Result<ChildPool, Failure> {
+    let mut options = ChildPoolOptions::this_program(size);
+    options.max_tasks_per_child = loaded.settings.worker_max_tasks_per_child;
+    options.max_memory_per_child = loaded.settings.worker_max_memory_per_child;
+    prepare_children(loaded, env, readable, &mut options)?;
+    Ok(ChildPool::new(options))
+}
+
+/// Says what children that render and read pages need, and may do.
+pub(crate) fn prepare_children(
+    loaded: &Loaded,
+    env: &Env,
+    readable: Vec<PathBuf>,
+    options: &mut ChildPoolOptions,
+) -> Result<(), Failure> {
     let documents: Documents = loaded.table(Documents::TABLE.path)?;
     let mut sandbox = Sandbox::strict();
     for folder in readable.into_iter().chain(FONTS.iter().map(PathBuf::from)) {
@@ -104,10 +118,7 @@ pub(crate) fn children(loaded: &Loaded, env: &Env, readable: Vec<PathBuf>, size:
         // Images need no PDFium; a PDF then ends in an error that says the same.
         Err(missing) => tracing::warn!("{missing}"),
     }
-    let mut options = ChildPoolOptions::this_program(size);
     options.sandbox = sandbox;
     options.settings = settings;
-    options.max_tasks_per_child = loaded.settings.worker_max_tasks_per_child;
-    options.max_memory_per_child = loaded.settings.worker_max_memory_per_child;
-    Ok(ChildPool::new(options))
+    Ok(())
 }

@@ -1,18 +1,13 @@
-//! The command line as types.
-//!
-//! # Celery
-//! The global options are Celery's and may stand before or after the command. `--app` is taken and not needed: the tasks are part
-//! of this program.
+//! The command line as types: the runtime's commands, and those for documents.
 
 mod process;
-mod worker;
 
 use std::path::PathBuf;
 
+use celeriac::cli::GlobalArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use process::{AnalysisMode, Format, OcrMode, ProcessArgs};
-pub(crate) use worker::WorkerArgs;
 
 /// Takes apart large documents over Celery queues.
 #[derive(Debug, Parser)]
@@ -24,43 +19,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command understands.
-#[derive(Args, Debug, Default)]
-pub(crate) struct GlobalArgs {
-    /// Accepted for Celery's sake; the tasks are part of this program
-    #[arg(short = 'A', long, global = true, value_name = "APP", help_heading = "Global options")]
-    pub(crate) app: Option<String>,
-    /// The broker's URL [setting: broker_url]
-    #[arg(short = 'b', long, global = true, value_name = "URL", help_heading = "Global options")]
-    pub(crate) broker: Option<String>,
-    /// The result backend's URL [setting: result_backend]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
-    pub(crate) result_backend: Option<String>,
-    /// The configuration file [default: celery_config.toml, if there is one]
-    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_CONFIG", help_heading = "Global options")]
-    pub(crate) config: Option<PathBuf>,
-    /// Change to this directory first
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
-    pub(crate) workdir: Option<PathBuf>,
-    /// No colours (also NO_COLOR)
-    #[arg(short = 'C', long, global = true, help_heading = "Global options")]
-    pub(crate) no_color: bool,
-    /// Say less: no progress, only warnings
-    #[arg(short, long, global = true, help_heading = "Global options")]
-    pub(crate) quiet: bool,
-    /// Say more; twice for still more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
-    pub(crate) verbose: u8,
-    /// One JSON document on standard output
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub(crate) json: bool,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run tasks from the queues
-    Worker(Box<WorkerArgs>),
+    #[command(flatten)]
+    Runtime(celeriac::cli::Command),
     /// Take apart documents: here, or over the queues with --submit
     Process(Box<ProcessArgs>),
     /// Look at Redis, PDFium, OCR, speech and the store, and say what is missing
@@ -82,8 +45,6 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Print versions, for bug reports
-    Report,
 }
 
 /// `doctor`.
@@ -139,13 +100,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn global_options_stand_before_or_after_the_command() {
-        for line in ["celeriac -A proj -b redis://r worker", "celeriac worker -A proj --broker redis://r"] {
-            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!((cli.global.app.as_deref(), cli.global.broker.as_deref()), (Some("proj"), Some("redis://r")), "{line}");
-        }
     }
 }

@@ -7,14 +7,15 @@ mod store;
 
 use std::fmt::Write as _;
 
+use celeriac::cli::settings::Surroundings;
+use celeriac::cli::terminal::{colors, print, print_json};
+use celeriac::cli::{Exit, Failure, GlobalArgs};
 use celeriac::config::{Effect, Env, Loaded, Origin};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{DoctorArgs, GlobalArgs};
-use crate::exit::{Exit, Failure};
-use crate::settings::{Analysis, Audio, Documents, Surroundings, load};
-use crate::terminal::{colors, print, print_json};
+use crate::args::DoctorArgs;
+use crate::settings::{Analysis, Audio, Documents, load};
 
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use celeriac::broker::server_info;
+use celeriac::cli::exit::chain;
 use celeriac::config::{Loaded, Origin, redact};
-
-use crate::exit::chain;
 
 use super::Check;
 

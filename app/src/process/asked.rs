@@ -1,11 +1,11 @@
 //! From flags to what a job is asked for.
 
+use celeriac::cli::Failure;
 use celeriac_tasks::job::{Analysis, BatchSize, ProcessDocument, Selection};
 use celeriac_tasks::page::OcrMode;
 use sha2::{Digest, Sha256};
 
 use crate::args::{AnalysisMode, OcrMode as OcrFlag, ProcessArgs};
-use crate::exit::Failure;
 
 use super::sources::Input;
 
@@ -52,7 +52,7 @@ mod tests {
     use super::super::sources::From;
     use super::*;
     use crate::args::{Cli, Command};
-    use crate::exit::Exit;
+    use celeriac::cli::Exit;
     use clap::Parser;
 
     fn args(line: &str) -> ProcessArgs {

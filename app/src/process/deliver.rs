@@ -1,10 +1,10 @@
 //! Puts a result where the person asked for it: forms of the result, and the narration beside them.
 
+use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::result::DocumentResult;
 use celeriac_tasks::store::{Key, Store};
 
 use crate::args::Format;
-use crate::exit::{Exit, Failure};
 
 use super::Plan;
 use super::ended::Ended;

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use celeriac::cli::Exit;
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::state::State;
 use celeriac_tasks::result::DocumentResult;
 use serde_json::{Value, json};
-
-use crate::exit::Exit;
 
 use super::sources::Input;
 

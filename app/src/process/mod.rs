@@ -12,19 +12,21 @@ mod run;
 mod sources;
 mod watch;
 
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
+use celeriac::cli::logging::{self, LogOptions};
+use celeriac::cli::settings::Surroundings;
+use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
 use celeriac::config::Loaded;
 use celeriac_tasks::job::ProcessDocument;
 use indicatif::MultiProgress;
 use serde_json::json;
 
-use crate::args::{Format, GlobalArgs, ProcessArgs};
-use crate::exit::{Exit, Failure};
-use crate::logging::{self, LogOptions};
+use crate::args::{Format, ProcessArgs};
 use crate::scratch::Scratch;
-use crate::settings::{Surroundings, load};
-use crate::terminal;
+use crate::settings::load;
 
 use ended::Ended;
 use output::Target;
@@ -91,13 +93,15 @@ fn log(loaded: &Loaded, around: &Surroundings, global: &GlobalArgs, bars: &Multi
         (false, 1) => "info",
         (false, _) => "debug",
     };
+    let drawn = bars.clone();
     logging::install(&LogOptions {
         level,
         format: &loaded.settings.celeriac.log_format,
         file: None,
         color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
         directives: around.env.get("RUST_LOG").map(String::as_str),
-        bars: bars.clone(),
+        crates: &["celeriac"],
+        stderr: Arc::new(move |line| drawn.suspend(|| std::io::stderr().lock().write_all(line))),
     })
 }
 

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use celeriac::cli::{Failure, terminal};
+
 use crate::args::Format;
-use crate::exit::Failure;
-use crate::terminal;
 
 use super::sources::Input;
 
@@ -116,7 +116,7 @@ pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
 mod tests {
     use super::super::sources::From;
     use super::*;
-    use crate::exit::Exit;
+    use celeriac::cli::Exit;
 
     #[test]
     fn a_target_is_a_folder_a_file_or_standard_output() {

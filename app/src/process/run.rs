@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac::app::App;
+use celeriac::cli::{Exit, Failure, terminal};
 use celeriac::pool::ChildPool;
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::signature::Signature;
@@ -15,8 +16,7 @@ use celeriac_tasks::source::{self, Source, SourceOptions};
 use celeriac_tasks::store::Store;
 use tokio::task::JoinSet;
 
-use crate::exit::{Exit, Failure};
-use crate::{pipeline, resources, terminal};
+use crate::{pipeline, resources};
 
 use super::ended::Ended;
 use super::progress::Display;

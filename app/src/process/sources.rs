@@ -3,8 +3,6 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::exit::{Exit, Failure};
-
 /// One document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Input {
@@ -115,6 +113,7 @@ impl Input {
     }
 }
 
+use celeriac::cli::{Exit, Failure};
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,82 +8,82 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::exit::Failure;
+use crate::cli::exit::Failure;
 
 /// `worker`.
 #[derive(Args, Debug, Default)]
-pub(crate) struct WorkerArgs {
+pub struct WorkerArgs {
     /// Its name; %h is the host, %n its first part, %d its domain [default: celery@%h]
     #[arg(short = 'n', long, value_name = "NAME")]
-    pub(crate) hostname: Option<String>,
+    pub hostname: Option<String>,
     /// The queues to serve, separated by commas
     #[arg(short = 'Q', long, value_name = "LIST")]
-    pub(crate) queues: Option<String>,
+    pub queues: Option<String>,
     /// The queues to leave out
     #[arg(short = 'X', long, value_name = "LIST")]
-    pub(crate) exclude_queues: Option<String>,
+    pub exclude_queues: Option<String>,
     /// How many tasks run at once, or auto [default: the processors]
     #[arg(short = 'c', long, value_name = "N|auto")]
-    pub(crate) concurrency: Option<String>,
+    pub concurrency: Option<String>,
     /// prefork, threads or solo
     #[arg(short = 'P', long, value_name = "POOL")]
-    pub(crate) pool: Option<String>,
+    pub pool: Option<String>,
     /// debug, info, warning, error or critical
     #[arg(short = 'l', long, value_name = "LEVEL")]
-    pub(crate) loglevel: Option<String>,
+    pub loglevel: Option<String>,
     /// The file to log to instead of standard error
     #[arg(short = 'f', long, value_name = "FILE")]
-    pub(crate) logfile: Option<PathBuf>,
+    pub logfile: Option<PathBuf>,
     /// Log one JSON object a line
     #[arg(long, value_name = "text|json")]
-    pub(crate) log_format: Option<String>,
+    pub log_format: Option<String>,
     /// Write the process id into this file while the worker runs
     #[arg(long, value_name = "FILE")]
-    pub(crate) pidfile: Option<PathBuf>,
+    pub pidfile: Option<PathBuf>,
     /// Announce what tasks do; on by default
     #[arg(short = 'E', long, overrides_with = "no_task_events")]
-    pub(crate) task_events: bool,
+    pub task_events: bool,
     /// Announce nothing
     #[arg(long)]
-    pub(crate) no_task_events: bool,
+    pub no_task_events: bool,
     /// Bounds of a pool that sizes itself
     #[arg(long, value_name = "MAX,MIN")]
-    pub(crate) autoscale: Option<String>,
+    pub autoscale: Option<String>,
     /// Messages fetched for each slot
     #[arg(long, value_name = "N")]
-    pub(crate) prefetch_multiplier: Option<String>,
+    pub prefetch_multiplier: Option<String>,
     /// Fetch only when a slot is free
     #[arg(long)]
-    pub(crate) disable_prefetch: bool,
+    pub disable_prefetch: bool,
     /// Replace a child process after so many runs
     #[arg(long, value_name = "N")]
-    pub(crate) max_tasks_per_child: Option<String>,
+    pub max_tasks_per_child: Option<String>,
     /// Replace a child process above so much memory
     #[arg(long, value_name = "KIB")]
-    pub(crate) max_memory_per_child: Option<String>,
+    pub max_memory_per_child: Option<String>,
     /// Kill a task after so many seconds
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) time_limit: Option<String>,
+    pub time_limit: Option<String>,
     /// Ask a task to stop after so many seconds
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) soft_time_limit: Option<String>,
+    pub soft_time_limit: Option<String>,
     /// Throw away what waits in the queues first
     #[arg(long, visible_alias = "discard")]
-    pub(crate) purge: bool,
+    pub purge: bool,
     /// No signs of life to other tools
     #[arg(long)]
-    pub(crate) without_heartbeat: bool,
+    pub without_heartbeat: bool,
     /// Seconds between signs of life
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) heartbeat_interval: Option<f64>,
+    pub heartbeat_interval: Option<f64>,
     /// Settings of this run: worker.prefetch_multiplier=1
     #[arg(value_name = "SETTING=VALUE")]
-    pub(crate) overrides: Vec<String>,
+    pub overrides: Vec<String>,
 
     #[command(flatten)]
-    pub(crate) accepted: AcceptedArgs,
+    accepted: AcceptedArgs,
     #[command(flatten)]
-    pub(crate) refused: RefusedArgs,
+    refused: RefusedArgs,
 }
 
 /// Flags without meaning here.
@@ -126,7 +126,7 @@ pub(crate) struct RefusedArgs {
 
 impl WorkerArgs {
     /// The settings that the flags and the overrides at the end set, by name.
-    pub(crate) fn settings(&self) -> Result<Vec<(String, String)>, Failure> {
+    pub fn settings(&self) -> Result<Vec<(String, String)>, Failure> {
         let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let events = if self.no_task_events { Some("false") } else { self.task_events.then_some("true") };
         let flags = [
@@ -158,7 +158,7 @@ impl WorkerArgs {
     }
 
     /// What a person should know about flags that change nothing.
-    pub(crate) fn notes(&self) -> Vec<&'static str> {
+    pub fn notes(&self) -> Vec<&'static str> {
         let accepted = &self.accepted;
         let notes = [
             (accepted.include.is_some(), "--include: the tasks are part of this program"),
@@ -173,7 +173,7 @@ impl WorkerArgs {
     }
 
     /// Refuses what must not be ignored.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), Failure> {
         let refused = &self.refused;
         let platform = "let systemd, Docker or your platform do it";
         let beat = "this version has no scheduler: run `celery beat` beside it";
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn what_must_not_be_ignored_is_refused_with_a_hint() {
         for flag in ["--detach", "-D", "--uid 1", "--gid 1", "--umask 0", "--executable x", "-B", "-s x", "--scheduler x"] {
-            assert_eq!(worker(flag).check().unwrap_err().exit, crate::exit::Exit::Usage, "{flag}");
+            assert_eq!(worker(flag).check().unwrap_err().exit, crate::cli::exit::Exit::Usage, "{flag}");
         }
         assert!(worker("-c 1").check().is_ok());
     }

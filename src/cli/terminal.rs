@@ -2,17 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use celeriac::config::Env;
 use serde_json::Value;
 
-use crate::exit::Failure;
+use super::exit::Failure;
+use crate::config::Env;
 
-pub(crate) fn stderr_is_terminal() -> bool {
+/// Whether a person may watch standard error.
+pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Whether colours are welcome: `NO_COLOR` and `-C` forbid them, `CLICOLOR_FORCE` demands them.
-pub(crate) fn colors(env: &Env, no_color: bool, terminal: bool) -> bool {
+pub fn colors(env: &Env, no_color: bool, terminal: bool) -> bool {
     let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let forced = set("CLICOLOR_FORCE") && env.get("CLICOLOR_FORCE").is_none_or(|value| value != "0");
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
@@ -20,20 +21,20 @@ pub(crate) fn colors(env: &Env, no_color: bool, terminal: bool) -> bool {
 }
 
 /// Whether bars can be drawn: on a terminal that can, and not in a CI job.
-pub(crate) fn bars(env: &Env) -> bool {
+pub fn bars(env: &Env) -> bool {
     let ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     stderr_is_terminal() && !ci && !dumb
 }
 
 /// Writes text to standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure::write("standard output", &error))
 }
 
 /// Writes one JSON document to standard output.
-pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+pub fn print_json(value: &Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
 }
 

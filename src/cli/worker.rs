@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::app::App;
-use celeriac::config::{Loaded, Settings};
-use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
-use indicatif::MultiProgress;
-
-use crate::args::{GlobalArgs, WorkerArgs};
-use crate::exit::{Exit, Failure};
-use crate::logging::{self, LogOptions};
-use crate::settings::{Surroundings, load};
-use crate::{pipeline, resources, signals, terminal};
+use super::args::{GlobalArgs, WorkerArgs};
+use super::exit::{Exit, Failure};
+use super::logging::{self, LogOptions};
+use super::program::Program;
+use super::settings::Surroundings;
+use super::{signals, terminal};
+use crate::app::App;
+use crate::config::{Loaded, Settings};
+use crate::pool::ChildPool;
+use crate::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 
 /// How long children may take to end when the worker does.
 const CHILDREN_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a worker until a signal stops it.
-pub(crate) fn run(args: &WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+pub(super) fn run(program: &Program, args: &WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     args.check()?;
     let around = Surroundings::read(global)?;
-    let loaded = load(&around, global, args.settings()?)?;
+    let loaded = program.load(&around, global, args.settings()?)?;
     let settings = &loaded.settings.celeriac;
     let level = match global.verbose {
         0 => settings.log_level.as_str(),
@@ -39,13 +39,14 @@ pub(crate) fn run(args: &WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failur
         file: settings.log_file.as_deref().map(Path::new),
         color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
         directives: around.env.get("RUST_LOG").map(String::as_str),
-        bars: MultiProgress::new(),
+        crates: &program.crates(),
+        stderr: logging::plain_stderr(),
     })?;
     tell(&loaded, args, global);
     let pidfile = args.pidfile.clone().map(PidFile::write).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
-    let ended = runtime.block_on(serve(args, &around, &loaded));
+    let ended = runtime.block_on(serve(program, args, &around, &loaded));
     drop(pidfile);
     // Whatever still waits for an answer from outside must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -68,21 +69,21 @@ fn tell(loaded: &Loaded, args: &WorkerArgs, global: &GlobalArgs) {
         tracing::debug!("{note}");
     }
     if !inert.is_empty() {
-        tracing::info!("{} settings have no effect here: `celeriac config check` names them", inert.len());
+        tracing::info!("{} settings have no effect here: -v names them", inert.len());
     }
 }
 
-async fn serve(args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Result<Exit, Failure> {
+async fn serve(program: &Program, args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Result<Exit, Failure> {
     let settings = &loaded.settings;
     let shutdown = Shutdown::new();
     let signals = signals::listen(shutdown.clone(), &around.env)?;
     let concurrency = concurrency(settings);
-    let queues = queues(settings)?;
+    let queues = queues(settings, program.default_queues())?;
     let nodename = nodename(settings.celeriac.hostname.as_deref().unwrap_or("celery@%h"), &host());
 
-    let pipeline = pipeline::build(loaded, &around.env, Vec::new())?;
-    let children = Arc::new(resources::children(loaded, &around.env, pipeline.readable, concurrency)?);
-    let app = pipeline.app.connect()?;
+    let (app, children) = program.start(loaded, &around.env, concurrency)?;
+    let children = children.map(|options| Arc::new(ChildPool::new(options)));
+    let app = app.connect()?;
     if !reach(&app, &shutdown).await? {
         return Ok(Exit::Ok);
     }
@@ -93,9 +94,11 @@ async fn serve(args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Res
         }
         tracing::warn!(removed, "purged");
     }
-    let options = WorkerOptions { queues, concurrency, nodename, children: Some(Arc::clone(&children)) };
+    let options = WorkerOptions { queues, concurrency, nodename, children: children.clone() };
     let reason = Worker::new(app, options).run(shutdown).await;
-    children.close(CHILDREN_GRACE).await;
+    if let Some(children) = children {
+        children.close(CHILDREN_GRACE).await;
+    }
     drop(signals);
     match reason? {
         StopReason::Warm => tracing::info!("stopped"),
@@ -132,15 +135,18 @@ fn concurrency(settings: &Settings) -> usize {
     settings.concurrency(std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// The queues to serve: those named, else those declared, else the pipeline's; without those left out.
-fn queues(settings: &Settings) -> Result<Vec<String>, Failure> {
+/// The queues to serve: those named, else those declared, else the program's, else the default queue; without those left out.
+fn queues(settings: &Settings, defaults: &[String]) -> Result<Vec<String>, Failure> {
     let ours = &settings.celeriac;
     let mut queues = ours.queues.clone();
     if queues.is_empty() {
         queues = settings.task_queues.iter().map(|(name, _)| name.to_owned()).collect();
     }
     if queues.is_empty() {
-        queues = celeriac_tasks::pipeline::QUEUES.map(str::to_owned).to_vec();
+        queues = defaults.to_vec();
+    }
+    if queues.is_empty() {
+        queues.push(settings.task_default_queue.clone());
     }
     queues.retain(|queue| !ours.exclude_queues.contains(queue));
     if queues.is_empty() {
@@ -226,12 +232,13 @@ mod tests {
     #[test]
     fn queues_are_the_named_ones_without_the_excluded() {
         let mut settings = Settings::default();
-        assert_eq!(queues(&settings).unwrap(), celeriac_tasks::pipeline::QUEUES);
+        assert_eq!(queues(&settings, &[]).unwrap(), ["celery"]);
+        assert_eq!(queues(&settings, &["pages".to_owned()]).unwrap(), ["pages"]);
         settings.celeriac.queues = vec!["a".into(), "b".into()];
         settings.celeriac.exclude_queues = vec!["a".into()];
-        assert_eq!(queues(&settings).unwrap(), ["b"]);
+        assert_eq!(queues(&settings, &[]).unwrap(), ["b"]);
         settings.celeriac.exclude_queues.push("b".into());
-        assert_eq!(queues(&settings).unwrap_err().exit, Exit::Usage);
+        assert_eq!(queues(&settings, &[]).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]

@@ -6,12 +6,13 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use celeriac::config::Problems;
+use crate::config::{Problems, redact};
+use crate::error::Error;
 
 /// Every way to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// All is well.
     Ok = 0,
     /// It failed.
@@ -44,8 +45,9 @@ impl From<Exit> for ExitCode {
 
 /// Why the program cannot do what it was asked: what, why, how to fix it, and the code it ends with.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) exit: Exit,
+pub struct Failure {
+    /// The code.
+    pub exit: Exit,
     what: String,
     why: Option<String>,
     fix: Option<String>,
@@ -54,27 +56,32 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
+    /// What cannot be done.
+    pub fn new(exit: Exit, what: impl Into<String>) -> Self {
         Self { exit, what: what.into(), why: None, fix: None, broken_pipe: false }
     }
 
-    pub(crate) fn why(mut self, why: impl fmt::Display) -> Self {
+    /// Adds the reason.
+    #[must_use]
+    pub fn why(mut self, why: impl fmt::Display) -> Self {
         self.why = Some(why.to_string());
         self
     }
 
-    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
     }
 
     /// Wrong usage.
-    pub(crate) fn usage(what: impl Into<String>) -> Self {
+    pub fn usage(what: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what)
     }
 
     /// A file or stream that cannot be written.
-    pub(crate) fn write(target: impl fmt::Display, error: &std::io::Error) -> Self {
+    pub fn write(target: impl fmt::Display, error: &std::io::Error) -> Self {
         let mut failure = Self::new(Exit::CannotWrite, format!("cannot write {target}")).why(error);
         failure.broken_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
         failure
@@ -82,7 +89,7 @@ impl Failure {
 
     /// The code to end with, after saying why on standard error.
     #[allow(clippy::print_stderr)]
-    pub(crate) fn report(self) -> Exit {
+    pub fn report(self) -> Exit {
         if self.broken_pipe {
             return Exit::Ok;
         }
@@ -101,20 +108,20 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<celeriac::Error> for Failure {
-    fn from(error: celeriac::Error) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         let exit = match &error {
-            celeriac::Error::Config { .. } => Exit::Config,
-            celeriac::Error::Connection { .. } => Exit::TryLater,
-            celeriac::Error::Timeout { .. } => Exit::Timeout,
+            Error::Config { .. } => Exit::Config,
+            Error::Connection { .. } => Exit::TryLater,
+            Error::Timeout { .. } => Exit::Timeout,
             _ => Exit::Failure,
         };
         let fix = match exit {
-            Exit::TryLater => Some("is Redis running there? `celeriac doctor` looks closer".to_owned()),
+            Exit::TryLater => Some("is Redis running there?".to_owned()),
             _ => None,
         };
-        let why = std::error::Error::source(&error).map(|cause| celeriac::config::redact::text(&chain(cause)));
-        Self { exit, what: celeriac::config::redact::text(&error.to_string()), why, fix, broken_pipe: false }
+        let why = std::error::Error::source(&error).map(|cause| redact::text(&chain(cause)));
+        Self { exit, what: redact::text(&error.to_string()), why, fix, broken_pipe: false }
     }
 }
 
@@ -127,7 +134,7 @@ impl From<Problems> for Failure {
 }
 
 /// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn an_unreachable_broker_says_so_without_its_password() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let failure = Failure::from(celeriac::Error::connection("redis://:secret@host", refused));
+        let failure = Failure::from(Error::connection("redis://:secret@host", refused));
         assert_eq!(failure.exit, Exit::TryLater);
         assert!(!failure.to_string().contains("secret"), "{failure}");
     }

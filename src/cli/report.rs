@@ -5,13 +5,14 @@
 
 use serde_json::json;
 
-use crate::args::GlobalArgs;
-use crate::exit::{Exit, Failure};
-use crate::settings::{Surroundings, load};
-use crate::terminal::{print, print_json};
+use super::args::GlobalArgs;
+use super::exit::{Exit, Failure};
+use super::program::Program;
+use super::settings::Surroundings;
+use super::terminal::{print, print_json};
 
-pub(crate) fn run(global: &GlobalArgs) -> Result<Exit, Failure> {
-    let loaded = load(&Surroundings::read(global)?, global, Vec::new())?;
+pub(super) fn run(program: &Program, global: &GlobalArgs) -> Result<Exit, Failure> {
+    let loaded = program.load(&Surroundings::read(global)?, global, Vec::new())?;
     let shown = |name: &str| loaded.get(name).map(|value| value.shown()).unwrap_or_default();
     let (broker, results) = (shown("broker_url"), shown("result_backend"));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);

@@ -3,44 +3,59 @@
 //! # Celery
 //! `worker_log_format`: `[2026-11-22 00:34:31,065: INFO/MainProcess] message`, local time. A warning is a `WARNING`.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
-use crate::exit::{Exit, Failure};
-use crate::terminal;
+use super::exit::{Exit, Failure};
+use super::terminal;
 
 mod format;
 
 use format::{Celery, Json};
 
+/// Writes a line to standard error; a program that draws there keeps its picture whole.
+pub type Stderr = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
+
 /// How the log is written.
-#[derive(Debug)]
-pub(crate) struct LogOptions<'a> {
+pub struct LogOptions<'a> {
     /// The level, by Celery's words.
-    pub(crate) level: &'a str,
+    pub level: &'a str,
     /// `text` or `json`.
-    pub(crate) format: &'a str,
+    pub format: &'a str,
     /// The file; none: standard error.
-    pub(crate) file: Option<&'a Path>,
+    pub file: Option<&'a Path>,
     /// Whether text may be coloured.
-    pub(crate) color: bool,
+    pub color: bool,
     /// `RUST_LOG`: levels of single modules.
-    pub(crate) directives: Option<&'a str>,
-    /// Bars that must not be broken by log lines.
-    pub(crate) bars: MultiProgress,
+    pub directives: Option<&'a str>,
+    /// The crates that are logged at this level; others are quieter.
+    pub crates: &'a [&'a str],
+    /// What writes to standard error.
+    pub stderr: Stderr,
+}
+
+impl fmt::Debug for LogOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogOptions").field("level", &self.level).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// Standard error as it is.
+pub fn plain_stderr() -> Stderr {
+    Arc::new(|line| io::stderr().lock().write_all(line))
 }
 
 /// Installs the log for the rest of the process's life.
-pub(crate) fn install(options: &LogOptions<'_>) -> Result<(), Failure> {
+pub fn install(options: &LogOptions<'_>) -> Result<(), Failure> {
     let sink = match options.file {
-        None => Sink::Stderr(options.bars.clone()),
+        None => Sink::Stderr(Arc::clone(&options.stderr)),
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path);
             let file =
@@ -48,7 +63,7 @@ pub(crate) fn install(options: &LogOptions<'_>) -> Result<(), Failure> {
             Sink::File(Arc::new(file))
         }
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(options.level, options.directives)).with_writer(sink);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(options)).with_writer(sink);
     let color = options.color && options.file.is_none() && terminal::stderr_is_terminal();
     let installed = match options.format {
         "json" => builder.fmt_fields(JsonFields::new()).event_format(Json).try_init(),
@@ -57,31 +72,29 @@ pub(crate) fn install(options: &LogOptions<'_>) -> Result<(), Failure> {
     installed.map_err(|error| Failure::new(Exit::Failure, "cannot install the log").why(error))
 }
 
-/// Our own crates at the level asked for, everybody else no more talkative than `warn` (at `debug`: `info`).
-fn filter(level: &str, directives: Option<&str>) -> EnvFilter {
-    let (ours, others) = match level {
+/// The crates named at the level asked for, everybody else no more talkative than `warn` (at `debug`: `info`).
+fn filter(options: &LogOptions<'_>) -> EnvFilter {
+    let (ours, others) = match options.level {
         "trace" => ("trace", "debug"),
         "debug" => ("debug", "info"),
         "info" => ("info", "warn"),
         "warning" | "warn" => ("warn", "warn"),
         _ => ("error", "error"),
     };
-    let base = format!("{others},celeriac={ours},celeriac_tasks={ours},celeriac_app={ours}");
-    match directives {
-        Some(directives) => EnvFilter::builder().parse_lossy(format!("{base},{directives}")),
-        None => EnvFilter::builder().parse_lossy(base),
-    }
+    let ours = options.crates.iter().map(|name| format!("{name}={ours}"));
+    let directives = ours.chain(options.directives.map(str::to_owned));
+    EnvFilter::builder().parse_lossy([others.to_owned()].into_iter().chain(directives).collect::<Vec<_>>().join(","))
 }
 
 /// Where lines go.
 enum Sink {
-    Stderr(MultiProgress),
+    Stderr(Stderr),
     File(Arc<File>),
 }
 
 /// One line on its way, written whole.
 enum Line<'a> {
-    Stderr(&'a MultiProgress),
+    Stderr(&'a Stderr),
     File(&'a File),
 }
 
@@ -90,7 +103,7 @@ impl<'a> MakeWriter<'a> for Sink {
 
     fn make_writer(&'a self) -> Line<'a> {
         match self {
-            Self::Stderr(bars) => Line::Stderr(bars),
+            Self::Stderr(write) => Line::Stderr(write),
             Self::File(file) => Line::File(file),
         }
     }
@@ -99,7 +112,7 @@ impl<'a> MakeWriter<'a> for Sink {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stderr(bars) => bars.suspend(|| io::stderr().lock().write_all(line))?,
+            Self::Stderr(write) => write(line)?,
             Self::File(file) => file.write_all(line)?,
         }
         Ok(line.len())
@@ -114,10 +127,16 @@ impl Write for Line<'_> {
 mod tests {
     use super::*;
 
+    fn shown<'a>(level: &'a str, directives: Option<&'a str>) -> String {
+        let crates = &["celeriac", "proj"];
+        filter(&LogOptions { level, format: "text", file: None, color: false, directives, crates, stderr: plain_stderr() })
+            .to_string()
+    }
+
     #[test]
     fn others_are_quieter_than_we_are_and_rust_log_adds_to_it() {
-        assert_eq!(filter("info", None).to_string(), "celeriac_tasks=info,celeriac_app=info,celeriac=info,warn");
-        assert!(filter("warning", Some("celeriac::broker=trace")).to_string().contains("celeriac::broker=trace"));
-        assert!(filter("critical", None).to_string().ends_with("error"));
+        assert_eq!(shown("info", None), "celeriac=info,proj=info,warn");
+        assert!(shown("warning", Some("celeriac::broker=trace")).contains("celeriac::broker=trace"));
+        assert!(shown("critical", None).ends_with("error"));
     }
 }

@@ -4,15 +4,15 @@
 //! TERM and INT: warm, a second one: cold; QUIT: cold at once. `REMAP_SIGTERM=SIGQUIT` makes TERM cold, for platforms that send
 //! nothing else.
 
-use celeriac::config::Env;
-use celeriac::worker::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::exit::{Exit, Failure};
+use super::exit::{Exit, Failure};
+use crate::config::Env;
+use crate::worker::Shutdown;
 
 /// Listens until it is dropped.
-pub(crate) fn listen(shutdown: Shutdown, env: &Env) -> Result<JoinSet<()>, Failure> {
+pub(super) fn listen(shutdown: Shutdown, env: &Env) -> Result<JoinSet<()>, Failure> {
     let on = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "cannot listen for signals").why(error));
     let remapped = env.get("REMAP_SIGTERM").is_some_and(|name| name == "SIGQUIT");
     let mut signals = Signals {
