@@ -10,6 +10,7 @@ import pytest
 from celery import Celery
 
 from pdf import write_pdf
+from monitored import Monitored
 from processes import TARGET, CeleriacWorker, RedisServer
 
 # One worker for each queue, as render.yaml has them.
@@ -43,6 +44,15 @@ def celeriac_program():
 @pytest.fixture(scope="session")
 def interop_worker_program():
     return program("CELERIAC_INTEROP_WORKER", TARGET / "debug/examples/interop_worker")
+
+
+@pytest.fixture(scope="module")
+def monitored(interop_worker_program, tmp_path_factory):
+    """A Redis and one celeriac worker for all tests of a module, which monitors look at and change."""
+    if not shutil.which("redis-server"):
+        absent("redis-server is not installed")
+    with Monitored(interop_worker_program, tmp_path_factory.mktemp("monitored")) as monitored:
+        yield monitored
 
 
 @pytest.fixture

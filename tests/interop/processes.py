@@ -123,8 +123,8 @@ class RedisServer(Process):
 class CeleriacWorker(Process):
     """`celeriac worker`, or a program built on the library that has the same command."""
 
-    def __init__(self, program, name, queues, folder, env, concurrency=2):
-        command = [program, "worker", "-Q", ",".join(queues), "-c", concurrency, "-n", f"{name}@%h", "-l", "info"]
+    def __init__(self, program, name, queues, folder, env, concurrency=2, flags=()):
+        command = [program, "worker", "-Q", ",".join(queues), "-c", concurrency, "-n", f"{name}@%h", "-l", "info", *flags]
         super().__init__(name, command, folder, env)
 
 

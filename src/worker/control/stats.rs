@@ -1,16 +1,20 @@
 //! What a worker measures of itself.
 //!
 //! # Celery
-//! `WorkController.stats` and `utils/debug.py`. Differences: `processes` are the isolated children, or this process where there are none;
-//! what the system does not tell of its resources is 0.
+//! `WorkController.stats`, `TaskPool._get_info` and `utils/debug.py`. Differences: `processes` has one entry a slot, which is a child
+//! process for as many slots as have one and this process for the others; `writes` says that slots share alike, as all of them take from
+//! one line; what the system does not tell of its resources is 0.
 
 use url::Url;
 
 use super::{Panel, object};
+use crate::config::Seconds;
 use crate::protocol::value::{Map, Value};
 
 /// Clock ticks of Linux a second, as `/proc` counts them.
 const TICKS: f64 = 100.0;
+/// What Celery shows for `broker_heartbeat`, which nothing on Redis uses.
+const BROKER_HEARTBEAT: f64 = 120.0;
 
 impl Panel {
     pub(super) async fn stats(&self) -> Value {
@@ -22,22 +26,25 @@ impl Panel {
             ("pid", std::process::id().into()),
             ("clock", state.clock.value().to_string().into()),
             ("uptime", state.uptime().as_secs().into()),
-            ("pool", self.pool(concurrency).await),
+            ("pool", self.pool(concurrency, state.requests.totals().values().sum()).await),
             ("broker", self.broker()),
             ("prefetch_count", self.reserved_now(concurrency).into()),
             ("rusage", rusage().await),
         ])
     }
 
-    async fn pool(&self, concurrency: usize) -> Value {
+    async fn pool(&self, concurrency: usize, runs: u64) -> Value {
         let settings = self.shared.app.settings();
-        let children = match self.shared.window.children() {
+        // One entry a slot: their number is what exporters count.
+        let mut processes: Vec<u32> = match self.shared.window.children() {
             Some(pool) => pool.children().await.into_iter().map(|child| child.pid).collect(),
             None => Vec::new(),
         };
-        let processes = if children.is_empty() { vec![std::process::id()] } else { children };
+        if processes.len() < concurrency {
+            processes.resize(concurrency, std::process::id());
+        }
         let per_child = settings.worker_max_tasks_per_child.map_or_else(|| "N/A".into(), Value::from);
-        let limit = |limit: Option<crate::config::Seconds>| Value::Float(limit.map_or(0.0, |limit| limit.as_f64()));
+        let limit = |limit: Option<Seconds>| limit.map_or(Value::Int(0), |limit| number(limit.as_f64()));
         object([
             ("implementation", "celeriac".into()),
             ("max-concurrency", concurrency.into()),
@@ -45,6 +52,7 @@ impl Panel {
             ("max-tasks-per-child", per_child),
             ("put-guarded-by-semaphore", true.into()),
             ("timeouts", Value::List(vec![limit(settings.task_soft_time_limit), limit(settings.task_time_limit)])),
+            ("writes", writes(concurrency, runs)),
         ])
     }
 
@@ -61,11 +69,11 @@ impl Panel {
             ("insist", false.into()),
             ("ssl", url.is_some_and(|url| url.scheme() == "rediss").into()),
             ("transport", url.map(|url| url.scheme().to_owned()).into()),
-            ("connect_timeout", self.shared.app.settings().broker_connection_timeout.as_f64().into()),
+            ("connect_timeout", number(self.shared.app.settings().broker_connection_timeout.as_f64())),
             ("transport_options", Value::map()),
             ("login_method", Value::Null),
             ("uri_prefix", Value::Null),
-            ("heartbeat", Value::Null),
+            ("heartbeat", Value::Float(BROKER_HEARTBEAT)),
             ("failover_strategy", "round-robin".into()),
             ("alternates", Value::List(Vec::new())),
             ("credential_provider", Value::Null),
@@ -75,6 +83,27 @@ impl Panel {
     fn reserved_now(&self, concurrency: usize) -> usize {
         concurrency.saturating_mul(self.shared.app.settings().worker_prefetch_multiplier as usize)
     }
+}
+
+/// Seconds as Python shows those that were written as a whole number.
+fn number(seconds: f64) -> Value {
+    if seconds.fract() == 0.0 { Value::Int(seconds as i64) } else { Value::Float(seconds) }
+}
+
+/// How runs are spread over the slots.
+fn writes(slots: usize, runs: u64) -> Value {
+    let slots = slots.max(1) as u64;
+    let raw: Vec<u64> = (0..slots).map(|slot| runs / slots + u64::from(slot < runs % slots)).collect();
+    let share = |part: f64| format!("{:.2}", if runs == 0 { 0.0 } else { part / runs as f64 });
+    let joined = |texts: Vec<String>| texts.join(", ");
+    object([
+        ("total", runs.into()),
+        ("avg", share(runs as f64 / slots as f64).into()),
+        ("all", joined(raw.iter().map(|part| share(*part as f64)).collect()).into()),
+        ("raw", joined(raw.iter().map(u64::to_string).collect()).into()),
+        ("strategy", "fair".into()),
+        ("inqueues", object([("total", slots.into()), ("active", Value::Int(0))])),
+    ])
 }
 
 /// The memory of this process in megabytes, as Celery writes it; null where the system does not say.
@@ -129,4 +158,19 @@ async fn rusage() -> Value {
         ("nvcsw", of(&status, "voluntary_ctxt_switches:")),
         ("nivcsw", of(&status, "nonvoluntary_ctxt_switches:")),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_shown_as_spread_alike_in_celery_s_figures() {
+        // As ctl_inspect_stats has it for two runs on two processes.
+        let shown = writes(2, 2);
+        let field = |name: &str| shown.get(name).and_then(Value::as_str).unwrap().to_owned();
+        assert_eq!((field("avg"), field("all"), field("raw")), ("0.50".into(), "0.50, 0.50".into(), "1, 1".into()));
+        assert_eq!(writes(2, 3).get("raw"), Some(&"2, 1".into()));
+        assert_eq!(writes(2, 0).get("avg"), Some(&"0.00".into()));
+    }
 }
