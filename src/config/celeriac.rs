@@ -6,7 +6,7 @@ use super::env::autoscale;
 use super::table::{Kind, Var};
 use super::values::{Autoscale, Seconds};
 
-const LATER: &str = "for the HTTP service and the autoscaler, which come with later versions";
+const LATER: &str = "for the HTTP service, which comes with later versions";
 
 crate::settings! {
     /// Ours.
@@ -27,11 +27,11 @@ crate::settings! {
         max_workers: usize = 50, Kind::Integer(1, 10_000), env: &[Var::Is("MAX_WORKERS")], old: &["max_workers"];
         /// Between how many slots a worker sizes its pool by itself: `max,min`.
         autoscale: Option<Autoscale> = None, Kind::Autoscale,
-            env: &[Var::Is("CELERY_WORKER_AUTOSCALE"), Var::Composed(autoscale)], inert: LATER;
-        /// How often the pool is sized.
-        autoscaling_interval: Seconds = Seconds::new(60.0), Kind::Seconds, env: &[Var::Is("AUTOSCALING_INTERVAL")], inert: LATER;
-        /// Above which share of failures the pool does not grow.
-        max_error_rate: f64 = 0.1, Kind::Number, env: &[Var::Is("MAX_ERROR_RATE")], inert: LATER;
+            env: &[Var::Is("CELERY_WORKER_AUTOSCALE"), Var::Composed(autoscale)];
+        /// For how long less must have been needed before such a pool shrinks; it grows within a second.
+        autoscaling_interval: Seconds = Seconds::new(60.0), Kind::Seconds, env: &[Var::Is("AUTOSCALING_INTERVAL")];
+        /// Above which share of failures among the last tasks such a pool does not grow.
+        max_error_rate: f64 = 0.1, Kind::Number, env: &[Var::Is("MAX_ERROR_RATE")];
         /// How many messages may wait before a submission is refused.
         max_queue_size: u64 = 10_000, Kind::Integer(1, i64::MAX), env: &[Var::Is("MAX_QUEUE_SIZE")], inert: LATER;
         /// How often the health of workers is looked at.

@@ -7,11 +7,13 @@
 //! `worker/worker.py` and `apps/worker.py`. Difference: start and stop order are plain code in [`Worker::run`].
 
 mod announce;
+mod autoscale;
 mod consumer;
 mod control;
 mod errback;
 mod follow;
 mod heart;
+mod load;
 mod rates;
 mod request;
 mod serving;
@@ -32,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::announce::Announcer;
+use self::autoscale::Bounds;
 use self::consumer::Fetcher;
 use self::control::{Mailbox, Panel};
 use self::errback::Errbacks;
@@ -56,7 +59,7 @@ const FETCH_BYTES: usize = 16 * 1024 * 1024;
 pub struct WorkerOptions {
     /// The queues it consumes, in their order.
     pub queues: Vec<String>,
-    /// How many tasks run at once.
+    /// How many tasks run at once, unless `celeriac.autoscale` says.
     pub concurrency: usize,
     /// `celery@host`.
     pub nodename: String,
@@ -95,7 +98,7 @@ impl Worker {
             leases: Arc::clone(&leases),
             batches,
         };
-        tracing::info!(queues = ?self.options.queues, concurrency = self.options.concurrency, "{} ready.", self.options.nodename);
+        tracing::info!(queues = ?self.options.queues, concurrency = shared.window.slots.size(), "{} ready.", self.options.nodename);
 
         // Events are sent until all else has ended, the last of them that the worker goes offline.
         let stop_sending = CancellationToken::new();
@@ -109,6 +112,9 @@ impl Worker {
         loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
         loops.spawn(timer::release_due(Arc::clone(&broker), Arc::clone(&shared.parked), shutdown.stopping().clone()));
+        if let Some(bounds) = &shared.autoscale {
+            loops.spawn(autoscale::scale(Arc::clone(&shared), Arc::clone(bounds), shutdown.stopping().clone()));
+        }
         loops.spawn(rates::admit_limited(Arc::clone(&shared), shutdown.stopping().clone()));
         loops.spawn(fetcher.run());
 
@@ -144,12 +150,13 @@ impl Worker {
         let follower = Follower::new(&app, &self.options.nodename);
         let errbacks = Errbacks::new(Arc::clone(&environment));
         let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower, errbacks).await?;
+        let autoscale = app.settings().celeriac.autoscale.map(|bounds| Arc::new(Bounds::new(bounds)));
         let window = Arc::new(self.window());
         let decode = app.decode_options();
         let (nodename, state) = (self.options.nodename.clone(), Arc::clone(state));
         let announcer = Announcer::new(events.clone(), app.registry());
         let parked = Arc::default();
-        Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, parked, app })
+        Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, autoscale, parked, app })
     }
 
     fn consumer_options(&self, lease: Duration, shutdown: &Shutdown) -> ConsumerOptions {
@@ -165,6 +172,7 @@ impl Worker {
     fn window(&self) -> Window {
         let settings = self.app.settings();
         let multiplier = if settings.worker_disable_prefetch { 1 } else { settings.worker_prefetch_multiplier as usize };
-        Window::new(self.options.concurrency, multiplier, self.options.children.clone())
+        let slots = settings.celeriac.autoscale.map_or(self.options.concurrency, |bounds| bounds.min.max(1));
+        Window::new(slots, multiplier, self.options.children.clone())
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::announce::Announcer;
+use super::autoscale::Bounds;
 use super::consumer::Reserved;
 use super::settle::{Ending, Settler};
 use super::shutdown::Shutdown;
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub(super) state: Arc<WorkerState>,
     pub(super) announcer: Announcer,
     pub(super) shutdown: Shutdown,
+    /// The bounds of the pool, where it sizes itself.
+    pub(super) autoscale: Option<Arc<Bounds>>,
     /// Told when a message was parked.
     pub(super) parked: Arc<Notify>,
 }
@@ -275,6 +278,7 @@ impl Request {
             return self.abandoned(&info, late).await;
         }
         self.shared.window.ran(slot.waited, begun.elapsed());
+        self.shared.state.requests.ended(matches!(outcome, Outcome::Failure(_) | Outcome::Lost(_)));
         log_outcome(&info, &outcome, begun.elapsed());
         let announced = self.shared.announcer.ended(&info, &outcome, begun.elapsed(), tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());

@@ -122,6 +122,9 @@ pub(super) struct Window {
 impl Window {
     /// So many slots; `multiplier` bounds how many messages are held for each, 0 does not.
     pub(super) fn new(slots: usize, multiplier: usize, children: Option<Arc<ChildPool>>) -> Self {
+        if let Some(children) = &children {
+            children.resize(slots);
+        }
         Self { slots: Permits::new(slots), held: Permits::new(slots), multiplier, children }
     }
 

@@ -1,8 +1,13 @@
 //! How much a worker takes on: what it holds, and what it leaves to others.
 
-use celeriac::broker::Broker;
-use celeriac::protocol::signature::Signature;
+use std::time::Duration;
 
+use celeriac::broker::Broker;
+use celeriac::config::{Autoscale, Seconds, Settings};
+use celeriac::protocol::signature::Signature;
+use celeriac::protocol::value::Value;
+
+use super::control::{Client, object};
 use super::house::House;
 
 #[tokio::test(start_paused = true)]
@@ -49,4 +54,41 @@ async fn a_worker_of_long_tasks_takes_only_what_it_can_run() {
     (0..2).for_each(|_| house.traces.release.notify_one());
     worker.shutdown.cold();
     worker.ended().await;
+}
+
+/// The slots, as `stats` shows them.
+async fn slots(client: &mut Client<'_>) -> i64 {
+    let stats = client.call("stats", Value::map()).await;
+    stats.get("pool").and_then(|pool| pool.get("max-concurrency")).and_then(Value::as_i64).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_sizes_itself_grows_with_the_queue_and_shrinks_when_it_is_empty() {
+    let mut settings = Settings::default();
+    settings.task_acks_late = true;
+    settings.celeriac.autoscale = Some(Autoscale { max: 8, min: 2 });
+    settings.celeriac.autoscaling_interval = Seconds::new(30.0);
+    let house = House::with(settings);
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    assert_eq!(slots(&mut client).await, 2);
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(house.send(Signature::new("t.sleeps").arg(5)).await);
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let stats = client.call("stats", Value::map()).await;
+    let scaler = stats.get("autoscaler").unwrap();
+    let shown = ["max", "min", "current", "qty"].map(|name| scaler.get(name).and_then(Value::as_i64).unwrap());
+    assert_eq!(shown, [8, 2, 8, 8]);
+    let said = client.says("autoscale", object([("max", 4.into()), ("min", Value::Null)])).await;
+    assert_eq!(said, "autoscale now max=4 min=2");
+    assert!(client.says("pool_grow", Value::map()).await.contains("not supported with autoscale"));
+    for id in &ids {
+        house.ended(id).await;
+    }
+    assert_eq!(slots(&mut client).await, 4);
+    tokio::time::sleep(Duration::from_secs(32)).await;
+    assert_eq!(slots(&mut client).await, 2);
+    worker.stop().await;
 }

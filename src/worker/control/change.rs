@@ -6,7 +6,7 @@
 
 use super::arguments::Arguments;
 use super::{Panel, failed, nok, ok};
-use crate::config::Rate;
+use crate::config::{Autoscale, Rate};
 use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::repr;
@@ -72,12 +72,18 @@ impl Panel {
     }
 
     pub(super) fn pool_grow(&self, arguments: Arguments<'_>) -> Value {
+        if self.shared.autoscale.is_some() {
+            return nok("pool_grow is not supported with autoscale. Adjust autoscale range instead.");
+        }
         let window = &self.shared.window;
         window.resize(window.slots.size().saturating_add(arguments.count("n", 1)));
         ok("pool will grow")
     }
 
     pub(super) fn pool_shrink(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+        if self.shared.autoscale.is_some() {
+            return Ok(nok("pool_shrink is not supported with autoscale. Adjust autoscale range instead."));
+        }
         let window = &self.shared.window;
         let (fewer, slots) = (arguments.count("n", 1), window.slots.size());
         if fewer >= slots {
@@ -85,6 +91,18 @@ impl Panel {
         }
         window.resize(slots - fewer);
         Ok(ok("pool will shrink"))
+    }
+
+    /// Changes the bounds of a pool that sizes itself; the next look follows them.
+    pub(super) fn autoscale(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+        let bounds = self.shared.autoscale.as_ref().ok_or_else(|| Exception::value_error("Autoscale not enabled"))?;
+        let now = bounds.get();
+        let new = Autoscale { max: arguments.count("max", now.max), min: arguments.count("min", now.min) };
+        if new.max < new.min.max(1) {
+            return Err(Exception::value_error(format!("max={} is less than min={}", new.max, new.min.max(1))));
+        }
+        bounds.set(new);
+        Ok(ok(format!("autoscale now max={} min={}", new.max, new.min)))
     }
 
     pub(super) fn pool_restart(&self) -> Result<Value, Exception> {

@@ -2,8 +2,8 @@
 //! answers at once.
 //!
 //! # Celery
-//! `worker/pidbox.py` and `worker/control.py`, with their commands, replies and words. Differences: `pool_restart`, `autoscale` and rate
-//! limits are refused in words; a panic of a command is an error like any other.
+//! `worker/pidbox.py` and `worker/control.py`, with their commands, replies and words. Difference: a panic of a command is an error like any
+//! other.
 
 mod arguments;
 mod change;
@@ -185,7 +185,7 @@ impl Panel {
             "pool_grow" => self.pool_grow(arguments),
             "pool_shrink" => self.pool_shrink(arguments)?,
             "pool_restart" => self.pool_restart()?,
-            "autoscale" => return Err(Exception::value_error("Autoscale not enabled")),
+            "autoscale" => self.autoscale(arguments)?,
             "add_consumer" => self.add_consumer(arguments).await?,
             "cancel_consumer" => self.cancel_consumer(arguments)?,
             "shutdown" => {

@@ -21,7 +21,7 @@ impl Panel {
         let state = &self.shared.state;
         let totals: Map = state.requests.totals().into_iter().map(|(name, count)| (name, count.into())).collect();
         let concurrency = self.shared.window.slots.size();
-        object([
+        let mut stats = object([
             ("total", Value::Map(totals)),
             ("pid", std::process::id().into()),
             ("clock", state.clock.value().to_string().into()),
@@ -30,7 +30,13 @@ impl Panel {
             ("broker", self.broker()),
             ("prefetch_count", self.reserved_now(concurrency).into()),
             ("rusage", rusage().await),
-        ])
+        ]);
+        if let (Some(bounds), Some(shown)) = (&self.shared.autoscale, stats.as_map_mut()) {
+            let bounds = bounds.get();
+            let scaler = [("max", bounds.max), ("min", bounds.min), ("current", concurrency), ("qty", state.requests.len())];
+            shown.insert("autoscaler".to_owned(), object(scaler.map(|(name, count)| (name, count.into()))));
+        }
+        stats
     }
 
     async fn pool(&self, concurrency: usize, runs: u64) -> Value {

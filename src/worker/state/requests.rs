@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How far a request has come.
@@ -53,6 +54,31 @@ struct State {
     held: BTreeMap<u64, Held>,
     received: u64,
     totals: BTreeMap<String, u64>,
+    recent: Recent,
+}
+
+/// How runs ended lately; older ones count less and less.
+#[derive(Debug, Default)]
+struct Recent {
+    runs: f64,
+    failures: f64,
+    /// When that was last brought up to date.
+    at: Option<Instant>,
+}
+
+impl Recent {
+    /// After so long a run counts half.
+    const HALF: f64 = 20.0;
+    /// Fewer say nothing.
+    const FEW: f64 = 5.0;
+
+    fn age(&mut self) {
+        let now = Instant::now();
+        let passed = self.at.replace(now).map_or(0.0, |at| (now - at).as_secs_f64());
+        let left = 0.5_f64.powf(passed / Self::HALF);
+        self.runs *= left;
+        self.failures *= left;
+    }
 }
 
 impl Requests {
@@ -87,6 +113,26 @@ impl Requests {
     /// How many have begun, by the task's name.
     pub(in crate::worker) fn totals(&self) -> BTreeMap<String, u64> {
         self.lock().totals.clone()
+    }
+
+    /// How many are held.
+    pub(in crate::worker) fn len(&self) -> usize {
+        self.lock().held.len()
+    }
+
+    /// A run has ended.
+    pub(in crate::worker) fn ended(&self, failed: bool) {
+        let recent = &mut self.lock().recent;
+        recent.age();
+        recent.runs += 1.0;
+        recent.failures += if failed { 1.0 } else { 0.0 };
+    }
+
+    /// The share of the last runs that failed.
+    pub(in crate::worker) fn error_rate(&self) -> f64 {
+        let recent = &mut self.lock().recent;
+        recent.age();
+        if recent.runs < Recent::FEW { 0.0 } else { recent.failures / recent.runs }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
