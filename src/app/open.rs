@@ -35,6 +35,8 @@ fn broker_options(settings: &Settings) -> broker::Options {
         },
         fanout_patterns: asked.fanout_patterns,
         queue_order_strategy: asked.queue_order_strategy,
+        queue_weights: settings.celeriac.queue_weights.clone(),
+        priority_ageing: settings.celeriac.priority_ageing.duration(),
     }
 }
 

@@ -17,6 +17,7 @@ mod open;
 mod options;
 mod queue;
 mod redis;
+mod rotation;
 pub(crate) mod tag;
 
 use std::fmt::Debug;

@@ -3,6 +3,10 @@
 //! # Celery
 //! `broker_transport_options`, under the same names and with the same defaults.
 
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
 pub use crate::config::QueueOrder;
 
 /// Settings of a broker.
@@ -24,6 +28,10 @@ pub struct Options {
     pub fanout_patterns: bool,
     /// In what order queues of the same step are served.
     pub queue_order_strategy: QueueOrder,
+    /// How many messages a queue gives for one of another; where there are any, queues without one have 1, and the strategy does not matter.
+    pub queue_weights: IndexMap<String, u32>,
+    /// A step that was not looked at for so long comes first once; zero: never.
+    pub priority_ageing: Duration,
 }
 
 impl Default for Options {
@@ -37,6 +45,8 @@ impl Default for Options {
             fanout_prefix: "/{db}.".to_owned(),
             fanout_patterns: true,
             queue_order_strategy: QueueOrder::default(),
+            queue_weights: IndexMap::new(),
+            priority_ageing: Duration::from_secs(10),
         }
     }
 }
@@ -57,41 +67,6 @@ impl Options {
     }
 }
 
-/// The queues of a consumer in the order they are served next.
-#[derive(Debug, Clone)]
-pub(crate) struct Rotation {
-    queues: Vec<String>,
-    strategy: QueueOrder,
-}
-
-impl Rotation {
-    /// The order before anything was delivered.
-    pub(crate) fn new(mut queues: Vec<String>, strategy: QueueOrder) -> Self {
-        if strategy == QueueOrder::Sorted {
-            queues.sort();
-        }
-        Self { queues, strategy }
-    }
-
-    /// The queues, first served first.
-    pub(crate) fn queues(&self) -> &[String] {
-        &self.queues
-    }
-
-    /// The same strategy over other queues.
-    pub(crate) fn replace(&mut self, queues: Vec<String>) {
-        *self = Self::new(queues, self.strategy);
-    }
-
-    /// Notes which queues delivered.
-    pub(crate) fn delivered(&mut self, served: impl Fn(&str) -> bool) {
-        if self.strategy == QueueOrder::RoundRobin {
-            // Stable: among those that delivered, and among the others, the order stays.
-            self.queues.sort_by_key(|queue| served(queue));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,19 +77,5 @@ mod tests {
         let lists: Vec<String> = [-5, 0, 2, 3, 5, 6, 8, 9, 255].iter().map(|p| options.list("q", options.step(*p))).collect();
         let (three, six, nine) = ("q\u{6}\u{16}3", "q\u{6}\u{16}6", "q\u{6}\u{16}9");
         assert_eq!(lists, ["q", "q", "q", three, three, six, six, nine, nine]);
-    }
-
-    #[test]
-    fn only_round_robin_moves_a_queue_that_delivered() {
-        let queues = || vec!["b".to_owned(), "a".to_owned(), "c".to_owned()];
-        for (strategy, expected) in [
-            (QueueOrder::RoundRobin, ["a", "c", "b"]),
-            (QueueOrder::Priority, ["b", "a", "c"]),
-            (QueueOrder::Sorted, ["a", "b", "c"]),
-        ] {
-            let mut rotation = Rotation::new(queues(), strategy);
-            rotation.delivered(|queue| queue == "b");
-            assert_eq!(rotation.queues(), expected, "{strategy:?}");
-        }
     }
 }

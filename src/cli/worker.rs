@@ -243,8 +243,7 @@ mod tests {
 
     #[test]
     fn solo_is_one_slot() {
-        let mut settings = Settings::default();
-        settings.worker_pool = "solo".into();
+        let settings = Settings { worker_pool: "solo".into(), ..Settings::default() };
         assert_eq!(concurrency(&settings), 1);
     }
 

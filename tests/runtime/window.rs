@@ -92,3 +92,32 @@ async fn a_pool_that_sizes_itself_grows_with_the_queue_and_shrinks_when_it_is_em
     assert_eq!(slots(&mut client).await, 2);
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_high_priority_is_served_first_and_starves_no_low_one() {
+    let house = House::new();
+    let mut low = Vec::new();
+    for priority in [9, 6, 3] {
+        let mut signature = Signature::new("t.sleeps").arg(1);
+        signature.set_option("priority", priority);
+        low.push((priority, house.send(signature).await));
+    }
+    let mut high = Vec::new();
+    for _ in 0..200 {
+        high.push(house.send(Signature::new("t.sleeps").arg(1)).await);
+    }
+    let worker = house.worker(1);
+    for (priority, id) in &low {
+        house.ended(id).await;
+        let mut before = 0;
+        for id in &high {
+            before += usize::from(house.state(id).await.is_some());
+        }
+        // Each lower step gives one message while two hundred of the first one wait, and none of them comes soon.
+        assert!((9..50).contains(&before), "priority {priority} ran after {before} of priority 0");
+    }
+    for id in &high {
+        house.ended(id).await;
+    }
+    worker.stop().await;
+}

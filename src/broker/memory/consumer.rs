@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::MemoryBroker;
-use crate::broker::options::Rotation;
+use crate::broker::rotation::Rotation;
 use crate::broker::tag::Tags;
 use crate::broker::{Consumer, ConsumerOptions, DeadLetter, Delivery, envelope};
 use crate::error::Result;
@@ -18,7 +18,7 @@ pub(super) struct MemoryConsumer {
 
 impl MemoryConsumer {
     pub(super) fn new(broker: MemoryBroker, options: ConsumerOptions) -> Self {
-        let rotation = Rotation::new(options.queues.clone(), broker.options.queue_order_strategy);
+        let rotation = Rotation::new(options.queues.clone(), &broker.options);
         let tags = Tags::new(&options.nodename);
         Self { broker, options, rotation, tags }
     }
@@ -31,11 +31,12 @@ impl MemoryConsumer {
             tags.tag(number)
         };
         let mut state = self.broker.lock();
-        let mut taken = state.take(self.rotation.queues(), limit, self.options.max_bytes, name);
+        let (served, mut taken) = state.take(&self.rotation.order(), limit, self.options.max_bytes, name);
+        let emptied = taken.len() < limit;
+        self.rotation.delivered(served.iter(), emptied);
         if taken.is_empty() {
             return None;
         }
-        self.rotation.delivered(|queue| taken.iter().any(|delivery| delivery.queue == queue));
         taken.retain(|delivery| {
             let whole = envelope::is_envelope(&delivery.envelope);
             if !whole {

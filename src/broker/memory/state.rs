@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::fanout::Exchanges;
 use super::turns::Turns;
+use crate::broker::rotation::Place;
 use crate::broker::tag::age;
 use crate::broker::{Admitted, DeadLetter, Delivery, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
 use crate::settlement::Outgoing;
@@ -68,28 +69,28 @@ impl State {
         self.list(queue, envelope::priority(&envelope), options).push_front(envelope);
     }
 
-    /// Takes messages by step, then by queue; `name` gives each its tag.
+    /// Takes messages from lists in their order, and says from which each came; `name` gives each its tag.
     pub(super) fn take(
         &mut self,
-        queues: &[String],
+        places: &[Place],
         limit: usize,
         max_bytes: usize,
         mut name: impl FnMut() -> String,
-    ) -> Vec<Delivery> {
+    ) -> (Vec<Place>, Vec<Delivery>) {
         self.expire();
-        let steps = self.queues.values().map(Vec::len).max().unwrap_or(0);
-        let (mut taken, mut bytes, now) = (Vec::new(), 0, Instant::now());
-        for (step, queue) in (0..steps).flat_map(|step| queues.iter().map(move |queue| (step, queue))) {
-            let Some(list) = self.queues.get_mut(queue).and_then(|lists| lists.get_mut(step)) else { continue };
+        let (mut served, mut taken, mut bytes, now) = (Vec::new(), Vec::new(), 0, Instant::now());
+        for (step, queue) in places {
+            let Some(list) = self.queues.get_mut(queue).and_then(|lists| lists.get_mut(*step)) else { continue };
             while taken.len() < limit && (bytes < max_bytes || taken.is_empty()) {
                 let Some(envelope) = list.pop_front() else { break };
                 bytes += envelope.len();
                 let tag = name();
                 self.leases.insert(tag.clone(), Lease { queue: queue.clone(), envelope: envelope.clone(), renewed: now });
                 taken.push(Delivery { tag, queue: queue.clone(), envelope });
+                served.push((*step, queue.clone()));
             }
         }
-        taken
+        (served, taken)
     }
 
     /// Puts a leased message to the head of its queue, marked.

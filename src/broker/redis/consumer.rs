@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::Shared;
 use super::keys::entry_end;
 use super::waiting::Waiting;
-use crate::broker::options::Rotation;
+use crate::broker::rotation::{Place, Rotation};
 use crate::broker::tag::Tags;
 use crate::broker::{Consumer, ConsumerOptions, DeadLetter, Delivery, envelope};
 use crate::connection::{Link, Live, command};
@@ -43,7 +43,7 @@ impl RedisConsumer {
         let (sender, pushes) = mpsc::unbounded_channel();
         let forward = move |push: PushInfo| drop(sender.send(push));
         let link = shared.link.sibling(Some(Arc::new(forward)))?;
-        let rotation = Rotation::new(options.queues.clone(), shared.keys.options().queue_order_strategy);
+        let rotation = Rotation::new(options.queues.clone(), shared.keys.options());
         let tags = Tags::new(&options.nodename);
         Ok(Self { shared, link, options, rotation, tags, waiting: Waiting::new(pushes), tracking: None, watched: false })
     }
@@ -71,24 +71,26 @@ impl RedisConsumer {
     async fn take(&mut self, live: &Live, limit: usize) -> Result<Vec<Delivery>> {
         let limit = limit.min(MOST);
         let first = self.tags.take(limit);
-        let serving = self.shared.keys.serving(self.rotation.queues());
-        let lists: Vec<&String> = serving.iter().map(|(list, _)| list).collect();
         let keys = &self.shared.keys;
+        let places = self.rotation.order();
+        let lists: Vec<String> = places.iter().map(|(step, queue)| keys.step_list(queue, *step)).collect();
         let mut call = self.shared.scripts.fetch.call(&lists).arg(limit).arg(self.options.max_bytes.max(1));
         call = call.arg(self.tags.prefix()).arg(first).arg(&keys.unacked).arg(&keys.unacked_index);
-        for (_, queue) in &serving {
+        for (_, queue) in &places {
             call = call.arg(entry_end(queue));
         }
         let mut answer = live.call::<Vec<Value>>("fetching", &call).await?.into_iter();
         let emptied = answer.next() == Some(Value::Int(1));
         self.watched = emptied && self.tracking.is_some_and(|(_, granted)| granted);
         let mut taken = Vec::new();
+        let mut served: Vec<&Place> = Vec::new();
         while let (Some(Value::Int(list)), Some(Value::BulkString(text))) = (answer.next(), answer.next()) {
-            let Some((_, queue)) = usize::try_from(list - 1).ok().and_then(|list| serving.get(list)) else { break };
+            let Some(place) = usize::try_from(list - 1).ok().and_then(|list| places.get(list)) else { break };
             let tag = self.tags.tag(first + taken.len() as u64);
-            taken.push(Delivery { tag, queue: (*queue).to_owned(), envelope: Bytes::from(text) });
+            taken.push(Delivery { tag, queue: place.1.clone(), envelope: Bytes::from(text) });
+            served.push(place);
         }
-        self.rotation.delivered(|queue| taken.iter().any(|delivery| delivery.queue == queue));
+        self.rotation.delivered(served.into_iter(), emptied);
         Ok(taken)
     }
 
@@ -143,7 +145,7 @@ impl RedisConsumer {
 impl Consumer for RedisConsumer {
     async fn fetch(&mut self, limit: usize) -> Result<Vec<Delivery>> {
         while !self.options.stop.is_cancelled() && limit > 0 {
-            if self.rotation.queues().is_empty() {
+            if self.rotation.is_empty() {
                 self.wait().await;
                 continue;
             }

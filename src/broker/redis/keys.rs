@@ -53,7 +53,8 @@ impl Keys {
         self.step_list(queue, self.options.step(priority))
     }
 
-    fn step_list(&self, queue: &str, step: usize) -> String {
+    /// The list of a queue at a step.
+    pub(super) fn step_list(&self, queue: &str, step: usize) -> String {
         format!("{}{}", self.options.global_keyprefix, self.options.list(queue, step))
     }
 
