@@ -274,7 +274,7 @@ impl App {
 
     /// What sends commands to workers.
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.inner.broker), &self.settings().control_exchange)
+        Control::new(Arc::clone(&self.inner.broker), self.settings(), Arc::clone(&self.inner.clock), self.decode_options())
     }
 
     /// Waits until a task has ended; its meta.

@@ -145,7 +145,7 @@ impl EventSender {
             let tag = Uuid::new_v4().to_string();
             let text = envelope(&self.exchange, &routing_key, &self.hostname, &body, tag).write();
             match self.broker.broadcast(&self.exchange, &routing_key, &text).await {
-                Ok(()) => *away = false,
+                Ok(_) => *away = false,
                 Err(error) if !*away => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "events are lost until the broker is back");
                     *away = true;

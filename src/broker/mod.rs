@@ -182,8 +182,8 @@ pub trait Broker: Debug + Send + Sync {
     /// Parked messages of these queues, first due first, among the `limit` that are due next.
     async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>>;
 
-    /// Sends an envelope to everybody who listens to a fanout exchange at this moment. Nobody keeps it.
-    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<()>;
+    /// Sends an envelope to everybody who listens to a fanout exchange at this moment, and returns how many these are. Nobody keeps it.
+    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<usize>;
 
     /// Listens to a fanout exchange: to what is broadcast under this routing key, in which `#` stands for anything. What is broadcast
     /// after this returned is heard.
@@ -195,6 +195,9 @@ pub trait Broker: Debug + Send + Sync {
 
     /// Binds a queue that lives as long as its owner, and is forgotten some time after `expires` when the owner vanished.
     async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()>;
+
+    /// Listens to what is replied to such a queue, to what lies in it already first. What was heard is gone.
+    async fn replies(&self, queue: &str) -> Result<Box<dyn Listener>>;
 
     /// Takes such a binding back, and removes the queue's messages.
     async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()>;
@@ -220,7 +223,7 @@ pub trait Consumer: Debug + Send {
     fn set_queues(&mut self, queues: Vec<String>);
 }
 
-/// What is heard of a fanout exchange. It has a connection of its own, and dropped, it listens no more.
+/// What is heard of a fanout exchange or of a queue of replies. It has a connection of its own, and dropped, it listens no more.
 #[async_trait]
 pub trait Listener: Debug + Send {
     /// Waits for the next envelope; may be dropped while it waits. Outages are waited out inside, and what was broadcast meanwhile is

@@ -47,11 +47,7 @@ impl Request {
     /// Reads a request from its envelope.
     pub fn decode(data: &[u8], options: &DecodeOptions) -> Result<Self> {
         let envelope = Envelope::parse(data)?;
-        let content_type = envelope.content_type.as_deref().unwrap_or("application/data");
-        let serializer = Serializer::from_name(content_type).filter(|serializer| options.accept.contains(serializer));
-        let serializer =
-            serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {}", repr::text(content_type, 100))))?;
-        let Value::Map(mut body) = serializer.read(&envelope.body_bytes()?)? else {
+        let Value::Map(mut body) = body(&envelope, options)? else {
             return Err(Error::protocol("a remote control request is an object"));
         };
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -68,12 +64,34 @@ impl Request {
             pattern: text(body.get("pattern")).zip(text(body.get("matcher"))).filter(|(pattern, _)| !pattern.is_empty()),
             ticket: text(body.get("ticket")),
             reply_to,
-            clock: envelope.headers.get("clock").and_then(Value::as_i64).and_then(|clock| u64::try_from(clock).ok()).unwrap_or(0),
+            clock: clock(&envelope),
             arguments: match body.shift_remove("arguments") {
                 Some(Value::Map(arguments)) => arguments,
                 _ => Map::new(),
             },
         })
+    }
+
+    /// The request as it is broadcast, in the order of kombu's fields; `expires` is when nobody waits for replies any more, seconds since 1970.
+    pub fn envelope(&self, exchange: &str, expires: Option<f64>, delivery_tag: String) -> Envelope {
+        let destination = if self.destination.is_empty() { Value::Null } else { self.destination.clone().into() };
+        let (pattern, matcher) = self.pattern.clone().unzip();
+        let mut body = vec![
+            ("method", Value::from(self.method.as_str())),
+            ("arguments", Value::Map(self.arguments.clone())),
+            ("destination", destination),
+            ("pattern", pattern.into()),
+            ("matcher", matcher.into()),
+        ];
+        if let (Some(ticket), Some(to)) = (&self.ticket, &self.reply_to) {
+            let to = [("exchange", to.exchange.as_str().into()), ("routing_key", to.routing_key.as_str().into())];
+            body.extend([("ticket", ticket.as_str().into()), ("reply_to", Value::Map(named(to)))]);
+        }
+        let headers = named([("clock", self.clock.into()), ("expires", expires.map_or(Value::Int(0), Value::Float))]);
+        let mut envelope = Envelope::transient(exchange, "", headers, &Value::Map(named(body)), delivery_tag);
+        // Requests are sent as persistent, whatever it means for a fanout exchange.
+        envelope.properties.insert("delivery_mode".to_owned(), Value::Int(2));
+        envelope
     }
 
     /// Whether a node is meant.
@@ -112,6 +130,46 @@ fn glob(pattern: &str) -> String {
         }
     }
     regex + "$"
+}
+
+fn named<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Map {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A reply to a request.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reply {
+    /// What each node said; in practice one.
+    pub nodes: Map,
+    /// The request it answers.
+    pub ticket: Option<String>,
+    /// The node's logical clock.
+    pub clock: u64,
+}
+
+impl Reply {
+    /// Reads a reply from its envelope.
+    pub fn decode(data: &[u8], options: &DecodeOptions) -> Result<Self> {
+        let envelope = Envelope::parse(data)?;
+        let Value::Map(nodes) = body(&envelope, options)? else {
+            return Err(Error::protocol("a reply to a remote control request is an object"));
+        };
+        let ticket = envelope.headers.get("ticket").and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { nodes, ticket, clock: clock(&envelope) })
+    }
+}
+
+/// The body, in a form that is accepted.
+fn body(envelope: &Envelope, options: &DecodeOptions) -> Result<Value> {
+    let content_type = envelope.content_type.as_deref().unwrap_or("application/data");
+    let serializer = Serializer::from_name(content_type).filter(|serializer| options.accept.contains(serializer));
+    let serializer =
+        serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {}", repr::text(content_type, 100))))?;
+    serializer.read(&envelope.body_bytes()?)
+}
+
+fn clock(envelope: &Envelope) -> u64 {
+    envelope.headers.get("clock").and_then(Value::as_i64).and_then(|clock| u64::try_from(clock).ok()).unwrap_or(0)
 }
 
 impl ReplyTo {

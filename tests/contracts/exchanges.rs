@@ -13,6 +13,8 @@ contracts!(
     a_reply_to_nobody_is_dropped,
     a_reply_nobody_reads_vanishes,
     an_unbound_queue_loses_its_messages,
+    a_broadcast_says_how_many_heard_it,
+    replies_are_heard_once_and_waited_for,
     a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key,
 );
 
@@ -90,6 +92,31 @@ async fn an_unbound_queue_loses_its_messages(ground: Ground) {
     ground.broker.unbind("replies", "a", "q").await.unwrap();
     assert_eq!(ground.broker.queue_len("q").await.unwrap(), 0);
     assert_eq!(ground.broker.reply("replies", "a", "{}", EXPIRES).await.unwrap(), 0);
+}
+
+async fn a_broadcast_says_how_many_heard_it(ground: Ground) {
+    assert_eq!(ground.broker.broadcast("celery.pidbox", "", "1").await.unwrap(), 0);
+    let mut first = ground.broker.listen("celery.pidbox", "").await.unwrap();
+    let _second = ground.broker.listen("celery.pidbox", "").await.unwrap();
+    let _other = ground.broker.listen("celeryev", "#").await.unwrap();
+    assert_eq!(ground.broker.broadcast("celery.pidbox", "", "2").await.unwrap(), 2);
+    assert_eq!(hear(&mut first).await, "2");
+}
+
+async fn replies_are_heard_once_and_waited_for(ground: Ground) {
+    ground.broker.bind("replies", "a", "q", EXPIRES).await.unwrap();
+    let reply = async |name: &str, priority| {
+        let envelope = message("q", name, priority).envelope;
+        ground.broker.reply("replies", "a", &envelope, EXPIRES).await.unwrap();
+    };
+    let id = |envelope: String| serde_json::from_str::<serde_json::Value>(&envelope).unwrap()["headers"]["id"].clone();
+    reply("1", 0).await;
+    reply("2", 9).await;
+    let mut replies = ground.broker.replies("q").await.unwrap();
+    assert_eq!((id(hear(&mut replies).await), id(hear(&mut replies).await)), ("1".into(), "2".into()));
+    assert_eq!((ground.broker.queue_len("q").await.unwrap(), ground.leased_len()), (0, 0));
+    let (heard, ()) = tokio::join!(hear(&mut replies), reply("3", 0));
+    assert_eq!(id(heard), "3");
 }
 
 async fn a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key(ground: Ground) {

@@ -1,7 +1,7 @@
 //! Remote control and events, against recordings of both.
 
 use celeriac::protocol::event::{Event, Pulse, Stamp, TASK_MULTI, envelope};
-use celeriac::protocol::pidbox::Request;
+use celeriac::protocol::pidbox::{Reply, Request};
 use celeriac::protocol::{DecodeOptions, Envelope, Message, Value, json};
 use chrono::DateTime;
 
@@ -32,6 +32,30 @@ fn a_reply_is_written_as_python_writes_it() {
         replies += 1;
     }
     assert!(replies > 20, "{replies}");
+}
+
+#[test]
+fn a_request_is_written_as_python_writes_it() {
+    let mut requests = 0;
+    for vector in all(&["ctl_"]) {
+        let recorded = Envelope::parse(vector.messages()[0].as_bytes()).unwrap();
+        let expires = recorded.headers.get("expires").and_then(Value::as_f64);
+        let tag = recorded.delivery_tag().unwrap().to_owned();
+        let written = request(&vector).envelope("celery.pidbox", expires, tag).write();
+        assert_eq!(written, vector.messages()[0], "{}", vector.name);
+        requests += 1;
+    }
+    assert!(requests > 20, "{requests}");
+}
+
+#[test]
+fn a_reply_is_read_with_its_node_and_its_ticket() {
+    let vector = load("ctl_inspect_ping");
+    let reply = Reply::decode(vector.messages()[1].as_bytes(), &DecodeOptions::default()).unwrap();
+    assert_eq!(reply.nodes.get("worker1@example").and_then(|value| value.get("ok")), Some(&Value::from("pong")));
+    assert_eq!(reply.ticket, request(&vector).ticket);
+    assert!(reply.clock > 0);
+    assert!(Reply::decode(b"{\"body\": \"W10=\"}", &DecodeOptions::default()).is_err());
 }
 
 #[test]

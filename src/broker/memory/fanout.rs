@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::MemoryBroker;
 use crate::broker::{Listener, Queue};
 use crate::error::Result;
 
@@ -20,11 +21,12 @@ pub(super) struct Exchanges {
 }
 
 impl Exchanges {
-    pub(super) fn broadcast(&mut self, exchange: &str, routing_key: &str, envelope: &str) {
+    /// How many listen.
+    pub(super) fn broadcast(&mut self, exchange: &str, routing_key: &str, envelope: &str) -> usize {
         let (channel, envelope) = (channel(exchange, routing_key), Bytes::from(envelope.to_owned()));
         self.listeners.retain(|(_, listener)| !listener.is_closed());
         let fitting = self.listeners.iter().filter(|(pattern, _)| matches(pattern, &channel));
-        fitting.for_each(|(_, listener)| drop(listener.try_send(envelope.clone())));
+        fitting.map(|(_, listener)| drop(listener.try_send(envelope.clone()))).count()
     }
 
     pub(super) fn listen(&mut self, exchange: &str, routing_key: &str) -> MemoryListener {
@@ -77,5 +79,32 @@ pub(super) struct MemoryListener {
 impl Listener for MemoryListener {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         Ok(self.heard.recv().await)
+    }
+}
+
+/// One reader of a queue of replies.
+#[derive(Debug)]
+pub(super) struct MemoryReplies {
+    broker: MemoryBroker,
+    queue: String,
+}
+
+impl MemoryReplies {
+    pub(super) fn new(broker: MemoryBroker, queue: &str) -> Self {
+        Self { broker, queue: queue.to_owned() }
+    }
+}
+
+#[async_trait]
+impl Listener for MemoryReplies {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            // Made before the look, so that what arrives in between wakes it.
+            let arrival = self.broker.arrived.notified();
+            if let Some(envelope) = self.broker.lock().pop(&self.queue) {
+                return Ok(Some(envelope));
+            }
+            arrival.await;
+        }
     }
 }

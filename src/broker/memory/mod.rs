@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::consumer::MemoryConsumer;
-use self::fanout::binding;
+use self::fanout::{MemoryReplies, binding};
 pub use self::state::Dead;
 use self::state::State;
 use super::{
@@ -204,9 +204,8 @@ impl Broker for MemoryBroker {
         Ok(self.lock().parked_of(queues, limit))
     }
 
-    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<()> {
-        self.lock().exchanges.broadcast(exchange, routing_key, envelope);
-        Ok(())
+    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<usize> {
+        Ok(self.lock().exchanges.broadcast(exchange, routing_key, envelope))
     }
 
     async fn listen(&self, exchange: &str, routing_key: &str) -> Result<Box<dyn Listener>> {
@@ -220,6 +219,10 @@ impl Broker for MemoryBroker {
     async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, _expires: Duration) -> Result<()> {
         self.lock().exchanges.bind(binding(exchange, routing_key, queue));
         Ok(())
+    }
+
+    async fn replies(&self, queue: &str) -> Result<Box<dyn Listener>> {
+        Ok(Box::new(MemoryReplies::new(self.clone(), queue)))
     }
 
     async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {

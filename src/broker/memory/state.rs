@@ -185,6 +185,12 @@ impl State {
         queues.len()
     }
 
+    /// Takes the next message of a queue, without a lease.
+    pub(super) fn pop(&mut self, queue: &str) -> Option<Bytes> {
+        self.expire();
+        self.queues.get_mut(queue)?.iter_mut().find_map(VecDeque::pop_front)
+    }
+
     /// Drops the queues nobody read in time.
     fn expire(&mut self) {
         let now = Instant::now();

@@ -14,6 +14,7 @@ mod info;
 mod keys;
 mod lease;
 mod park;
+mod replies;
 mod settle;
 mod turns;
 mod waiting;
@@ -30,6 +31,7 @@ use self::consumer::RedisConsumer;
 use self::fanout::RedisListener;
 pub use self::info::server_info;
 use self::keys::Keys;
+use self::replies::RedisReplies;
 use super::{
     Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Listener, Options, Parked, Queue, RateLimit, Released, Turn,
 };
@@ -159,7 +161,7 @@ impl Broker for RedisBroker {
         self.shared.parked(queues, limit).await
     }
 
-    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<()> {
+    async fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<usize> {
         let channel = self.shared.keys.channel(self.shared.db, exchange, routing_key);
         self.shared.link.query("broadcasting", &command("PUBLISH", &[&channel, envelope])).await
     }
@@ -175,6 +177,10 @@ impl Broker for RedisBroker {
 
     async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()> {
         self.shared.bind(exchange, routing_key, queue, expires).await
+    }
+
+    async fn replies(&self, queue: &str) -> Result<Box<dyn Listener>> {
+        Ok(Box::new(RedisReplies::new(&self.shared.link, self.shared.keys.lists(queue))?))
     }
 
     async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
