@@ -100,6 +100,24 @@ pub struct Parked {
     pub envelope: Bytes,
 }
 
+/// How many messages of a queue nobody has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Those that can be fetched, over all priority steps.
+    pub waiting: usize,
+    /// Those that wait for a turn of a rate limit.
+    pub limited: usize,
+    /// Those that wait for their time.
+    pub parked: usize,
+}
+
+impl Depth {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.waiting + self.limited + self.parked
+    }
+}
+
 /// A rate limit, and whose turns it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit<'a> {
@@ -136,6 +154,9 @@ pub struct Admitted {
 pub trait Broker: Debug + Send + Sync {
     /// Makes the queues known (their binding sets), so that peers find them.
     async fn declare(&self, queues: &[Queue]) -> Result<()>;
+
+    /// The queues that are bound to this exchange.
+    async fn bindings(&self, exchange: &str) -> Result<Vec<Queue>>;
 
     /// The queues that a message to this exchange under this routing key goes to.
     async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>>;
@@ -205,7 +226,10 @@ pub trait Broker: Debug + Send + Sync {
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
 
-    /// Removes the waiting messages of a queue, also those that wait for a turn, and returns how many there were.
+    /// How many messages of a queue nobody has taken, and what they wait for. It reads every parked message.
+    async fn depth(&self, queue: &str) -> Result<Depth>;
+
+    /// Removes the messages of a queue that nobody has taken, whatever they wait for, and returns how many there were.
     async fn purge(&self, queue: &str) -> Result<usize>;
 
     /// Where the data lies.

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use celeriac::broker::{Admitted, DeadLetter, Delivery, RateLimit, Turn};
+use celeriac::broker::{Admitted, DeadLetter, Delivery, Depth, RateLimit, Turn};
 use celeriac::protocol::Envelope;
 use celeriac::settlement::Outgoing;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 
 use crate::contracts;
 use crate::ground::{Dead, Ground, LEASE, assert_marked, json, message, names, tags};
@@ -41,6 +41,7 @@ contracts!(
     a_dead_letter_keeps_its_message_and_its_history,
     text_that_is_no_envelope_becomes_a_dead_letter_and_the_next_message_comes,
     purge_empties_all_steps_and_tells_how_many,
+    what_waits_for_its_time_or_a_turn_is_counted_and_purged_with_its_queue,
     publishing_nothing_is_nothing,
 );
 
@@ -398,6 +399,29 @@ async fn purge_empties_all_steps_and_tells_how_many(ground: Ground) {
     assert_eq!(ground.broker.purge("q").await.unwrap(), 0);
     assert_eq!(ground.broker.queue_len("q").await.unwrap(), 0);
     assert_eq!(ground.broker.queue_len("other").await.unwrap(), 1);
+}
+
+async fn what_waits_for_its_time_or_a_turn_is_counted_and_purged_with_its_queue(ground: Ground) {
+    let due = Utc::now() + TimeDelta::hours(1);
+    for name in ["1", "2", "3"] {
+        assert!(ground.broker.park(&ground.leased(name).await.tag, due).await.unwrap());
+    }
+    for name in ["4", "5"] {
+        ground.broker.take_turn(&ground.leased(name).await, &limit(3600)).await.unwrap();
+    }
+    let leased = ground.leased("6").await;
+    ground.publish("q", &["7"]).await;
+    ground.publish("other", &["8"]).await;
+    let other = ground.consumer(&["other"]).await.fetch(1).await.unwrap().remove(0);
+    assert!(ground.broker.park(&other.tag, due).await.unwrap());
+
+    // The first turn is there at once, so that 4 may go on.
+    assert_eq!(ground.broker.depth("q").await.unwrap(), Depth { waiting: 1, limited: 1, parked: 3 });
+    assert_eq!(ground.broker.purge("q").await.unwrap(), 5);
+    assert_eq!(ground.broker.depth("q").await.unwrap(), Depth::default());
+    assert_eq!(ground.broker.depth("other").await.unwrap(), Depth { parked: 1, ..Depth::default() });
+    assert!(ground.broker.parked(&["q".to_owned()], 10).await.unwrap().is_empty());
+    assert!(ground.broker.renew(&[leased.tag]).await.unwrap().is_empty(), "what somebody runs stays his");
 }
 
 async fn publishing_nothing_is_nothing(ground: Ground) {

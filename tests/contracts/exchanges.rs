@@ -132,4 +132,7 @@ async fn a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key
         assert_eq!(ground.broker.bound("media", key).await.unwrap(), expected, "{key}");
     }
     assert!(ground.broker.bound("nothing", "feed.mp3").await.unwrap().is_empty());
+    let bindings = ground.broker.bindings("media").await.unwrap();
+    let shown: Vec<_> = bindings.iter().map(|queue| (queue.name.as_str(), queue.routing_key.as_str())).collect();
+    assert_eq!(shown, [("all", "#"), ("all", "feed.#"), ("one", "feed.*.jpg"), ("sound", "feed.mp3")]);
 }

@@ -45,6 +45,13 @@ impl Exchanges {
         self.bindings.retain(|bound| bound != queue);
     }
 
+    /// What is bound to an exchange, by queue.
+    pub(super) fn bindings(&self, exchange: &str) -> Vec<Queue> {
+        let mut found: Vec<Queue> = self.bindings.iter().filter(|queue| queue.exchange == exchange).cloned().collect();
+        found.sort_by(|a, b| (&a.name, &a.routing_key).cmp(&(&b.name, &b.routing_key)));
+        found
+    }
+
     /// The queues that a message to this exchange goes to.
     pub(super) fn bound(&self, exchange: &str, routing_key: &str) -> Vec<String> {
         let fitting = self.bindings.iter().filter(|queue| queue.exchange == exchange && queue.takes(routing_key));

@@ -21,7 +21,8 @@ use self::fanout::{MemoryReplies, binding};
 pub use self::state::Dead;
 use self::state::State;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Listener, Options, Parked, Queue, RateLimit, Released, Turn,
+    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Listener, Options, Parked, Queue, RateLimit,
+    Released, Turn,
 };
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
@@ -133,6 +134,10 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
+    async fn bindings(&self, exchange: &str) -> Result<Vec<Queue>> {
+        Ok(self.lock().exchanges.bindings(exchange))
+    }
+
     async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
         Ok(self.lock().exchanges.bound(exchange, routing_key))
     }
@@ -234,6 +239,10 @@ impl Broker for MemoryBroker {
 
     async fn queue_len(&self, queue: &str) -> Result<usize> {
         Ok(self.lock().queue_len(queue))
+    }
+
+    async fn depth(&self, queue: &str) -> Result<Depth> {
+        Ok(self.lock().depth(queue))
     }
 
     async fn purge(&self, queue: &str) -> Result<usize> {

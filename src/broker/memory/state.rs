@@ -11,7 +11,7 @@ use super::fanout::Exchanges;
 use super::turns::Turns;
 use crate::broker::rotation::Place;
 use crate::broker::tag::age;
-use crate::broker::{Admitted, DeadLetter, Delivery, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
+use crate::broker::{Admitted, DeadLetter, Delivery, Depth, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
 use crate::settlement::Outgoing;
 
 /// A message that was given up.
@@ -216,8 +216,16 @@ impl State {
         self.queues.get(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum())
     }
 
+    pub(super) fn depth(&mut self, queue: &str) -> Depth {
+        let parked = self.parked.values().filter(|(of, _)| of == queue).count();
+        Depth { waiting: self.queue_len(queue), limited: self.turns.len(queue), parked }
+    }
+
     pub(super) fn purge(&mut self, queue: &str) -> usize {
-        let limited = self.turns.purge(queue);
-        limited + self.queues.remove(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum::<usize>())
+        let depth = self.depth(queue);
+        self.turns.purge(queue);
+        self.queues.remove(queue);
+        self.parked.retain(|_, (of, _)| of != queue);
+        depth.total()
     }
 }

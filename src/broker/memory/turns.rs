@@ -76,8 +76,14 @@ impl Turns {
     }
 
     /// Removes what waits for a queue; how many that were.
-    pub(super) fn purge(&mut self, queue: &str) -> usize {
+    /// How many messages of a queue wait.
+    pub(super) fn len(&self, queue: &str) -> usize {
+        let lists = self.waiting.values().flat_map(BTreeMap::iter).filter(|((_, of), _)| of == queue);
+        lists.map(|(_, list)| list.len()).sum()
+    }
+
+    pub(super) fn purge(&mut self, queue: &str) {
         let lists = self.waiting.values_mut().flat_map(BTreeMap::iter_mut).filter(|((_, of), _)| of == queue);
-        lists.map(|(_, list)| list.drain(..).count()).sum()
+        lists.for_each(|(_, list)| list.clear());
     }
 }

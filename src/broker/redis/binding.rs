@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::pipe;
 
 use super::Shared;
-use crate::broker::envelope;
+use crate::broker::{Queue, envelope};
 use crate::connection::command;
 use crate::error::Result;
 
@@ -17,12 +17,20 @@ use crate::error::Result;
 const LEAST_DEADLINE_MS: u128 = 3_600_000;
 
 impl Shared {
+    /// What is bound to an exchange, by queue.
+    pub(super) async fn bindings(&self, exchange: &str) -> Result<Vec<Queue>> {
+        let [bindings, _] = self.keys.binding_sets(exchange);
+        let members: Vec<String> = self.link.query("reading bindings", &command("SMEMBERS", &[&bindings])).await?;
+        let mut queues: Vec<Queue> = members.iter().filter_map(|member| self.keys.queue_of(member, exchange)).collect();
+        queues.sort_by(|a, b| (&a.name, &a.routing_key).cmp(&(&b.name, &b.routing_key)));
+        Ok(queues)
+    }
+
     /// The queues bound to an exchange under a routing key.
     pub(super) async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
         let [bindings, _] = self.keys.binding_sets(exchange);
         let members: Vec<String> = self.link.query("reading bindings", &command("SMEMBERS", &[&bindings])).await?;
-        let mut queues: Vec<String> =
-            members.iter().filter_map(|member| self.keys.bound(member, routing_key)).map(str::to_owned).collect();
+        let mut queues: Vec<String> = members.iter().filter_map(|member| self.keys.bound(member, routing_key)).collect();
         queues.sort();
         queues.dedup();
         Ok(queues)

@@ -102,12 +102,16 @@ impl Keys {
     }
 
     /// The queue of a member, if it takes this routing key. The pattern in the middle says the same as the key: it is not read.
-    pub(super) fn bound<'a>(&self, member: &'a str, routing_key: &str) -> Option<&'a str> {
+    pub(super) fn bound(&self, member: &str, routing_key: &str) -> Option<String> {
+        self.queue_of(member, "").filter(|queue| queue.takes(routing_key)).map(|queue| queue.name)
+    }
+
+    /// The queue of a member of an exchange's binding set.
+    pub(super) fn queue_of(&self, member: &str, exchange: &str) -> Option<Queue> {
         let mut parts = member.splitn(3, self.options.sep.as_str());
-        let (key, pattern, queue) = (parts.next()?, parts.next()?, parts.next()?);
+        let (routing_key, pattern, name) = (parts.next()?, parts.next()?, parts.next()?);
         let exchange_type = if pattern.is_empty() { ExchangeType::Direct } else { ExchangeType::Topic };
-        let binding = Queue { routing_key: key.to_owned(), exchange_type, ..Queue::default() };
-        binding.takes(routing_key).then_some(queue)
+        Some(Queue { name: name.to_owned(), exchange: exchange.to_owned(), exchange_type, routing_key: routing_key.to_owned() })
     }
 
     /// The pub/sub channel of a fanout exchange; for a listener, the pattern.
@@ -146,7 +150,7 @@ mod tests {
     fn a_binding_belongs_to_its_routing_key_alone() {
         let keys = Keys::new(Options::default());
         let member = keys.binding("oid", "oid.reply");
-        assert_eq!(keys.bound(&member, "oid"), Some("oid.reply"));
+        assert_eq!(keys.bound(&member, "oid").as_deref(), Some("oid.reply"));
         assert_eq!(keys.bound(&member, "oi"), None);
         assert_eq!(keys.bound("oid", "oid"), None);
     }

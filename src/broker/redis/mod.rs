@@ -9,6 +9,7 @@
 mod binding;
 mod collector;
 mod consumer;
+mod depth;
 mod fanout;
 mod info;
 mod keys;
@@ -33,7 +34,8 @@ pub use self::info::server_info;
 use self::keys::Keys;
 use self::replies::RedisReplies;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Listener, Options, Parked, Queue, RateLimit, Released, Turn,
+    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Listener, Options, Parked, Queue, RateLimit,
+    Released, Turn,
 };
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::Result;
@@ -95,6 +97,10 @@ impl Broker for RedisBroker {
             }
         }
         self.shared.link.pipeline("declaring queues", &pipeline).await
+    }
+
+    async fn bindings(&self, exchange: &str) -> Result<Vec<Queue>> {
+        self.shared.bindings(exchange).await
     }
 
     async fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>> {
@@ -188,27 +194,15 @@ impl Broker for RedisBroker {
     }
 
     async fn queue_len(&self, queue: &str) -> Result<usize> {
-        let mut pipeline = pipe();
-        for list in self.shared.keys.lists(queue) {
-            pipeline.cmd("LLEN").arg(list);
-        }
-        let lengths: Vec<usize> = self.shared.link.pipeline("counting messages", &pipeline).await?;
-        Ok(lengths.iter().sum())
+        self.shared.queue_len(queue).await
+    }
+
+    async fn depth(&self, queue: &str) -> Result<Depth> {
+        self.shared.depth(queue).await
     }
 
     async fn purge(&self, queue: &str) -> Result<usize> {
-        let mut lists = self.shared.keys.lists(queue);
-        for limit in self.shared.limited().await? {
-            let waiting = self.shared.keys.waiting(&limit);
-            lists.extend(self.shared.keys.lists(queue).into_iter().map(|list| list + &waiting));
-        }
-        let mut pipeline = pipe();
-        pipeline.atomic();
-        for list in lists {
-            pipeline.cmd("LLEN").arg(&list).cmd("DEL").arg(&list).ignore();
-        }
-        let lengths: Vec<usize> = self.shared.link.pipeline("purging", &pipeline).await?;
-        Ok(lengths.iter().sum())
+        self.shared.purge(queue).await
     }
 
     async fn location(&self) -> Result<Location> {
