@@ -15,6 +15,7 @@ pub mod pool;
 pub mod producer;
 pub mod protocol;
 pub mod result;
+mod revocations;
 mod routing;
 pub mod settlement;
 pub mod task;

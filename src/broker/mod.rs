@@ -21,11 +21,13 @@ mod rotation;
 pub(crate) mod tag;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
@@ -149,6 +151,15 @@ pub struct Admitted {
     pub next_in: Option<Duration>,
 }
 
+/// What [`Broker::kept`] found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// The broker's clock in milliseconds: what is asked since then next time is what was kept after this look, or at its very moment.
+    pub now: u64,
+    /// The texts, oldest first, each with how long ago it was last kept.
+    pub texts: Vec<(String, Duration)>,
+}
+
 /// A broker.
 #[async_trait]
 pub trait Broker: Debug + Send + Sync {
@@ -223,6 +234,13 @@ pub trait Broker: Debug + Send + Sync {
     /// Takes such a binding back, and removes the queue's messages.
     async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()>;
 
+    /// Keeps texts in a set that all peers share: each for `expires` after it was last kept, and of more than `most` the youngest.
+    async fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()>;
+
+    /// What was kept in such a set since a time of the broker's clock ([`Kept::now`]; 0: ever) and within `expires`, at most `most` of it,
+    /// the youngest.
+    async fn kept(&self, set: &str, since: u64, expires: Duration, most: usize) -> Result<Kept>;
+
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
 
@@ -253,4 +271,10 @@ pub trait Listener: Debug + Send {
     /// Waits for the next envelope; may be dropped while it waits. Outages are waited out inside, and what was broadcast meanwhile is
     /// lost, as is what comes while thousands wait to be read. `None`: the broker is gone.
     async fn next(&mut self) -> Result<Option<Bytes>>;
+
+    /// Told when it listens again after an outage in which broadcasts were lost, while somebody waits in [`Self::next`]; once for any
+    /// number of outages. A listener that has none never tells.
+    fn resumed(&self) -> Arc<Notify> {
+        Arc::default()
+    }
 }

@@ -28,6 +28,18 @@ crate::settings! {
         max_deliveries: u32 = 5, Kind::Integer(0, 1_000_000);
         /// How many bytes a message's body may have after it is unpacked.
         max_body_bytes: usize = 128 * 1024 * 1024, Kind::Integer(1024, 1 << 32);
+        /// How long a revoked task stays revoked, on the broker and in each worker; 0: on the broker not at all.
+        revoke_expires: Seconds = Seconds::new(10_800.0), Kind::Seconds, env: &[Var::Is("CELERY_WORKER_REVOKE_EXPIRES")];
+        /// How many revoked tasks are remembered; the youngest.
+        revokes_max: usize = 50_000, Kind::Integer(1, 10_000_000), env: &[Var::Is("CELERY_WORKER_REVOKES_MAX")];
+        /// Whether a worker asks the others when it starts what was revoked (`--without-mingle`).
+        mingle: bool = true, Kind::Flag;
+        /// Whether a worker listens to what the others tell of themselves (`--without-gossip`); without, it still votes in elections.
+        gossip: bool = true, Kind::Flag;
+        /// Whether a worker says that it lives (`--without-heartbeat`).
+        heartbeat: bool = true, Kind::Flag;
+        /// How often it says so; who hears nothing for twice as long takes it for dead.
+        heartbeat_interval: Seconds = Seconds::new(2.0), Kind::Seconds;
         /// The most slots a worker ever has.
         max_workers: usize = 50, Kind::Integer(1, 10_000), env: &[Var::Is("MAX_WORKERS")], old: &["max_workers"];
         /// Between how many slots a worker sizes its pool by itself: `max,min`.

@@ -20,6 +20,7 @@ use crate::events::Clock;
 use crate::producer::fresh_id;
 use crate::protocol::pidbox::Request;
 use crate::protocol::{DecodeOptions, Map, Value};
+use crate::revocations::Revocations;
 
 /// Sends commands to workers. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -32,12 +33,15 @@ pub struct Control {
     decode: DecodeOptions,
     /// How long replies that nobody reads are kept.
     expires: Duration,
+    /// Keeps what is revoked for workers that are down.
+    revocations: Revocations,
 }
 
 impl Control {
     pub(crate) fn new(broker: Arc<dyn Broker>, settings: &Settings, clock: Arc<Clock>, decode: DecodeOptions) -> Self {
         let exchange = format!("{}.pidbox", settings.control_exchange).into();
-        Self { broker, exchange, clock, decode, expires: settings.control_queue_expires.duration() }
+        let revocations = Revocations::new(Arc::clone(&broker), settings);
+        Self { broker, exchange, clock, decode, expires: settings.control_queue_expires.duration(), revocations }
     }
 
     /// Looks at workers.
@@ -70,7 +74,8 @@ impl Control {
         self.broadcast(method, arguments.into_iter().collect(), &[]).await
     }
 
-    /// Sends a command to these nodes, or to all if none is named, and waits for nobody. Who does not listen now never hears it.
+    /// Sends a command to these nodes, or to all if none is named, and waits for nobody. Who does not listen now never hears it;
+    /// only what is revoked on all nodes is kept on the broker, for celeriac workers that start or come back later.
     pub async fn broadcast(&self, method: &str, arguments: Map, destination: &[String]) -> Result<()> {
         let request = Request { method: method.to_owned(), arguments, destination: destination.to_vec(), ..Request::default() };
         self.send(request, None).await.map(drop)
@@ -78,6 +83,9 @@ impl Control {
 
     /// How many heard it.
     async fn send(&self, mut request: Request, expires: Option<f64>) -> Result<usize> {
+        if request.is_for_all() {
+            self.revocations.keep(&request.method, &request.arguments).await?;
+        }
         request.clock = self.clock.forward();
         let envelope = request.envelope(&self.exchange, expires, fresh_id());
         self.broker.broadcast(&self.exchange, "", &envelope.write()).await

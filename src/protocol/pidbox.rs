@@ -94,6 +94,11 @@ impl Request {
         envelope
     }
 
+    /// Whether every node is meant.
+    pub fn is_for_all(&self) -> bool {
+        self.destination.is_empty() && self.pattern.is_none()
+    }
+
     /// Whether a node is meant.
     pub fn concerns(&self, nodename: &str) -> bool {
         match &self.pattern {

@@ -29,27 +29,28 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::announce::Announcer;
 use self::autoscale::Bounds;
 use self::consumer::Fetcher;
-use self::control::{Mailbox, Panel};
+use self::control::{Mailbox, Mingle, Panel, Recall};
 use self::errback::Errbacks;
 use self::follow::Follower;
 use self::request::Shared;
 use self::serving::Serving;
 use self::settle::Settler;
 pub use self::shutdown::{Shutdown, StopReason};
-use self::state::{Leases, WorkerState};
+use self::state::{Leases, Revoked, WorkerState};
 use self::window::Window;
 use crate::app::App;
-use crate::broker::ConsumerOptions;
+use crate::broker::{ConsumerOptions, Listener};
 use crate::error::Result;
 use crate::events::{EventDispatcher, EventSender};
 use crate::pool::ChildPool;
+use crate::revocations::Revocations;
 
 /// Bytes of messages in one fetch.
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
@@ -86,10 +87,14 @@ impl Worker {
         let lease = self.app.settings().celeriac.lease.duration();
         broker.declare(&self.app.declared(&self.options.queues)?).await?;
         let leases = Arc::new(Leases::default());
-        let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone()));
+        let settings = &self.app.settings().celeriac;
+        let revoked = Revoked::new(settings.revokes_max, settings.revoke_expires.duration());
+        let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone(), revoked));
+        let (missed, mailbox) = (Arc::new(Notify::new()), self.listener().await);
         let (events, sender) = self.events();
         let shared = Arc::new(self.shared(shutdown.clone(), &state, &events).await?);
         let (batches, received) = mpsc::channel(1);
+        let slots = shared.window.slots.size();
         let fetcher = Fetcher {
             broker: Arc::clone(&broker),
             options: self.consumer_options(lease, &shutdown),
@@ -98,8 +103,6 @@ impl Worker {
             leases: Arc::clone(&leases),
             batches,
         };
-        tracing::info!(queues = ?self.options.queues, concurrency = shared.window.slots.size(), "{} ready.", self.options.nodename);
-
         // Events are sent until all else has ended, the last of them that the worker goes offline.
         let stop_sending = CancellationToken::new();
         let mut sending = JoinSet::new();
@@ -108,7 +111,11 @@ impl Worker {
         let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
         loops.spawn(heart::beat(events.clone(), Arc::clone(&state), ended.clone()));
-        self.control(&mut loops, &shared, events, &ended);
+        let panel = Panel { shared: Arc::clone(&shared), events, revocations: self.revocations(), missed: Arc::clone(&missed) };
+        self.control(&mut loops, panel, mailbox, &ended);
+        // What is revoked is known before the first fetch.
+        let recall = Recall::begin(self.revocations(), Arc::clone(&state), self.mingle(&state), missed).await?;
+        loops.spawn(recall.run(ended.clone()));
         loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
         loops.spawn(timer::release_due(Arc::clone(&broker), Arc::clone(&shared.parked), shutdown.stopping().clone()));
@@ -117,6 +124,7 @@ impl Worker {
         }
         loops.spawn(rates::admit_limited(Arc::clone(&shared), shutdown.stopping().clone()));
         loops.spawn(fetcher.run());
+        tracing::info!(queues = ?self.options.queues, concurrency = slots, "{} ready.", self.options.nodename);
 
         Serving::new(shared, leases).run(received).await?;
         ended.cancel();
@@ -132,16 +140,37 @@ impl Worker {
         EventDispatcher::new(Arc::clone(self.app.broker()), &settings.event_exchange, &self.options.nodename, clock, tasks)
     }
 
+    /// Listens to remote control from the very start; where that fails, the mailbox tries again.
+    async fn listener(&self) -> Option<Box<dyn Listener>> {
+        let settings = self.app.settings();
+        if !settings.worker_enable_remote_control {
+            return None;
+        }
+        self.app.broker().listen(&format!("{}.pidbox", settings.control_exchange), "").await.ok()
+    }
+
+    fn mingle(&self, state: &Arc<WorkerState>) -> Option<Mingle> {
+        let settings = self.app.settings();
+        (settings.celeriac.mingle && settings.worker_enable_remote_control).then(|| Mingle {
+            control: self.app.control(),
+            nodename: self.options.nodename.clone(),
+            state: Arc::clone(state),
+        })
+    }
+
+    fn revocations(&self) -> Revocations {
+        Revocations::new(Arc::clone(self.app.broker()), self.app.settings())
+    }
+
     /// Starts remote control, each part on a path of its own.
-    fn control(&self, loops: &mut JoinSet<()>, shared: &Arc<Shared>, events: EventDispatcher, ended: &CancellationToken) {
+    fn control(&self, loops: &mut JoinSet<()>, panel: Panel, opened: Option<Box<dyn Listener>>, ended: &CancellationToken) {
         let settings = self.app.settings();
         if !settings.worker_enable_remote_control {
             return;
         }
         let (broker, exchange) = (Arc::clone(self.app.broker()), settings.event_exchange.clone());
-        loops.spawn(control::vote(broker, exchange, events.clone(), Arc::clone(self.app.clock()), ended.clone()));
-        let panel = Panel { shared: Arc::clone(shared), events };
-        loops.spawn(Mailbox::new(panel).run(ended.clone()));
+        loops.spawn(control::vote(broker, exchange, panel.events.clone(), Arc::clone(self.app.clock()), ended.clone()));
+        loops.spawn(Mailbox::new(panel, opened).run(ended.clone()));
     }
 
     async fn shared(&self, shutdown: Shutdown, state: &Arc<WorkerState>, events: &EventDispatcher) -> Result<Shared> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::contracts;
-use crate::ground::{Ground, message, names};
-use celeriac::broker::{ExchangeType, Listener, Queue};
+use crate::ground::{Ground, TICK, message, names};
+use celeriac::broker::{ExchangeType, Kept, Listener, Queue};
 
 contracts!(
     everybody_who_listens_hears_a_broadcast,
@@ -16,6 +16,10 @@ contracts!(
     a_broadcast_says_how_many_heard_it,
     replies_are_heard_once_and_waited_for,
     a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key,
+    what_is_kept_is_read_by_everybody_oldest_first_with_its_age,
+    what_is_kept_expires_and_being_kept_again_makes_it_young,
+    of_too_many_texts_the_youngest_are_kept,
+    a_later_look_finds_what_was_kept_since_the_last,
 );
 
 const EXPIRES: Duration = Duration::from_secs(10);
@@ -26,11 +30,11 @@ async fn hear(listener: &mut Box<dyn Listener>) -> String {
 }
 
 async fn everybody_who_listens_hears_a_broadcast(ground: Ground) {
-    ground.broker.broadcast("celery.pidbox", "", "too early").await.unwrap();
+    assert_eq!(ground.broker.broadcast("celery.pidbox", "", "too early").await.unwrap(), 0);
     let mut first = ground.broker.listen("celery.pidbox", "").await.unwrap();
     let mut second = ground.broker.listen("celery.pidbox", "").await.unwrap();
     for text in ["1", "2"] {
-        ground.broker.broadcast("celery.pidbox", "", text).await.unwrap();
+        assert_eq!(ground.broker.broadcast("celery.pidbox", "", text).await.unwrap(), 2);
     }
     for listener in [&mut first, &mut second] {
         assert_eq!((hear(listener).await, hear(listener).await), ("1".to_owned(), "2".to_owned()));
@@ -135,4 +139,56 @@ async fn a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key
     let bindings = ground.broker.bindings("media").await.unwrap();
     let shown: Vec<_> = bindings.iter().map(|queue| (queue.name.as_str(), queue.routing_key.as_str())).collect();
     assert_eq!(shown, [("all", "#"), ("all", "feed.#"), ("one", "feed.*.jpg"), ("sound", "feed.mp3")]);
+}
+
+const KEPT: Duration = Duration::from_secs(60);
+
+fn texts(kept: &Kept) -> Vec<&str> {
+    kept.texts.iter().map(|(text, _)| text.as_str()).collect()
+}
+
+async fn keep(ground: &Ground, names: &[&str], expires: Duration, most: usize) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    ground.broker.keep("revoked", &names, expires, most).await.unwrap();
+}
+
+async fn what_is_kept_is_read_by_everybody_oldest_first_with_its_age(ground: Ground) {
+    keep(&ground, &["old"], KEPT, 100).await;
+    ground.tick().await;
+    keep(&ground, &["a", "b"], KEPT, 100).await;
+    let kept = ground.broker.kept("revoked", 0, KEPT, 100).await.unwrap();
+    assert_eq!(texts(&kept), ["old", "a", "b"]);
+    assert!(kept.texts[0].1 >= TICK && kept.texts[0].1 > kept.texts[1].1, "{kept:?}");
+    assert_eq!(texts(&ground.broker.kept("revoked", 0, KEPT, 2).await.unwrap()), ["a", "b"]);
+    assert!(ground.broker.kept("others", 0, KEPT, 100).await.unwrap().texts.is_empty());
+}
+
+async fn what_is_kept_expires_and_being_kept_again_makes_it_young(ground: Ground) {
+    keep(&ground, &["a", "b"], KEPT, 100).await;
+    ground.tick().await;
+    keep(&ground, &["a"], KEPT, 100).await;
+    assert_eq!(texts(&ground.broker.kept("revoked", 0, TICK, 100).await.unwrap()), ["a"], "a reader may want young ones only");
+    keep(&ground, &["c"], TICK, 100).await;
+    assert_eq!(texts(&ground.broker.kept("revoked", 0, KEPT, 100).await.unwrap()), ["a", "c"], "what is too old is not kept");
+}
+
+async fn of_too_many_texts_the_youngest_are_kept(ground: Ground) {
+    keep(&ground, &["a"], KEPT, 3).await;
+    ground.tick().await;
+    keep(&ground, &["b", "c", "d"], KEPT, 3).await;
+    assert_eq!(texts(&ground.broker.kept("revoked", 0, KEPT, 100).await.unwrap()), ["b", "c", "d"]);
+    let many: Vec<String> = (0..5000).map(|number| format!("{number:04}")).collect();
+    ground.broker.keep("revoked", &many, KEPT, 4000).await.unwrap();
+    assert_eq!(ground.broker.kept("revoked", 0, KEPT, 10_000).await.unwrap().texts.len(), 4000);
+}
+
+async fn a_later_look_finds_what_was_kept_since_the_last(ground: Ground) {
+    keep(&ground, &["a"], KEPT, 100).await;
+    let first = ground.broker.kept("revoked", 0, KEPT, 100).await.unwrap();
+    ground.tick().await;
+    let second = ground.broker.kept("revoked", first.now + 1, KEPT, 100).await.unwrap();
+    assert!(texts(&second).is_empty() && second.now > first.now);
+    keep(&ground, &["b"], KEPT, 100).await;
+    let third = ground.broker.kept("revoked", second.now, KEPT, 100).await.unwrap();
+    assert_eq!(texts(&third), ["b"]);
 }

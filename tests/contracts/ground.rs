@@ -15,6 +15,9 @@ use crate::redis_server::RedisServer;
 /// The lease of every test.
 pub(crate) const LEASE: Duration = Duration::from_secs(12);
 
+/// A time that both brokers' clocks tell apart.
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+
 pub(crate) struct Ground {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) backend: Arc<dyn Backend>,
@@ -92,6 +95,11 @@ impl Ground {
             Below::Memory(_) => tokio::time::advance(time).await,
             Below::Redis(_) => (0..2).for_each(|db| age(&mut self.raw(db), time)),
         }
+    }
+
+    /// Lets a little time pass for everything, the server's own clock too.
+    pub(crate) async fn tick(&self) {
+        tokio::time::sleep(TICK + Duration::from_millis(10)).await;
     }
 
     pub(crate) async fn publish(&self, queue: &str, names: &[&str]) {

@@ -1,5 +1,6 @@
 //! Remote control, events and revocation, as a client on the same broker sees them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use celeriac::broker::{Broker, Consumer, ConsumerOptions, Listener};
@@ -32,30 +33,59 @@ impl<'a> Client<'a> {
             stop: CancellationToken::new(),
         };
         let client = Self { house, replies: house.broker.consumer(options).await.unwrap() };
-        // A worker that has just been started may not listen yet.
-        while house.broker.queue_len("oid.reply").await.unwrap() == 0 {
-            client.send("ping", Value::map()).await;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        house.broker.purge("oid.reply").await.unwrap();
+        client.until_it_listens(NODE).await;
         client
     }
 
+    /// A worker that has just been started may not listen yet.
+    async fn until_it_listens(&self, node: &str) {
+        while self.house.broker.queue_len("oid.reply").await.unwrap() == 0 {
+            self.send_to(node, "ping", Value::map()).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.house.broker.purge("oid.reply").await.unwrap();
+    }
+
     async fn send(&self, method: &str, arguments: Value) {
+        self.publish(method, arguments, Value::Null).await;
+    }
+
+    async fn send_to(&self, node: &str, method: &str, arguments: Value) {
+        self.publish(method, arguments, [node].into()).await;
+    }
+
+    async fn publish(&self, method: &str, arguments: Value, destination: Value) {
         let reply_to = object([("exchange", "reply.celery.pidbox".into()), ("routing_key", "oid".into())]);
-        let body = object([("method", method.into()), ("arguments", arguments), ("ticket", method.into()), ("reply_to", reply_to)]);
+        let body = object([
+            ("method", method.into()),
+            ("arguments", arguments),
+            ("destination", destination),
+            ("ticket", method.into()),
+            ("reply_to", reply_to),
+        ]);
         let envelope = Envelope::transient("celery.pidbox", "", Map::new(), &body, "tag".into()).write();
         self.house.broker.broadcast("celery.pidbox", "", &envelope).await.unwrap();
     }
 
     pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> Value {
         self.send(method, arguments).await;
+        self.reply(NODE, method).await
+    }
+
+    /// What one node answers that alone is asked.
+    async fn of(&mut self, node: &str, method: &str, arguments: Value) -> Value {
+        self.send_to(node, method, arguments).await;
+        self.reply(node, method).await
+    }
+
+    async fn reply(&mut self, node: &str, method: &str) -> Value {
         loop {
             let reply = self.replies.fetch(1).await.unwrap().remove(0);
             self.house.broker.settle(&[Settlement::ack(&reply.tag)], None).await.remove(0).unwrap();
             let envelope = Envelope::parse(&reply.envelope).unwrap();
             if envelope.headers.get("ticket").and_then(Value::as_str) == Some(method) {
-                return json::parse(&envelope.body_bytes().unwrap()).unwrap().get(NODE).unwrap().clone();
+                let body = json::parse(&envelope.body_bytes().unwrap()).unwrap();
+                return body.get(node).unwrap_or_else(|| panic!("{body}")).clone();
             }
         }
     }
@@ -187,6 +217,56 @@ async fn a_task_with_a_revoked_stamp_is_discarded_before_it_starts() {
     };
     assert_eq!(house.call(stamped("t2")).await.status, State::Revoked);
     assert_eq!(house.call(stamped("t3")).await.status, State::Success);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_revoked_while_no_worker_ran_is_not_run() {
+    let house = House::new();
+    let control = house.app.control();
+    control.revoke(&["early".to_owned()]).await.unwrap();
+    let tenant = Map::from_iter([("tenant".to_owned(), "t1".into())]);
+    control.revoke_by_stamped_headers(tenant, None).await.unwrap();
+    let named = |name: &str, tenant: &str| {
+        let mut signature = Signature::new("t.blocks");
+        signature.set_option("task_id", name);
+        signature.set_option("stamped_headers", ["tenant"]);
+        signature.set_option("tenant", tenant);
+        signature
+    };
+    house.send(named("early", "t2")).await;
+    house.send(named("stamped", "t1")).await;
+    let worker = house.worker(1);
+    assert_eq!(house.ended("early").await.status, State::Revoked);
+    assert_eq!(house.ended("stamped").await.status, State::Revoked);
+    assert_eq!((house.traces.runs(), house.broker.leased_len()), (0, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_worker_was_told_to_revoke_the_next_one_knows_and_a_node_s_own_it_does_not() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    client.says("revoke", object([("task_id", ["a", "b"].into())])).await;
+    client.send_to(NODE, "revoke", object([("task_id", "c".into())])).await;
+    assert_eq!(client.call("revoked", Value::map()).await, ["a", "b", "c"].into());
+    worker.stop().await;
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    assert_eq!(client.call("revoked", Value::map()).await, ["a", "b"].into());
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_that_a_worker_did_not_hear_reaches_it_before_long() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    house.broker.keep("revoked", &["unheard".to_owned()], Duration::from_secs(3600), 10).await.unwrap();
+    while client.call("revoked", Value::map()).await != ["unheard"].into() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     worker.stop().await;
 }
 
@@ -350,6 +430,53 @@ async fn what_a_new_worker_says_is_merged_and_answered_with_all_that_is_revoked(
     let hello = client.call("hello", object([("from_node", "other@h".into()), ("revoked", theirs)])).await;
     assert_eq!(hello.get("revoked"), Some(&["mine", "theirs"].into()));
     assert_eq!(client.call("hello", object([("from_node", NODE.into())])).await, Value::Null);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_starts_learns_what_others_know_and_tells_them_what_was_kept() {
+    let house = House::new();
+    let first = house.worker(1);
+    let mut client = Client::new(&house).await;
+    client.send_to(NODE, "revoke", object([("task_id", "heard".into())])).await;
+    client.says("ping", Value::map()).await;
+    house.broker.keep("revoked", &["kept".to_owned()], Duration::from_secs(60), 10).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let second = house.named("celery@second", 1);
+    client.until_it_listens("celery@second").await;
+    assert!(begun.elapsed() < Duration::from_millis(900), "nobody waits when all have answered");
+    for node in [NODE, "celery@second"] {
+        let known = client.of(node, "revoked", Value::map()).await;
+        let known: BTreeSet<_> = known.as_list().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(known, BTreeSet::from(["heard", "kept"]), "{node}");
+    }
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_starts_although_a_neighbour_does_not_answer() {
+    let house = House::new();
+    let mut mute = house.broker.listen("celery.pidbox", "").await.unwrap();
+    let worker = house.worker(1);
+    assert_eq!(house.call(Signature::new("t.add").arg(1).arg(1)).await.status, State::Success);
+    let hello = Envelope::parse(&mute.next().await.unwrap().unwrap()).unwrap();
+    let hello = json::parse(&hello.body_bytes().unwrap()).unwrap();
+    assert_eq!(hello.get("method"), Some(&"hello".into()));
+    assert_eq!(hello.get("arguments").and_then(|arguments| arguments.get("from_node")), Some(&NODE.into()));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_told_not_to_asks_nobody() {
+    let mut settings = Settings::default();
+    settings.celeriac.mingle = false;
+    let house = House::furnished(settings, |_| {});
+    let mut heard = house.broker.listen("celery.pidbox", "").await.unwrap();
+    let worker = house.worker(1);
+    house.call(Signature::new("t.add").arg(1).arg(1)).await;
+    house.broker.broadcast("celery.pidbox", "", "the first").await.unwrap();
+    assert_eq!(heard.next().await.unwrap().unwrap(), "the first");
     worker.stop().await;
 }
 

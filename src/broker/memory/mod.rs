@@ -4,6 +4,7 @@
 
 mod consumer;
 mod fanout;
+mod kept;
 mod state;
 mod turns;
 
@@ -21,7 +22,7 @@ use self::fanout::{MemoryReplies, binding};
 pub use self::state::Dead;
 use self::state::State;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Listener, Options, Parked, Queue, RateLimit,
+    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue, RateLimit,
     Released, Turn,
 };
 use crate::backend::memory::MemoryBackend;
@@ -235,6 +236,15 @@ impl Broker for MemoryBroker {
         state.exchanges.unbind(&binding(exchange, routing_key, queue));
         state.purge(queue);
         Ok(())
+    }
+
+    async fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()> {
+        self.lock().sets.keep(set, texts, expires, most);
+        Ok(())
+    }
+
+    async fn kept(&self, set: &str, since: u64, expires: Duration, most: usize) -> Result<Kept> {
+        Ok(self.lock().sets.kept(set, since, expires, most))
     }
 
     async fn queue_len(&self, queue: &str) -> Result<usize> {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::fanout::Exchanges;
+use super::kept::Sets;
 use super::turns::Turns;
 use crate::broker::rotation::Place;
 use crate::broker::tag::age;
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) declared: BTreeSet<String>,
     pub(super) exchanges: Exchanges,
     pub(super) turns: Turns,
+    pub(super) sets: Sets,
     /// When the queues of replies vanish.
     expiring: HashMap<String, Instant>,
 }

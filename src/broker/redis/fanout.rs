@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::broker::Listener;
 use crate::connection::Link;
@@ -29,6 +29,7 @@ pub(super) struct RedisListener {
     heard: mpsc::Receiver<Heard>,
     /// The connection on which the subscription was made.
     subscribed: Option<u64>,
+    resumed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl RedisListener {
             drop(sender.try_send(heard));
         };
         let link = link.sibling(Some(Arc::new(forward)))?;
-        let mut listener = Self { link, pattern: channel.replace('#', "*"), heard, subscribed: None };
+        let mut listener = Self { link, pattern: channel.replace('#', "*"), heard, subscribed: None, resumed: Arc::default() };
         listener.subscribe().await?;
         Ok(listener)
     }
@@ -59,7 +60,9 @@ impl RedisListener {
         let live = self.link.get().await?;
         if self.subscribed != Some(live.generation) {
             live.psubscribe(&self.pattern).await?;
-            self.subscribed = Some(live.generation);
+            if self.subscribed.replace(live.generation).is_some() {
+                self.resumed.notify_one();
+            }
         }
         Ok(())
     }
@@ -83,5 +86,9 @@ impl Listener for RedisListener {
                 None => return Ok(None),
             }
         }
+    }
+
+    fn resumed(&self) -> Arc<Notify> {
+        Arc::clone(&self.resumed)
     }
 }

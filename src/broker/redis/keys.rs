@@ -1,7 +1,8 @@
 //! Every key the broker uses.
 //!
 //! # Celery
-//! kombu's names, and ours, which begin with `celeriac.`: two for parked messages, two for dead letters, and those of rate limits.
+//! kombu's names, and ours, which begin with `celeriac.`: those of parked messages, of dead letters, of rate limits and of what was
+//! revoked.
 
 use crate::broker::{ExchangeType, Options, Queue, RateLimit};
 
@@ -82,6 +83,11 @@ impl Keys {
     /// The two sets that bind queues to an exchange: all of them, and those that stay.
     pub(super) fn binding_sets(&self, exchange: &str) -> [String; 2] {
         ["binding", "binding_permanent"].map(|kind| format!("{}_kombu.{kind}.{exchange}", self.options.global_keyprefix))
+    }
+
+    /// A set of shared texts.
+    pub(super) fn kept(&self, set: &str) -> String {
+        format!("{}celeriac.{set}", self.options.global_keyprefix)
     }
 
     /// When the binding sets of expiring queues may be swept, by exchange.

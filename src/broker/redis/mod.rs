@@ -12,6 +12,7 @@ mod consumer;
 mod depth;
 mod fanout;
 mod info;
+mod kept;
 mod keys;
 mod lease;
 mod park;
@@ -34,7 +35,7 @@ pub use self::info::server_info;
 use self::keys::Keys;
 use self::replies::RedisReplies;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Listener, Options, Parked, Queue, RateLimit,
+    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue, RateLimit,
     Released, Turn,
 };
 use crate::connection::{Link, Script, Server, command, locate};
@@ -65,6 +66,8 @@ struct Scripts {
     restore: Script,
     relocate: Script,
     turn: Script,
+    keep: Script,
+    kept: Script,
     settle: Script,
 }
 
@@ -78,6 +81,8 @@ impl RedisBroker {
             restore: Script::new(include_str!("restore.lua")),
             relocate: Script::new(include_str!("move.lua")),
             turn: Script::new(include_str!("turn.lua")),
+            keep: Script::new(include_str!("keep.lua")),
+            kept: Script::new(include_str!("kept.lua")),
             settle: Script::new(settle::SCRIPT),
         };
         let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
@@ -191,6 +196,14 @@ impl Broker for RedisBroker {
 
     async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
         self.shared.unbind(exchange, routing_key, queue).await
+    }
+
+    async fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()> {
+        self.shared.keep(set, texts, expires, most).await
+    }
+
+    async fn kept(&self, set: &str, since: u64, expires: Duration, most: usize) -> Result<Kept> {
+        self.shared.kept(set, since, expires, most).await
     }
 
     async fn queue_len(&self, queue: &str) -> Result<usize> {

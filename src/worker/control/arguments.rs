@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::protocol::exception::Exception;
 use crate::protocol::value::{Map, Value};
-use crate::worker::state::listed;
 
 /// The arguments of one call.
 #[derive(Debug, Clone, Copy)]
@@ -63,11 +62,6 @@ impl<'a> Arguments<'a> {
         let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
         self.get(name).and_then(number).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
-}
-
-/// The texts of a list, or of one value.
-pub(super) fn texts(value: &Value) -> Vec<String> {
-    listed(value).iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::arguments::{Arguments, texts};
+use super::arguments::Arguments;
+use super::mingle::listed_ids;
 use super::{Panel, failed, object};
 use crate::broker::Parked;
 use crate::protocol::envelope::Envelope;
@@ -19,6 +20,7 @@ use crate::protocol::message::Message;
 use crate::protocol::repr;
 use crate::protocol::time::Timestamp;
 use crate::protocol::value::{Map, Value};
+use crate::revocations::texts;
 use crate::task::registry::Task;
 use crate::worker::state::{Held, Phase};
 
@@ -198,14 +200,9 @@ impl Panel {
             return Ok(Value::Null);
         }
         tracing::info!("sync with {}", from.as_str().unwrap_or_default());
-        let ids = match arguments.get("revoked") {
-            Some(Value::Map(stamped)) => stamped.keys().cloned().collect(),
-            Some(listed) => texts(listed),
-            None => Vec::new(),
-        };
         let mut revoked = self.shared.state.revoked();
         // Stamps of another machine's clock mean nothing here: an id counts from now.
-        revoked.add(ids);
+        revoked.add_unknown(arguments.get("revoked").map(listed_ids).unwrap_or_default());
         Ok(object([("revoked", revoked.ids().into()), ("clock", self.shared.state.clock.forward().into())]))
     }
 }

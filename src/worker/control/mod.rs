@@ -10,6 +10,8 @@ mod change;
 mod conf;
 mod gossip;
 mod inspect;
+mod mingle;
+mod recall;
 mod revoke;
 mod signals;
 mod stats;
@@ -19,11 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::arguments::Arguments;
 pub(super) use self::gossip::vote;
+pub(super) use self::mingle::Mingle;
+pub(super) use self::recall::Recall;
 use super::request::Shared;
 use crate::app::ControlCall;
 use crate::broker::Listener;
@@ -32,6 +37,7 @@ use crate::events::EventDispatcher;
 use crate::protocol::exception::Exception;
 use crate::protocol::pidbox::Request;
 use crate::protocol::value::{Map, Value};
+use crate::revocations::Revocations;
 
 /// How long to wait before listening again where it was refused.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -44,6 +50,10 @@ type Answer = Result<Option<Value>, Exception>;
 pub(super) struct Panel {
     pub(super) shared: Arc<Shared>,
     pub(super) events: EventDispatcher,
+    /// Keeps what is revoked for workers that are down.
+    pub(super) revocations: Revocations,
+    /// Told when requests may have been missed.
+    pub(super) missed: Arc<Notify>,
 }
 
 /// Listens to requests and answers them.
@@ -51,12 +61,15 @@ pub(super) struct Panel {
 pub(super) struct Mailbox {
     panel: Panel,
     exchange: String,
+    /// Opened before the worker asked the others what it has missed; `None` after that.
+    opened: Option<Box<dyn Listener>>,
 }
 
 impl Mailbox {
-    pub(super) fn new(panel: Panel) -> Self {
+    /// Begins with what was heard since this listener was opened, if it was.
+    pub(super) fn new(panel: Panel, opened: Option<Box<dyn Listener>>) -> Self {
         let exchange = format!("{}.pidbox", panel.shared.app.settings().control_exchange);
-        Self { panel, exchange }
+        Self { panel, exchange, opened }
     }
 
     /// Answers until `stop`.
@@ -76,7 +89,10 @@ impl Mailbox {
     }
 
     /// A listener; `None` when stopping.
-    async fn listen(&self, stop: &CancellationToken) -> Option<Box<dyn Listener>> {
+    async fn listen(&mut self, stop: &CancellationToken) -> Option<Box<dyn Listener>> {
+        if let Some(opened) = self.opened.take() {
+            return Some(opened);
+        }
         while !stop.is_cancelled() {
             match self.panel.shared.app.broker().listen(&self.exchange, "").await {
                 Ok(listener) => return Some(listener),
@@ -91,15 +107,18 @@ impl Mailbox {
     }
 
     async fn attend(&mut self, listener: &mut dyn Listener, stop: &CancellationToken) {
+        let resumed = listener.resumed();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                () = resumed.notified() => self.panel.missed.notify_one(),
                 heard = listener.next() => match heard {
                     Ok(Some(envelope)) => self.receive(&envelope).await,
                     Ok(None) => return,
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "remote control broke off");
+                        self.panel.missed.notify_one();
                         return;
                     }
                 },
@@ -123,6 +142,9 @@ impl Mailbox {
         tracing::debug!(ticket = request.ticket, "pidbox received method {}", request.method);
         let called = AssertUnwindSafe(self.panel.call(&request.method, &request.arguments)).catch_unwind();
         let answer = called.await.unwrap_or_else(|_| Err(Exception::runtime_error(format!("{} panicked", request.method))));
+        if answer.is_ok() {
+            self.panel.keep(&request).await;
+        }
         let value = match answer {
             Ok(Some(value)) => value,
             Ok(None) => return,

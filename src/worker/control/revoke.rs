@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::arguments::{Arguments, texts};
+use super::arguments::Arguments;
 use super::signals::signum;
 use super::{Panel, ok};
 use crate::error::Result;
 use crate::protocol::exception::Exception;
 use crate::protocol::meta::{Meta, meta_key};
+use crate::protocol::pidbox::Request;
 use crate::protocol::repr;
 use crate::protocol::state::State;
 use crate::protocol::time::Timestamp;
 use crate::protocol::value::{Map, Value};
-use crate::worker::state::{Held, Phase, common, listed};
+use crate::revocations::{listed, stamps, texts};
+use crate::worker::state::{Held, Phase, common};
 
 /// How long the backend may take before a revocation is only remembered.
 const BACKEND: Duration = Duration::from_secs(5);
@@ -73,6 +75,20 @@ impl Panel {
             Err(_) => tracing::warn!("Failed to mark tasks as revoked in backend: no answer within {BACKEND:?}"),
         }
         ids
+    }
+
+    /// Keeps what a command revoked for workers that do not hear of it now. This one knows it, so a failure is no more than a line.
+    pub(super) async fn keep(&self, request: &Request) {
+        if !request.is_for_all() {
+            return;
+        }
+        match tokio::time::timeout(BACKEND, self.revocations.keep(&request.method, &request.arguments)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep on the broker what was revoked")
+            }
+            Err(_) => tracing::warn!("cannot keep on the broker what was revoked: no answer within {BACKEND:?}"),
+        }
     }
 
     async fn store_revoked(&self, ids: &[&String]) -> Result<()> {
@@ -131,18 +147,6 @@ impl Panel {
     fn running(&self) -> Vec<Held> {
         self.shared.state.requests.all().into_iter().filter(|held| held.phase == Phase::Active).collect()
     }
-}
-
-/// The stamps of a request: a map, or a list of `name=value`.
-fn stamps(headers: &Value) -> Result<Map, Exception> {
-    if let Some(map) = headers.as_map() {
-        return Ok(map.clone());
-    }
-    let pair = |text: String| {
-        let (name, value) = text.split_once('=').ok_or_else(|| Exception::builtin("IndexError", "list index out of range"))?;
-        Ok((name.to_owned(), Value::from(value)))
-    };
-    texts(headers).into_iter().map(pair).collect()
 }
 
 /// Ids as Python shows a set of them.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 pub(super) use self::leases::Leases;
 pub(super) use self::requests::{Held, Phase, Requests, Tracked};
-pub(super) use self::revoked::{Revoked, common, listed};
+pub(super) use self::revoked::{Revoked, common};
 use crate::events::Clock;
 use crate::worker::rates::Rates;
 
@@ -40,13 +40,13 @@ pub(super) struct WorkerState {
 
 impl WorkerState {
     /// Nothing received yet.
-    pub(super) fn new(clock: Arc<Clock>, queues: Vec<String>) -> Self {
+    pub(super) fn new(clock: Arc<Clock>, queues: Vec<String>, revoked: Revoked) -> Self {
         Self {
             clock,
             requests: Arc::default(),
             queues: watch::Sender::new(queues),
             rates: Rates::default(),
-            revoked: Mutex::new(Revoked::default()),
+            revoked: Mutex::new(revoked),
             time_limits: Mutex::default(),
             started: Instant::now(),
         }

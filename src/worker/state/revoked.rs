@@ -1,8 +1,7 @@
 //! What was revoked: ids, which are bounded and expire, and stamps.
 //!
 //! # Celery
-//! `revoked` and `revoked_stamps` of `worker/state.py`, with its defaults for `CELERY_WORKER_REVOKES_MAX` and
-//! `CELERY_WORKER_REVOKE_EXPIRES`. Stamps are unlimited and do not expire, as there.
+//! `revoked` and `revoked_stamps` of `worker/state.py`. Stamps do not expire, as there; of each name no more values are kept than ids.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,34 +9,61 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::protocol::value::{Map, Value};
+use crate::revocations::listed;
 
-/// How many ids are kept.
-const MOST: usize = 50_000;
-/// How long an id is kept.
-const EXPIRES: Duration = Duration::from_secs(10_800);
+/// When an id was revoked, and a number that tells those of one moment apart.
+type Since = (Instant, u64);
 
 /// What was revoked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::worker) struct Revoked {
-    /// Each id with the number of its last revocation.
-    ids: HashMap<String, u64>,
+    /// How many ids are kept.
+    most: usize,
+    /// How long an id is kept.
+    expires: Duration,
+    /// Each id with its last revocation.
+    ids: HashMap<String, Since>,
     /// The revocations, oldest first.
-    order: BTreeMap<u64, (Instant, String)>,
+    order: BTreeMap<Since, String>,
     ever: u64,
     stamps: Map,
 }
 
 impl Revoked {
+    /// Nothing revoked yet.
+    pub(in crate::worker) fn new(most: usize, expires: Duration) -> Self {
+        Self { most, expires, ids: HashMap::new(), order: BTreeMap::new(), ever: 0, stamps: Map::new() }
+    }
+
     /// Revokes ids from now on.
     pub(in crate::worker) fn add(&mut self, ids: impl IntoIterator<Item = String>) {
-        for id in ids {
+        self.add_aged(ids.into_iter().map(|id| (id, Duration::ZERO)));
+    }
+
+    /// Revokes ids that were revoked so long ago.
+    pub(in crate::worker) fn add_aged(&mut self, ids: impl IntoIterator<Item = (String, Duration)>) {
+        let now = Instant::now();
+        for (id, age) in ids {
             self.ever += 1;
-            if let Some(older) = self.ids.insert(id.clone(), self.ever) {
-                self.order.remove(&older);
+            let since = (now.checked_sub(age).unwrap_or(now), self.ever);
+            match self.ids.insert(id.clone(), since) {
+                // Revoked again since: younger than this tells.
+                Some(known) if known > since => drop(self.ids.insert(id, known)),
+                Some(known) => {
+                    self.order.remove(&known);
+                    self.order.insert(since, id);
+                }
+                None => drop(self.order.insert(since, id)),
             }
-            self.order.insert(self.ever, (Instant::now(), id));
         }
         self.purge();
+    }
+
+    /// Revokes ids that another worker knows of. Whoever knows one already keeps its age: workers that tell each other of it again and
+    /// again must not keep it for ever.
+    pub(in crate::worker) fn add_unknown(&mut self, ids: impl IntoIterator<Item = String>) {
+        let unknown: Vec<String> = ids.into_iter().filter(|id| !self.ids.contains_key(id)).collect();
+        self.add(unknown);
     }
 
     /// Whether an id is revoked.
@@ -52,14 +78,19 @@ impl Revoked {
     /// The ids, oldest first.
     pub(in crate::worker) fn ids(&mut self) -> Vec<String> {
         self.purge();
-        self.order.values().map(|(_, id)| id.clone()).collect()
+        self.order.values().cloned().collect()
     }
 
     /// Revokes whatever bears one of these stamps under this name.
     pub(in crate::worker) fn add_stamps(&mut self, name: &str, values: &Value) {
         let known = self.stamps.entry(name.to_owned()).or_insert_with(|| Value::List(Vec::new()));
         if let Value::List(known) = known {
-            known.extend(listed(values).iter().cloned());
+            for value in listed(values) {
+                if !known.contains(value) {
+                    known.push(value.clone());
+                }
+            }
+            known.drain(..known.len().saturating_sub(self.most));
         }
     }
 
@@ -70,22 +101,12 @@ impl Revoked {
 
     fn purge(&mut self) {
         while let Some(oldest) = self.order.first_entry() {
-            let (since, _) = oldest.get();
-            if self.ids.len() <= MOST && since.elapsed() < EXPIRES {
+            let (since, _) = oldest.key();
+            if self.ids.len() <= self.most && since.elapsed() < self.expires {
                 return;
             }
-            let (_, id) = oldest.remove();
-            self.ids.remove(&id);
+            self.ids.remove(&oldest.remove());
         }
-    }
-}
-
-/// One value as a list of one, a list as it is.
-pub(in crate::worker) fn listed(value: &Value) -> &[Value] {
-    match value {
-        Value::List(values) => values,
-        Value::Null => &[],
-        one => std::slice::from_ref(one),
     }
 }
 
@@ -98,13 +119,20 @@ pub(in crate::worker) fn common(one: &Value, other: &Value) -> Vec<Value> {
 mod tests {
     use super::*;
 
+    const MOST: usize = 1000;
+    const EXPIRES: Duration = Duration::from_secs(10_800);
+
+    fn revoked() -> Revoked {
+        Revoked::new(MOST, EXPIRES)
+    }
+
     fn ids(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_revoked_id_expires_and_revoking_it_again_makes_it_young() {
-        let mut revoked = Revoked::default();
+        let mut revoked = revoked();
         revoked.add(ids(&["a", "b"]));
         tokio::time::advance(EXPIRES / 2).await;
         revoked.add(ids(&["a"]));
@@ -115,8 +143,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_id_that_was_revoked_before_is_as_old_as_its_last_revocation() {
+        let mut revoked = revoked();
+        revoked.add(ids(&["now"]));
+        revoked.add_aged([("old".to_owned(), EXPIRES / 2), ("now".to_owned(), EXPIRES / 2), ("gone".to_owned(), EXPIRES)]);
+        assert_eq!(revoked.ids(), ["old", "now"]);
+        tokio::time::advance(EXPIRES / 2).await;
+        assert_eq!(revoked.ids(), ["now"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_oldest_ids_go_when_there_are_too_many() {
-        let mut revoked = Revoked::default();
+        let mut revoked = revoked();
         revoked.add((0..=MOST).map(|number| number.to_string()));
         assert_eq!(revoked.ids().len(), MOST);
         assert!(!revoked.holds("0") && revoked.holds("1"));
@@ -124,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_revoked_by_any_value_in_common() {
-        let mut revoked = Revoked::default();
+        let mut revoked = revoked();
         revoked.add_stamps("tenant", &Value::from("t1"));
         revoked.add_stamps("tenant", &Value::from(["t2"]));
         let stamps = |value: Value| Map::from_iter([("tenant".to_owned(), value)]);
