@@ -24,6 +24,9 @@ crate::settings! {
         hostname: Option<String> = None, Kind::Text, env: &[Var::Is("CELERY_WORKER_HOSTNAME")];
         /// After how many seconds without a sign of life a worker's messages go to another; renewed every quarter of it.
         lease: Seconds = Seconds::new(12.0), Kind::Seconds;
+        /// How many seconds after the first signal a worker has left at the latest, as the platform grants them; what then still runs is
+        /// cut off early enough to be handed back. None: a warm stop takes as long as its tasks.
+        shutdown_grace: Option<Seconds> = None, Kind::Seconds;
         /// How often a message may be delivered before it goes to the dead letters; 0: without end.
         max_deliveries: u32 = 5, Kind::Integer(0, 1_000_000);
         /// How many bytes a message's body may have after it is unpacked.

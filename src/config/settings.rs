@@ -157,9 +157,9 @@ crate::settings! {
         worker_max_memory_per_child: Option<u64> = None, COUNT,
             env: &[Var::Is("CELERY_WORKER_MAX_MEMORY_PER_CHILD"), Var::Megabytes("MAX_MEMORY_PER_WORKER")];
         /// How long running tasks may still take when a cold stop begins.
-        worker_soft_shutdown_timeout: Seconds = Seconds::new(0.0), Kind::Seconds, inert: LATER;
+        worker_soft_shutdown_timeout: Seconds = Seconds::new(0.0), Kind::Seconds;
         /// Whether that time is also given to an idle worker.
-        worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag, inert: LATER;
+        worker_enable_soft_shutdown_on_idle: bool = false, Kind::Flag;
         /// Whether the worker announces what its tasks do.
         worker_send_task_events: bool = true, Kind::Flag, old: &["celery_send_events"],
             env: &[Var::Is("CELERY_WORKER_TASK_EVENTS")];
@@ -172,7 +172,7 @@ crate::settings! {
         /// Whether a redelivered task that already succeeded is not run again.
         worker_deduplicate_successful_tasks: bool = false, Kind::Flag;
         /// Whether running tasks with late acknowledgement are cancelled when the connection breaks.
-        worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag, inert: LATER;
+        worker_cancel_long_running_tasks_on_connection_loss: bool = false, Kind::Flag;
         /// How long a dead child's last words are waited for.
         worker_lost_wait: Seconds = Seconds::new(10.0), Kind::Seconds, inert: "a dead child is noticed at once";
 

@@ -171,6 +171,11 @@ impl Event {
         Self::new("task-revoked", fields)
     }
 
+    /// `task-cancelled`: its run was cut off.
+    pub fn task_cancelled(uuid: &str) -> Self {
+        Self::new("task-cancelled", [("uuid", uuid.into())])
+    }
+
     /// What stands before the first dash: `worker` or `task`.
     pub fn group(&self) -> &str {
         self.kind.split('-').next().unwrap_or_default()

@@ -43,6 +43,13 @@ impl Announcer {
         }
     }
 
+    /// Its run was cut off, and is not settled.
+    pub(super) fn cancelled(&self, info: &RequestInfo) {
+        if self.speaks_of(info) {
+            self.events.send(&Event::task_cancelled(info.id()));
+        }
+    }
+
     /// It is not known here.
     pub(super) fn unknown(&self, info: &RequestInfo, failure: &Failure) {
         self.events.send(&Event::task_failed(info.id(), &failure.exception.to_string(), None));

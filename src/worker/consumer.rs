@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::shutdown::Shutdown;
 use super::state::Leases;
 use super::window::{Permit, Permits, Window};
 use crate::broker::{Broker, Consumer, ConsumerOptions, Delivery};
@@ -26,6 +27,8 @@ pub(super) struct Reserved {
     pub(super) delivery: Delivery,
     /// Cancelled when the lease was lost.
     pub(super) lost: CancellationToken,
+    /// Cancelled when the lease may run out, because it cannot be renewed.
+    pub(super) doubted: CancellationToken,
     pub(super) permit: Permit,
 }
 
@@ -41,17 +44,25 @@ pub(super) struct Fetcher {
     pub(super) window: Arc<Window>,
     pub(super) leases: Arc<Leases>,
     pub(super) batches: mpsc::Sender<Vec<Reserved>>,
+    pub(super) shutdown: Shutdown,
 }
 
 impl Fetcher {
-    /// Fetches until told to stop: with one consumer until the queues change, then with another.
+    /// Fetches until told to be quiet, and ends when told to stop: what is held meanwhile is still served.
     pub(super) async fn run(mut self) {
-        let stop = self.options.stop.clone();
+        if self.fetch_all().await {
+            self.shutdown.stopping().cancelled().await;
+        }
+    }
+
+    /// Fetches with one consumer until the queues change, then with another; false when nobody takes what is fetched any more.
+    async fn fetch_all(&mut self) -> bool {
+        let stop = self.shutdown.quieted().clone();
         while !stop.is_cancelled() {
             let queues = self.queues.borrow_and_update().clone();
             if queues.is_empty() {
                 tokio::select! {
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => break,
                     _ = self.queues.changed() => continue,
                 }
             }
@@ -60,12 +71,13 @@ impl Fetcher {
             match self.broker.consumer(options).await {
                 Ok(mut consumer) => {
                     if !self.consume(&mut *consumer, &turn).await {
-                        return;
+                        return false;
                     }
                 }
-                Err(error) => failed(&error).await,
+                Err(error) => failed(&error, &stop).await,
             }
         }
+        true
     }
 
     /// Fetches until the turn ends; false when nobody takes what is fetched any more.
@@ -76,14 +88,15 @@ impl Fetcher {
             let deliveries = match self.fetch(consumer, asked, turn).await {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
-                    failed(&error).await;
+                    failed(&error, turn).await;
                     continue;
                 }
             };
             least = if deliveries.len() == asked { self.window.refill().min(BATCH) } else { 1 };
+            let doubted = self.leases.doubted();
             let reserve = |(delivery, permit): (Delivery, Permit)| {
                 let lost = self.leases.hold(&delivery.tag);
-                Reserved { delivery, lost, permit }
+                Reserved { delivery, lost, doubted: doubted.clone(), permit }
             };
             let batch: Vec<Reserved> = deliveries.into_iter().zip(permits).map(reserve).collect();
             if !batch.is_empty() && self.batches.send(batch).await.is_err() {
@@ -106,9 +119,12 @@ impl Fetcher {
     }
 }
 
-async fn failed(error: &Error) {
+async fn failed(error: &Error, stop: &CancellationToken) {
     tracing::error!(error = error as &dyn std::error::Error, "fetch failed; trying again in a second");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
 }
 
 /// At least so many permits, and as many more as are free; `None` when stopping.

@@ -10,6 +10,7 @@ mod announce;
 mod autoscale;
 mod consumer;
 mod control;
+mod dump;
 mod errback;
 mod follow;
 mod heart;
@@ -21,16 +22,19 @@ mod settle;
 pub mod shutdown;
 mod state;
 mod states;
+mod stopping;
 mod strategy;
 mod timer;
 mod trace;
 mod window;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::announce::Announcer;
@@ -42,7 +46,7 @@ use self::follow::Follower;
 use self::request::Shared;
 use self::serving::Serving;
 use self::settle::Settler;
-pub use self::shutdown::{Shutdown, StopReason};
+pub use self::shutdown::{Shutdown, Stage, StopReason};
 use self::state::{Leases, Revoked, WorkerState};
 use self::window::Window;
 use crate::app::App;
@@ -81,8 +85,19 @@ impl Worker {
         Self { app, options }
     }
 
-    /// Runs until `shutdown` says to stop; then everything it holds is finished or handed back.
+    /// Runs until `shutdown` says to stop; then everything it holds is finished or handed back, unless it says to leave at once.
     pub async fn run(self, shutdown: Shutdown) -> Result<StopReason> {
+        tokio::select! {
+            biased;
+            () = shutdown.leaving().cancelled() => {
+                tracing::error!("leaving at once: what is held comes back when its leases have run out");
+                Ok(StopReason::Hard)
+            }
+            ended = self.work(shutdown.clone()) => ended,
+        }
+    }
+
+    async fn work(self, shutdown: Shutdown) -> Result<StopReason> {
         let broker = Arc::clone(self.app.broker());
         let lease = self.app.settings().celeriac.lease.duration();
         broker.declare(&self.app.declared(&self.options.queues)?).await?;
@@ -98,6 +113,7 @@ impl Worker {
         let fetcher = Fetcher {
             broker: Arc::clone(&broker),
             options: self.consumer_options(lease, &shutdown),
+            shutdown: shutdown.clone(),
             queues: state.queues.subscribe(),
             window: Arc::clone(&shared.window),
             leases: Arc::clone(&leases),
@@ -116,22 +132,40 @@ impl Worker {
         // What is revoked is known before the first fetch.
         let recall = Recall::begin(self.revocations(), Arc::clone(&state), self.mingle(&state), missed).await?;
         loops.spawn(recall.run(ended.clone()));
-        loops.spawn(timer::renew_leases(Arc::clone(&broker), Arc::clone(&leases), lease, ended.clone()));
+        self.leases(&mut loops, &leases, &ended);
+        loops.spawn(stopping::watch(Arc::clone(&shared), ended.clone()));
+        loops.spawn(dump::listen(Arc::clone(&shared), Arc::clone(&leases), ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
         loops.spawn(timer::release_due(Arc::clone(&broker), Arc::clone(&shared.parked), shutdown.stopping().clone()));
         if let Some(bounds) = &shared.autoscale {
-            loops.spawn(autoscale::scale(Arc::clone(&shared), Arc::clone(bounds), shutdown.stopping().clone()));
+            loops.spawn(autoscale::scale(Arc::clone(&shared), Arc::clone(bounds), shutdown.quieted().clone()));
         }
-        loops.spawn(rates::admit_limited(Arc::clone(&shared), shutdown.stopping().clone()));
+        loops.spawn(rates::admit_limited(Arc::clone(&shared), shutdown.quieted().clone()));
         loops.spawn(fetcher.run());
         tracing::info!(queues = ?self.options.queues, concurrency = slots, "{} ready.", self.options.nodename);
 
-        Serving::new(shared, leases).run(received).await?;
+        Serving::new(Arc::clone(&shared), leases).run(received).await;
+        stopping::idle_out(&shared).await;
         ended.cancel();
         while loops.join_next().await.is_some() {}
         stop_sending.cancel();
         while sending.join_next().await.is_some() {}
-        Ok(if shutdown.cut_off().is_cancelled() { StopReason::Cold } else { StopReason::Warm })
+        Ok(match state.cut_off.load(Relaxed) {
+            _ if shutdown.restarts() => StopReason::Restart,
+            0 => StopReason::Warm,
+            _ => StopReason::Cold,
+        })
+    }
+
+    /// Keeps the leases.
+    fn leases(&self, loops: &mut JoinSet<()>, leases: &Arc<Leases>, ended: &CancellationToken) {
+        let settings = self.app.settings();
+        let (broker, lease) = (Arc::clone(self.app.broker()), settings.celeriac.lease.duration());
+        let (renewed, seen) = watch::channel(Instant::now());
+        loops.spawn(timer::renew_leases(broker, Arc::clone(leases), lease, renewed, ended.clone()));
+        if settings.worker_cancel_long_running_tasks_on_connection_loss {
+            loops.spawn(timer::doubt_leases(Arc::clone(leases), lease, seen));
+        }
     }
 
     fn events(&self) -> (EventDispatcher, EventSender) {
@@ -194,7 +228,7 @@ impl Worker {
             nodename: self.options.nodename.clone(),
             max_bytes: FETCH_BYTES,
             lease,
-            stop: shutdown.stopping().clone(),
+            stop: shutdown.quieted().clone(),
         }
     }
 

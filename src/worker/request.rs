@@ -4,6 +4,7 @@
 //! `worker/request.py`. Difference: the steps move one value on, so that none can be skipped or done twice.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -31,7 +32,7 @@ use crate::protocol::meta::Meta;
 use crate::protocol::state::State;
 use crate::settlement::Disposal;
 use crate::task::arguments::Arguments;
-use crate::task::context::{Context, Environment, Stops};
+use crate::task::context::{Context, Environment};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
@@ -78,12 +79,15 @@ pub(super) struct Request {
     delivery: Delivery,
     /// Cancelled when the lease was lost.
     lost: CancellationToken,
+    /// Cancelled when the lease may run out, because it cannot be renewed.
+    doubted: CancellationToken,
     _held: Permit,
 }
 
 impl Request {
     pub(super) fn new(shared: Arc<Shared>, reserved: Reserved) -> Self {
-        Self { shared, delivery: reserved.delivery, lost: reserved.lost, _held: reserved.permit }
+        let Reserved { delivery, lost, doubted, permit } = reserved;
+        Self { shared, delivery, lost, doubted, _held: permit }
     }
 
     /// The whole life of the delivery.
@@ -265,12 +269,12 @@ impl Request {
         self.shared.announcer.started(&info);
         self.shared.settler.started(&info, task).await;
         let begun = Instant::now();
-        let stops = Stops::default();
+        let stops = tracked.stops();
         let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
         let call = Arguments { args: info.message.args.clone(), kwargs: info.message.kwargs.clone() };
         let run = task.handler.call(context.clone(), call);
         let ending = Concluding { task, request: &info, on_worker_lost: self.on_worker_lost(task, late) };
-        let mut outcome = trace(run, ending, limits, &stops, self.cut_off(late, tracked)).await;
+        let mut outcome = trace(run, ending, limits, stops, self.cut_off(late, tracked)).await;
         if outcome == Outcome::Abandoned && tracked.signum().is_some() {
             outcome = Outcome::Revoked("terminated");
         }
@@ -319,7 +323,13 @@ impl Request {
 
     /// Ends when a run must be cut off: terminated, by a cold stop, or, while its message is not acked, by the loss of its lease.
     async fn cut_off(&self, late: bool, tracked: &Tracked) {
-        let lost = async { if late { self.lost.cancelled().await } else { std::future::pending().await } };
+        let lost = async {
+            tokio::select! {
+                () = self.lost.cancelled(), if late => {}
+                () = self.doubted.cancelled(), if late => {}
+                else => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = lost => {}
             () = tracked.terminated() => {}
@@ -339,20 +349,23 @@ impl Request {
         Limits { hard: seconds(asked.hard).or(hard), soft: seconds(asked.soft).or(soft) }
     }
 
+    /// What becomes of a run that was cut off and not settled.
     async fn abandoned(&self, info: &RequestInfo, late: bool) -> Left {
-        if late && !self.lost.is_cancelled() {
-            return Left::HandBack;
+        let (reason, left) = match () {
+            () if late && self.lost.is_cancelled() => ("its lease was lost", Left::Done),
+            () if late && self.doubted.is_cancelled() => ("its lease cannot be renewed", Left::HandBack),
+            () if late => ("cold shutdown, it goes back to its queue", Left::HandBack),
+            () => ("cold shutdown, and its message was acked before it ran", Left::Done),
+        };
+        tracing::warn!("Task {}[{}] was cut off: {reason}", info.task(), info.id());
+        if self.shared.shutdown.cut_off().is_cancelled() {
+            self.shared.state.cut_off.fetch_add(1, Relaxed);
         }
-        tracing::warn!(
-            "Task {}[{}] was cut off: {}",
-            info.task(),
-            info.id(),
-            if late { "its lease was lost" } else { "cold shutdown" }
-        );
+        self.shared.announcer.cancelled(info);
         if !late {
             self.shared.settler.cut_off(info).await;
         }
-        Left::Done
+        left
     }
 
     /// Ends a delivery that is not run.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::consumer::Reserved;
 use super::request::{Left, Request, Shared};
 use super::state::Leases;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Messages that are given up at about the same time go back together, in their order.
 const GATHER: Duration = Duration::from_millis(5);
@@ -43,7 +43,7 @@ impl Serving {
     }
 
     /// Lives every request until the fetcher has stopped and all are gone; what was not run is handed back, first received first.
-    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Vec<Reserved>>) -> Result<()> {
+    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Vec<Reserved>>) {
         let stopping = self.shared.shutdown.stopping().clone();
         let mut fetching = true;
         while fetching || !self.requests.is_empty() {
@@ -61,11 +61,30 @@ impl Serving {
                 }
             }
         }
-        let count = self.hand_back().await?;
-        if count > 0 {
-            tracing::info!(count, "handed back what was not finished");
+        self.hand_back_last().await;
+    }
+
+    /// The last time: for as long as the leases last. After that the messages come back by themselves.
+    async fn hand_back_last(&mut self) {
+        let end = Instant::now() + self.shared.app.settings().celeriac.lease.duration();
+        loop {
+            match self.hand_back().await {
+                Ok(0) => return,
+                Ok(count) => return tracing::info!(count, "handed back what was not finished"),
+                Err(error) if Instant::now() >= end => {
+                    let (error, count) = (&error as &dyn std::error::Error, self.back.len());
+                    return tracing::error!(
+                        error,
+                        count,
+                        "could not hand back; the messages come back when their leases have run out"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot hand messages back; trying again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
         }
-        Ok(())
     }
 
     fn begin(&mut self, reserved: Reserved) {
@@ -75,7 +94,7 @@ impl Serving {
         self.received += 1;
     }
 
-    fn ended(&mut self, ended: Result<(task::Id, Left), task::JoinError>) {
+    fn ended(&mut self, ended: std::result::Result<(task::Id, Left), task::JoinError>) {
         let (id, left) = match ended {
             Ok((id, left)) => (id, left),
             // A panic of our own code: the lease is renewed no more, and the message comes back by itself.
@@ -97,7 +116,7 @@ impl Serving {
     }
 
     /// Puts what waits for it back to the heads of its queues.
-    async fn hand_back(&mut self) -> Result<usize, Error> {
+    async fn hand_back(&mut self) -> Result<usize> {
         if self.back.is_empty() {
             return Ok(0);
         }

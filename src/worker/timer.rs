@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::state::Leases;
@@ -51,16 +52,42 @@ impl Outage {
     }
 }
 
-/// Renews every lease a quarter of its length apart.
-pub(super) async fn renew_leases(broker: Arc<dyn Broker>, leases: Arc<Leases>, lease: Duration, stop: CancellationToken) {
+/// Renews every lease a quarter of its length apart, and says when.
+pub(super) async fn renew_leases(
+    broker: Arc<dyn Broker>,
+    leases: Arc<Leases>,
+    lease: Duration,
+    renewed: watch::Sender<Instant>,
+    stop: CancellationToken,
+) {
     let mut outage = Outage::new("renewing leases");
     while pause(lease / 4, &stop).await {
-        let tags = leases.tags();
+        let (tags, asked) = (leases.tags(), Instant::now());
         if tags.is_empty() {
+            renewed.send_replace(asked);
             continue;
         }
-        for lost in outage.seen(broker.renew(&tags).await).unwrap_or_default() {
-            leases.lose(&lost);
+        if let Some(lost) = outage.seen(broker.renew(&tags).await) {
+            lost.iter().for_each(|tag| leases.lose(tag));
+            renewed.send_replace(asked);
+        }
+    }
+}
+
+/// Tells all that hold a lease when it may soon run out because it cannot be renewed: before another worker may take the task over.
+pub(super) async fn doubt_leases(leases: Arc<Leases>, lease: Duration, mut renewed: watch::Receiver<Instant>) {
+    loop {
+        let doubtful = *renewed.borrow_and_update() + lease.mul_f64(0.875);
+        tokio::select! {
+            biased;
+            ended = renewed.changed() => if ended.is_err() { return },
+            () = tokio::time::sleep_until(doubtful) => {
+                leases.doubt();
+                // Once an outage.
+                if renewed.changed().await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }

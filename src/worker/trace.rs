@@ -82,6 +82,8 @@ pub(super) async fn trace(
     let mut run = std::pin::pin!(AssertUnwindSafe(run).catch_unwind());
     let mut abandon = std::pin::pin!(abandon);
     let mut soft = std::pin::pin!(sleep_until(at(limits.soft)));
+    let mut last = std::pin::pin!(sleep_until(at(limits.last())));
+    let mut told = false;
     loop {
         tokio::select! {
             biased;
@@ -90,14 +92,21 @@ pub(super) async fn trace(
                 stops.cancelled.cancel();
                 return Outcome::Abandoned;
             }
-            () = sleep_until(at(limits.last())) => {
+            () = &mut last => {
                 stops.cancelled.cancel();
                 return Outcome::Failure(Failure::new(limits.exceeded()));
             }
             () = &mut soft, if !stops.soft_limit.is_cancelled() => {
                 tracing::warn!("Soft time limit ({}s) exceeded", limits.soft.unwrap_or_default().as_secs_f64());
                 stops.soft_limit.cancel();
+            }
+            // By the timer above, or by SIGUSR1 before its time.
+            () = stops.soft_limit.cancelled(), if !told => {
+                told = true;
                 stops.cancelled.cancel();
+                if limits.hard.is_none() {
+                    last.as_mut().reset(Instant::now() + SOFT_GRACE);
+                }
             }
         }
     }

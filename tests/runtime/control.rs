@@ -1,17 +1,19 @@
 //! Remote control, events and revocation, as a client on the same broker sees them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::broker::{Broker, Consumer, ConsumerOptions, Listener};
 use celeriac::config::Settings;
 use celeriac::protocol::{Envelope, Exception, Map, Signature, State, Value, json};
 use celeriac::settlement::Settlement;
+use celeriac::task::{Context, TaskError};
 use celeriac::worker::StopReason;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::house::House;
+use super::house::{House, Traces};
 
 const NODE: &str = "celery@test";
 
@@ -108,7 +110,7 @@ async fn events_until(listener: &mut Box<dyn Listener>, last: &str) -> Vec<Value
     loop {
         let envelope = Envelope::parse(&listener.next().await.unwrap().unwrap()).unwrap();
         let body = json::parse(&envelope.body_bytes().unwrap()).unwrap();
-        all.extend(body.as_list().unwrap().to_vec());
+        all.extend(body.as_list().map_or_else(|| vec![body.clone()], <[Value]>::to_vec));
         if all.iter().any(|event| kind(event) == last) {
             return all;
         }
@@ -199,6 +201,52 @@ async fn a_terminated_task_is_cut_off_and_acked() {
     assert_eq!((revoked.get("terminated"), revoked.get("signum")), (Some(&true.into()), Some(&9.into())));
     worker.stop().await;
     assert_eq!(house.broker.leased_len(), 0);
+}
+
+/// Tidies up when it is told to.
+async fn tidies(ctx: Context, (): ()) -> Result<&'static str, TaskError> {
+    ctx.state::<Arc<Traces>>()?.begun.notify_one();
+    ctx.cancelled().cancelled().await;
+    Ok("tidied up")
+}
+
+#[tokio::test(start_paused = true)]
+async fn sigusr1_raises_the_soft_time_limit_of_a_running_task() {
+    let house = House::furnished(Settings::default(), |app| {
+        app.task("t.tidies", tidies);
+    });
+    let worker = house.worker(2);
+    let mut client = Client::new(&house).await;
+    for (task, state, result) in [
+        ("t.tidies", State::Success, Value::from("tidied up")),
+        ("t.early", State::Failure, Exception::soft_time_limit_exceeded().to_value()),
+    ] {
+        let running = house.send(Signature::new(task)).await;
+        house.traces.begun.notified().await;
+        let arguments = object([("task_id", running.as_str().into()), ("terminate", true.into()), ("signal", "SIGUSR1".into())]);
+        assert_eq!(client.says("revoke", arguments).await, format!("terminate: {running}"));
+        let meta = house.ended(&running).await;
+        assert_eq!((meta.status, meta.result), (state, result), "{task}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cold_stop_cuts_off_is_announced_as_cancelled() {
+    let house = House::new();
+    let mut events = house.broker.listen("celeryev", "#").await.unwrap();
+    let worker = house.worker(2);
+    let mut ids = Vec::new();
+    for task in ["t.early", "t.blocks"] {
+        ids.push(Value::from(house.send(Signature::new(task)).await));
+        house.traces.begun.notified().await;
+    }
+    worker.shutdown.cold();
+    worker.ended().await;
+    let told = events_until(&mut events, "worker-offline").await;
+    let cancelled: Vec<_> =
+        told.iter().filter(|event| kind(event) == "task-cancelled").filter_map(|event| event.get("uuid")).collect();
+    assert!(cancelled.len() == 2 && ids.iter().all(|id| cancelled.contains(&id)), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

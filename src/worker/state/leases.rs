@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Leases {
     held: Mutex<HashMap<String, CancellationToken>>,
+    /// One for all that are held, and another for those held after it was cancelled.
+    doubted: Mutex<CancellationToken>,
 }
 
 impl Leases {
@@ -36,6 +38,16 @@ impl Leases {
         if let Some(lost) = self.held().remove(tag) {
             lost.cancel();
         }
+    }
+
+    /// Cancelled when the leases held now may run out, because they cannot be renewed.
+    pub(in crate::worker) fn doubted(&self) -> CancellationToken {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says so to all that hold a lease now.
+    pub(in crate::worker) fn doubt(&self) {
+        std::mem::take(&mut *self.doubted.lock().unwrap_or_else(PoisonError::into_inner)).cancel();
     }
 
     /// All tags held.

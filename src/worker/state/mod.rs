@@ -9,6 +9,7 @@ mod requests;
 mod revoked;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(super) struct WorkerState {
     revoked: Mutex<Revoked>,
     /// By the task's name; in place of its own and the settings'.
     time_limits: Mutex<HashMap<String, ChangedLimits>>,
+    /// How many runs a stop cut off.
+    pub(super) cut_off: AtomicUsize,
     started: Instant,
 }
 
@@ -48,6 +51,7 @@ impl WorkerState {
             rates: Rates::default(),
             revoked: Mutex::new(revoked),
             time_limits: Mutex::default(),
+            cut_off: AtomicUsize::new(0),
             started: Instant::now(),
         }
     }

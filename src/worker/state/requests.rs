@@ -13,6 +13,11 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::task::context::Stops;
+
+/// SIGUSR1, by which Celery's operators raise the soft time limit of a task.
+const SOFT: i64 = 10;
+
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::worker) enum Phase {
@@ -41,6 +46,8 @@ pub(in crate::worker) struct Held {
 struct Stop {
     told: CancellationToken,
     signum: OnceLock<i64>,
+    /// What its code can see of it.
+    stops: Stops,
 }
 
 /// All requests a worker holds, in the order they were received.
@@ -141,8 +148,12 @@ impl Requests {
 }
 
 impl Held {
-    /// Tells it to end, now or as soon as it begins, as if by this signal.
+    /// Tells it to end, now or as soon as it begins, as if by this signal; SIGUSR1 raises the soft time limit of one that runs.
     pub(in crate::worker) fn terminate(&self, signum: i64) {
+        if signum == SOFT && self.phase == Phase::Active {
+            self.stop.stops.soft_limit.cancel();
+            return;
+        }
         // The first signal is the one that ended it.
         let _ = self.stop.signum.set(signum);
         self.stop.told.cancel();
@@ -171,6 +182,11 @@ impl Tracked {
             held.acknowledged = acknowledged;
         });
         *self.requests.lock().totals.entry(task.to_owned()).or_default() += 1;
+    }
+
+    /// What its code can see of being told to end.
+    pub(in crate::worker) fn stops(&self) -> &Stops {
+        &self.stop.stops
     }
 
     /// The signal it was terminated with, if it was.
@@ -224,5 +240,19 @@ mod tests {
         requests.all().iter().for_each(|held| held.terminate(15));
         request.terminated().await;
         assert_eq!(request.signum(), Some(9));
+    }
+
+    #[test]
+    fn sigusr1_raises_the_soft_limit_of_what_runs() {
+        let requests = Arc::<Requests>::default();
+        let (running, waiting) = (receive(&requests, "1"), receive(&requests, "2"));
+        running.accepted("t", false);
+        requests.all().iter().for_each(|held| held.terminate(SOFT));
+        assert!(running.stops().soft_limit.is_cancelled() && running.signum().is_none());
+        assert_eq!(waiting.signum(), Some(SOFT), "it ends as it begins");
+    }
+
+    fn receive(requests: &Arc<Requests>, id: &str) -> Tracked {
+        requests.receive(id, &Bytes::new(), Phase::Reserved)
     }
 }
