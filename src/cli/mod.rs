@@ -28,6 +28,7 @@ pub mod exit;
 pub mod logging;
 mod program;
 mod report;
+mod restart;
 pub mod settings;
 mod signals;
 pub mod terminal;

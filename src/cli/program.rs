@@ -155,6 +155,11 @@ impl Program {
         Ok((start.app, self.functions.is_some().then_some(start.children)))
     }
 
+    /// Its tables of settings.
+    pub(super) fn own_tables(&self) -> &'static [Table] {
+        self.tables
+    }
+
     pub(super) fn default_queues(&self) -> &[String] {
         &self.queues
     }

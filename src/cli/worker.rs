@@ -12,10 +12,11 @@ use super::args::{GlobalArgs, WorkerArgs};
 use super::exit::{Exit, Failure};
 use super::logging::{self, LogOptions};
 use super::program::Program;
-use super::settings::Surroundings;
+use super::restart::Again;
+use super::settings::{self, Surroundings};
 use super::{signals, terminal};
 use crate::app::App;
-use crate::config::{Loaded, Settings};
+use crate::config::{Loaded, Seconds, Settings};
 use crate::pool::ChildPool;
 use crate::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 
@@ -25,6 +26,7 @@ const CHILDREN_GRACE: Duration = Duration::from_secs(2);
 /// Runs a worker until a signal stops it.
 pub(super) fn run(program: &Program, args: &WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     args.check()?;
+    let again = Again::here();
     let around = Surroundings::read(global)?;
     let loaded = program.load(&around, global, args.settings()?)?;
     let settings = &loaded.settings.celeriac;
@@ -46,11 +48,48 @@ pub(super) fn run(program: &Program, args: &WorkerArgs, global: &GlobalArgs) -> 
     let pidfile = args.pidfile.clone().map(PidFile::write).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
-    let ended = runtime.block_on(serve(program, args, &around, &loaded));
+    let shutdown = Shutdown::new();
+    let signals = signals::listen(told(&shutdown, &loaded, program, args, global), &around.env)?;
+    let ended = runtime.block_on(serve(program, args, &around, &loaded, shutdown));
     drop(pidfile);
     // Whatever still waits for an answer from outside must not hold the process.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    ended
+    match ended {
+        Ok(StopReason::Hard) => runtime.shutdown_background(),
+        _ => runtime.shutdown_timeout(Duration::from_secs(1)),
+    }
+    drop(signals);
+    exit(ended?, &again)
+}
+
+/// From why a worker ended to what becomes of the process.
+fn exit(reason: StopReason, again: &Again) -> Result<Exit, Failure> {
+    match reason {
+        StopReason::Warm => tracing::info!("stopped"),
+        StopReason::Cold => tracing::warn!("stopped, with tasks cut off"),
+        StopReason::Hard => return Ok(Exit::Failure),
+        StopReason::Restart => {
+            tracing::info!("restarting");
+            return Err(again.run());
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// What signals act on.
+fn told(shutdown: &Shutdown, loaded: &Loaded, program: &Program, args: &WorkerArgs, global: &GlobalArgs) -> signals::Told {
+    // The folder is already that of --workdir.
+    let (args, global) = (args.clone(), GlobalArgs { workdir: None, ..global.clone() });
+    let tables = program.own_tables();
+    let check = move || {
+        let around = Surroundings::read(&global)?;
+        settings::load(&around, &global, args.settings()?, tables).map(drop)
+    };
+    signals::Told {
+        shutdown: shutdown.clone(),
+        grace: loaded.settings.celeriac.shutdown_grace.and_then(Seconds::limit),
+        check: Box::new(check),
+        terminal: terminal::stderr_is_terminal(),
+    }
 }
 
 /// What a person should know before it starts.
@@ -73,10 +112,14 @@ fn tell(loaded: &Loaded, args: &WorkerArgs, global: &GlobalArgs) {
     }
 }
 
-async fn serve(program: &Program, args: &WorkerArgs, around: &Surroundings, loaded: &Loaded) -> Result<Exit, Failure> {
+async fn serve(
+    program: &Program,
+    args: &WorkerArgs,
+    around: &Surroundings,
+    loaded: &Loaded,
+    shutdown: Shutdown,
+) -> Result<StopReason, Failure> {
     let settings = &loaded.settings;
-    let shutdown = Shutdown::new();
-    let signals = signals::listen(shutdown.clone(), &around.env)?;
     let concurrency = concurrency(settings);
     let queues = queues(settings, program.default_queues())?;
     let nodename = nodename(settings.celeriac.hostname.as_deref().unwrap_or("celery@%h"), &host());
@@ -85,7 +128,7 @@ async fn serve(program: &Program, args: &WorkerArgs, around: &Surroundings, load
     let children = children.map(|options| Arc::new(ChildPool::new(options)));
     let app = app.connect()?;
     if !reach(&app, &shutdown).await? {
-        return Ok(Exit::Ok);
+        return Ok(if shutdown.restarts() { StopReason::Restart } else { StopReason::Warm });
     }
     if args.purge {
         let mut removed = 0;
@@ -96,15 +139,11 @@ async fn serve(program: &Program, args: &WorkerArgs, around: &Surroundings, load
     }
     let options = WorkerOptions { queues, concurrency, nodename, children: children.clone() };
     let reason = Worker::new(app, options).run(shutdown).await;
-    if let Some(children) = children {
+    // When it is to leave at once, dropping them kills them.
+    if let Some(children) = children.filter(|_| !matches!(reason, Ok(StopReason::Hard))) {
         children.close(CHILDREN_GRACE).await;
     }
-    drop(signals);
-    match reason? {
-        StopReason::Warm => tracing::info!("stopped"),
-        StopReason::Cold => tracing::warn!("stopped, with tasks cut off"),
-    }
-    Ok(Exit::Ok)
+    Ok(reason?)
 }
 
 /// Waits for a broker that is away at the start, as `broker_connection_retry_on_startup` and `broker_connection_max_retries` say.

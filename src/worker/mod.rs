@@ -48,6 +48,8 @@ use self::serving::Serving;
 use self::settle::Settler;
 pub use self::shutdown::{Shutdown, Stage, StopReason};
 use self::state::{Leases, Revoked, WorkerState};
+#[cfg(feature = "cli")]
+pub(crate) use self::stopping::last_moment;
 use self::window::Window;
 use crate::app::App;
 use crate::broker::{ConsumerOptions, Listener};

@@ -141,7 +141,7 @@ impl Shutdown {
     }
 
     /// Whether the process is to begin anew.
-    pub(super) fn restarts(&self) -> bool {
+    pub(crate) fn restarts(&self) -> bool {
         self.lock().1.restart
     }
 

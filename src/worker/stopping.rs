@@ -29,12 +29,22 @@ impl Deadlines {
     fn within(grace: Option<Duration>) -> Self {
         let now = Instant::now();
         let (grace, reserve) = match grace {
-            Some(grace) => (grace, RESERVE.min(grace / 4)),
+            Some(grace) => (grace, reserve(grace)),
             None => (NEVER, Duration::ZERO),
         };
         let at = |span: Duration| now.checked_add(span).unwrap_or(now + NEVER);
         Self { cold: at(grace - reserve), hard: at(grace - reserve / 2) }
     }
+}
+
+/// How long after the beginning of a stop the process must be ended if it still lives: nothing else has ended it in time.
+#[cfg(feature = "cli")]
+pub(crate) fn last_moment(grace: Duration) -> Duration {
+    grace - reserve(grace) / 4
+}
+
+fn reserve(grace: Duration) -> Duration {
+    RESERVE.min(grace / 4)
 }
 
 /// Takes a stop from stage to stage, until the worker has `ended`.

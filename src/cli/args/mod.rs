@@ -23,7 +23,7 @@ pub(super) struct Cli {
 }
 
 /// What every command understands.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct GlobalArgs {
     /// Accepted for Celery's sake; the tasks are part of this program
     #[arg(short = 'A', long, global = true, value_name = "APP", help_heading = "Global options")]

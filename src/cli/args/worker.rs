@@ -11,7 +11,7 @@ use clap::Args;
 use crate::cli::exit::Failure;
 
 /// `worker`.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct WorkerArgs {
     /// Its name; %h is the host, %n its first part, %d its domain [default: celery@%h]
     #[arg(short = 'n', long, value_name = "NAME")]
@@ -87,7 +87,7 @@ pub struct WorkerArgs {
 }
 
 /// Flags without meaning here.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AcceptedArgs {
     #[arg(short = 'I', long, hide = true)]
     include: Option<String>,
@@ -104,7 +104,7 @@ pub(crate) struct AcceptedArgs {
 }
 
 /// Flags that would be dangerous to ignore.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct RefusedArgs {
     #[arg(short = 'D', long, hide = true)]
     detach: bool,
