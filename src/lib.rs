@@ -17,6 +17,7 @@ pub mod protocol;
 pub mod result;
 mod revocations;
 mod routing;
+pub mod schedules;
 pub mod settlement;
 pub mod task;
 pub mod worker;
