@@ -7,6 +7,7 @@
 //! TOML (or JSON) instead of a Python module, since a Rust program cannot import one.
 
 mod annotations;
+mod beat;
 mod celeriac;
 mod convert;
 mod env;
@@ -25,6 +26,7 @@ mod values;
 mod walk;
 
 pub use annotations::{Annotation, TaskAnnotations};
+pub use beat::{BeatEntry, BeatSchedule};
 pub use celeriac::Celeriac;
 pub use inert::{INERT, Inert};
 pub use load::{CORE, ConfigFile, Loaded, Sources, Value, load};

@@ -6,16 +6,17 @@
 //! Answers to `celery.app.defaults` of 5.7. Defaults that differ, because a program without an `app` module needs them
 //! so: `broker_url` is a Redis on this machine instead of RabbitMQ; `worker_send_task_events` is on.
 
-use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::annotations::TaskAnnotations;
+use super::beat::BeatSchedule;
 use super::celeriac::Celeriac;
 use super::env::redis_url;
 use super::routes::{TaskQueues, TaskRoutes};
 use super::table::{Kind, Var};
 use super::transport::{BrokerTransportOptions, PublishRetryPolicy, ResultTransportOptions};
 use super::values::{Concurrency, Rate, RateScope, Seconds};
+use crate::schedules::Zone;
 
 const LATER: &str = "it comes with later versions";
 const ANY: Kind = Kind::Integer(0, i64::MAX);
@@ -76,8 +77,8 @@ crate::settings! {
         task_compression: Option<String> = None, Kind::Choice(COMPRESSIONS), old: &["celery_message_compression"];
         /// Which version of the message protocol is written; both are read.
         task_protocol: u8 = 2, Kind::Integer(1, 2), inert: "version 2 is written; both are read";
-        /// The zone of times without one, and of `countdown` and `date_done` when `enable_utc` is off; none: UTC.
-        timezone: Option<String> = None, Kind::Text, inert: "times are written in UTC";
+        /// The zone in which the crontabs of `beat_schedule` are meant; none: UTC. Times in messages and results are in UTC, always.
+        timezone: Option<Zone> = None, Kind::Text;
         /// Whether times are written in UTC.
         enable_utc: bool = true, Kind::Flag, inert: "times are written in UTC";
 
@@ -189,9 +190,16 @@ crate::settings! {
         /// How long an unused remote control queue is kept.
         control_queue_expires: Seconds = Seconds::new(10.0), Kind::Seconds;
 
-        /// What runs when, for the scheduler.
-        beat_schedule: IndexMap<String, Json> = IndexMap::new(), Kind::Mapping,
-            inert: "this version has no scheduler yet: run `celery beat`, which needs no worker of its own kind";
+        /// What the scheduler sends when: a table of entries with `task`, `schedule`, `args`, `kwargs`, `options`, `relative` and `timezone`.
+        beat_schedule: BeatSchedule = BeatSchedule::default(), Kind::Mapping;
+        /// How long the scheduler sleeps at most; 0: 5 minutes.
+        beat_max_loop_interval: Seconds = Seconds::new(0.0), Kind::Seconds;
+        /// How late a crontab's run may still be sent after the scheduler was away; none: however late, once.
+        beat_cron_starting_deadline: Option<Seconds> = None, Kind::Seconds;
+        /// Whether the scheduler answers `celery inspect ping`.
+        beat_enable_remote_control: bool = false, Kind::Flag;
+        /// After how long without a look at its schedule the scheduler answers no more; 0: it always answers; none: twice the longest sleep, and a minute at least.
+        beat_remote_control_max_tick_age: Option<Seconds> = None, Kind::Seconds;
     }
     with {
         /// `[broker_transport_options]`.
