@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::broker::{Broker, Queue};
-use crate::canvas::{self, Applied, Publish};
+use crate::canvas::{self, Applied, Plan, Publish};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::events::Clock;
@@ -40,6 +40,15 @@ pub struct Sent {
     pub id: String,
     /// Its result tuple, as a parent's `children` hold it.
     pub result: ResultTuple,
+}
+
+/// What is ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    plan: Plan,
+    /// Its messages, each once for each of its queues.
+    pub(crate) outgoing: Vec<Outgoing>,
+    addresses: Vec<Address>,
 }
 
 /// Sends tasks. Clones are cheap.
@@ -83,6 +92,16 @@ impl Producer {
 
     /// Sends a task or canvas.
     pub async fn send(&self, signature: Signature, origin: Origin) -> Result<Sent> {
+        let prepared = self.prepare(signature, origin).await?;
+        // The chord is opened before its parts can end.
+        self.backend.apply(&prepared.plan.writes).await?;
+        self.publish(&prepared.outgoing).await?;
+        self.announce(&prepared).await;
+        Ok(Sent { id: prepared.plan.id, result: prepared.plan.result })
+    }
+
+    /// Everything of a sending but the sending: its queues are known, its messages are encoded.
+    pub(crate) async fn prepare(&self, signature: Signature, origin: Origin) -> Result<Prepared> {
         let applied = Applied { root_id: origin.root_id, parent_id: origin.parent_id, ..self.applied() };
         let plan = canvas::apply(signature, &applied, &mut fresh_id)?;
         let mut outgoing = Vec::with_capacity(plan.messages.len());
@@ -97,19 +116,17 @@ impl Producer {
             outgoing.extend(self.outgoing(publish, &address, queues)?);
             addresses.push(address);
         }
-        // The chord is opened before its parts can end.
-        self.backend.apply(&plan.writes).await?;
-        self.publish(&outgoing).await?;
-        if self.settings.task_send_sent_event {
-            self.announce(&plan.messages, &addresses).await;
-        }
-        Ok(Sent { id: plan.id, result: plan.result })
+        Ok(Prepared { plan, outgoing, addresses })
     }
 
-    /// Tells that tasks were sent. That nobody hears it is no reason to fail: the messages are in their queues.
-    async fn announce(&self, messages: &[Publish], addresses: &[Address]) {
+    /// Tells that tasks were sent, if `task_send_sent_event` says so. That nobody hears it is no reason to fail: the messages are in their
+    /// queues.
+    pub(crate) async fn announce(&self, sent: &Prepared) {
+        if !self.settings.task_send_sent_event {
+            return;
+        }
         let exchange = &self.settings.event_exchange;
-        for (publish, address) in messages.iter().zip(addresses) {
+        for (publish, address) in sent.plan.messages.iter().zip(&sent.addresses) {
             let event = Event::task_sent(&publish.message, &address.exchange, &address.routing_key, &address.queue.name);
             let stamp = Stamp { hostname: &self.origin, pid: std::process::id(), clock: self.clock.forward(), time: Utc::now() };
             let routing_key = event.routing_key();

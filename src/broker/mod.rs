@@ -19,6 +19,7 @@ mod queue;
 mod redis;
 mod rotation;
 pub(crate) mod tag;
+mod timetable;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use self::open::open;
 pub use self::options::{Options, QueueOrder};
 pub use self::queue::{ExchangeType, Queue};
 pub use self::redis::server_info;
+pub use self::timetable::{Lead, Tick, Ticked, Timetable};
 
 /// A message taken from a queue, leased to us under `tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +164,7 @@ pub struct Kept {
 
 /// A broker.
 #[async_trait]
-pub trait Broker: Debug + Send + Sync {
+pub trait Broker: Timetable + Debug + Send + Sync {
     /// Makes the queues known (their binding sets), so that peers find them.
     async fn declare(&self, queues: &[Queue]) -> Result<()>;
 

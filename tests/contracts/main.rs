@@ -18,6 +18,7 @@ mod ground;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod settle;
+mod timetable;
 mod tls;
 mod wire;
 

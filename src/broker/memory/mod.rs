@@ -6,6 +6,7 @@ mod consumer;
 mod fanout;
 mod kept;
 mod state;
+mod timetable;
 mod turns;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,7 @@ pub struct MemoryBroker {
     arrived: Arc<Notify>,
     options: Arc<Options>,
     location: Location,
+    clock: timetable::Clock,
     /// The backend that can be changed in the same step.
     results: Option<MemoryBackend>,
 }
@@ -57,6 +59,7 @@ impl MemoryBroker {
             arrived: Arc::default(),
             options: Arc::new(options),
             location: Location { server: format!("memory:{}", Uuid::new_v4().simple()), db: 0, key_prefix: String::new() },
+            clock: timetable::Clock::start(),
             results: None,
         }
     }

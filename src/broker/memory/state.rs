@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::fanout::Exchanges;
 use super::kept::Sets;
+use super::timetable::Table;
 use super::turns::Turns;
 use crate::broker::rotation::Place;
 use crate::broker::tag::age;
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) dead: Vec<Dead>,
     pub(super) declared: BTreeSet<String>,
     pub(super) exchanges: Exchanges,
+    pub(super) timetable: Table,
     pub(super) turns: Turns,
     pub(super) sets: Sets,
     /// When the queues of replies vanish.

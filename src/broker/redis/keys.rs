@@ -1,8 +1,8 @@
 //! Every key the broker uses.
 //!
 //! # Celery
-//! kombu's names, and ours, which begin with `celeriac.`: those of parked messages, of dead letters, of rate limits and of what was
-//! revoked.
+//! kombu's names, and ours, which begin with `celeriac.`: those of parked messages, of dead letters, of rate limits, of what was revoked
+//! and of the timetable.
 
 use crate::broker::{ExchangeType, Options, Queue, RateLimit};
 
@@ -20,6 +20,12 @@ pub(super) struct Keys {
     pub(super) dead: String,
     /// When they were given up.
     pub(super) dead_index: String,
+    /// Which scheduler leads, while it does.
+    pub(super) beat_lead: String,
+    /// How often the lead was taken.
+    pub(super) beat_leads: String,
+    /// Hash of the timetable's states.
+    pub(super) beat_entries: String,
     /// Names of the rate limits for which messages wait.
     pub(super) limited: String,
 }
@@ -40,6 +46,9 @@ impl Keys {
             parked_index: whole("celeriac.parked_index"),
             dead: whole("celeriac.dead_letters"),
             dead_index: whole("celeriac.dead_letters_index"),
+            beat_lead: whole("celeriac.beat.lead"),
+            beat_leads: whole("celeriac.beat.leads"),
+            beat_entries: whole("celeriac.beat.entries"),
             limited: whole("celeriac.limited"),
             options,
         }

@@ -18,6 +18,7 @@ mod lease;
 mod park;
 mod replies;
 mod settle;
+mod timetable;
 mod turns;
 mod waiting;
 
@@ -69,6 +70,7 @@ struct Scripts {
     keep: Script,
     kept: Script,
     settle: Script,
+    timetable: timetable::Scripts,
 }
 
 impl RedisBroker {
@@ -84,6 +86,7 @@ impl RedisBroker {
             keep: Script::new(include_str!("keep.lua")),
             kept: Script::new(include_str!("kept.lua")),
             settle: Script::new(settle::SCRIPT),
+            timetable: timetable::Scripts::new(),
         };
         let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
         Ok(Self { collector: Collector::new(shared.clone()), shared })
