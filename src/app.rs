@@ -19,7 +19,7 @@ pub(crate) use self::command::Commands;
 pub use self::command::ControlCall;
 use crate::backend::Backend;
 use crate::broker::{Broker, Queue};
-use crate::config::Settings;
+use crate::config::{BeatEntry, Settings};
 use crate::control::Control;
 use crate::error::Result;
 use crate::events::Clock;
@@ -34,6 +34,7 @@ use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
 use crate::result::{AsyncResult, GroupResult, ResultOptions, Results};
 use crate::routing;
+use crate::schedules::Schedule;
 use crate::task::FailedCall;
 use crate::task::builtin;
 use crate::task::context::{Context, Environment, States};
@@ -113,6 +114,24 @@ impl AppBuilder {
     /// Hands a value to all tasks, which find it by its type ([`Context::state`]).
     pub fn state<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
         self.states.insert(value);
+        self
+    }
+
+    /// Schedules a call under a name, beside those of the setting `beat_schedule`: a scheduler ([`crate::beat::Beat`]) sends it when it is due.
+    ///
+    /// ```
+    /// use celeriac::app::App;
+    /// use celeriac::config::Settings;
+    /// use celeriac::protocol::Signature;
+    /// use celeriac::schedules::Schedule;
+    ///
+    /// let mut app = App::builder(Settings::default());
+    /// app.periodic_task("tidy up", Schedule::crontab("0 4 * * mon-fri")?, Signature::new("proj.tidy").queue("night"));
+    /// app.periodic_task("look", Schedule::every(30.0)?, Signature::new("proj.look").arg("here"));
+    /// # Ok::<(), celeriac::schedules::ScheduleError>(())
+    /// ```
+    pub fn periodic_task(&mut self, name: impl Into<String>, schedule: Schedule, call: Signature) -> &mut Self {
+        self.settings.beat_schedule.insert(name, BeatEntry::new(schedule, call));
         self
     }
 

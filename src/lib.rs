@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod backend;
+pub mod beat;
 pub mod broker;
 pub mod canvas;
 #[cfg(feature = "cli")]
@@ -11,6 +12,7 @@ mod connection;
 pub mod control;
 pub mod error;
 pub mod events;
+mod outage;
 pub mod pool;
 pub mod producer;
 pub mod protocol;

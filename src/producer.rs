@@ -51,6 +51,13 @@ pub(crate) struct Prepared {
     addresses: Vec<Address>,
 }
 
+impl Prepared {
+    /// The id whose result is the canvas's.
+    pub(crate) fn id(&self) -> &str {
+        &self.plan.id
+    }
+}
+
 /// Sends tasks. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct Producer {

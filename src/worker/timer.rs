@@ -14,43 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::Leases;
 use crate::broker::Broker;
-use crate::error::Error;
+use crate::outage::Outage;
 
 /// At most so many parked messages return in one step.
 const RELEASE: usize = 500;
 /// How long the releaser sleeps when nothing is parked, and at most: a worker that dies leaves what it parked to others.
 const RELEASE_EVERY: Duration = Duration::from_millis(1000);
-
-/// Logs the first failure and the recovery with its downtime, never one line a try.
-#[derive(Debug)]
-struct Outage {
-    what: &'static str,
-    since: Option<tokio::time::Instant>,
-}
-
-impl Outage {
-    fn new(what: &'static str) -> Self {
-        Self { what, since: None }
-    }
-
-    fn seen<T>(&mut self, result: Result<T, Error>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                if let Some(since) = self.since.take() {
-                    tracing::info!(downtime = since.elapsed().as_secs_f64(), "{} works again", self.what);
-                }
-                Some(value)
-            }
-            Err(error) => {
-                if self.since.is_none() {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "{} failed; trying again", self.what);
-                    self.since = Some(tokio::time::Instant::now());
-                }
-                None
-            }
-        }
-    }
-}
 
 /// Renews every lease a quarter of its length apart, and says when.
 pub(super) async fn renew_leases(

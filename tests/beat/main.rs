@@ -2,4 +2,5 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests, outside of test functions too")]
 
+mod scheduler;
 mod schedules;
