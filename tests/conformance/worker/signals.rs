@@ -13,8 +13,8 @@ pub(crate) fn listen(shutdown: Shutdown) -> std::io::Result<JoinSet<()>> {
     listener.spawn(async move {
         loop {
             tokio::select! {
-                _ = terminate.recv() => shutdown.escalate(),
-                _ = interrupt.recv() => shutdown.escalate(),
+                _ = terminate.recv() => drop(shutdown.escalate()),
+                _ = interrupt.recv() => drop(shutdown.escalate()),
                 _ = quit.recv() => shutdown.cold(),
             }
         }
