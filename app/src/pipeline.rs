@@ -40,6 +40,8 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
         ..OcrOptions::default()
     });
     documents.openai = model::openai(&analysis)?;
+    // Each page asks the model once.
+    documents.pages_per_minute = documents.openai.as_ref().and(analysis.rpm).map(f64::from);
     documents.speech_model = model::speech_model(&audio, documents.openai.as_ref());
     documents.narration = model::narration(&audio);
     documents.pdfium_version = resources::pdfium_version(&settings, env);

@@ -1,12 +1,13 @@
 //! Children are replaced after a number of calls or above a size, and their number can be changed.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
 use celeriac::pool::{CallOptions, ChildPool};
 use libtest_mimic::Trial;
 
-use crate::functions::{HOARD, PID};
-use crate::support::{exists, options, pid};
+use crate::functions::{HOARD, PID, WAIT};
+use crate::support::{Beacon, exists, options, pid};
 use crate::trial;
 
 pub fn trials() -> Vec<Trial> {
@@ -14,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
         trial("recycling::a_child_is_replaced_after_its_calls", by_runs),
         trial("recycling::a_child_is_replaced_above_its_memory", by_memory),
         trial("recycling::a_pool_grows_and_shrinks", resized),
+        trial("recycling::a_restart_replaces_the_idle_child_now_and_the_busy_one_after_its_call", restarted),
     ]
 }
 
@@ -53,4 +55,25 @@ async fn resized() {
     assert_eq!(pool.children().await.len(), 2);
     pool.resize(1);
     assert_eq!(pool.children().await.iter().map(|child| child.pid).collect::<Vec<_>>(), [b], "the longest idle one goes");
+}
+
+async fn restarted() {
+    let beacon = Beacon::new();
+    let mut options = options(1);
+    options.settings = beacon.settings("wait");
+    let pool = ChildPool::new(options);
+    let call = pool.call(&WAIT, (), CallOptions::default());
+    let restart = async {
+        let (busy, mut connection) = beacon.begun().await;
+        pool.restart();
+        connection.write_all(&[1]).unwrap();
+        busy
+    };
+    let (waited, busy) = tokio::join!(call, restart);
+    waited.unwrap();
+    let idle = pid(&pool).await;
+    pool.restart();
+    let last = pid(&pool).await;
+    assert_eq!(BTreeSet::from([busy, idle, last]).len(), 3);
+    assert_eq!(pool.children().await.len(), 1);
 }

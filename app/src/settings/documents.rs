@@ -61,8 +61,8 @@ celeriac::settings! {
         api_key: Option<String> = None, Kind::Text, env: &[Var::Is("OPENAI_API_KEY")], secret: true;
         /// Whether pages are sent as images, not as text.
         vision: bool = false, Kind::Flag;
-        /// The most requests a minute.
-        rpm: Option<u32> = None, Kind::Integer(1, i64::MAX), inert: LATER;
+        /// With a model: how many pages may begin a minute on all workers together, each of which asks it once; none: as many as can.
+        rpm: Option<u32> = None, Kind::Integer(1, 4_294_967_295);
         /// The most tokens a minute.
         tpm: Option<u64> = None, Kind::Integer(1, i64::MAX), inert: LATER;
         /// How long one request may take.

@@ -82,6 +82,8 @@ pub struct Documents {
     pub ocr: Ocr,
     /// The language model, where one is configured.
     pub openai: Option<OpenAi>,
+    /// How many pages may begin a minute on all workers together, for a model that takes no more; none: as many as can.
+    pub pages_per_minute: Option<f64>,
     /// The speech API's model; without one, or without its API, summaries are spoken by a program here.
     pub speech_model: Option<String>,
     /// How summaries are spoken and encoded.
@@ -103,6 +105,7 @@ impl Documents {
             defaults: Defaults::default(),
             ocr: Ocr::default(),
             openai: None,
+            pages_per_minute: None,
             speech_model: None,
             narration: NarrationOptions::default(),
             pdfium_version: None,

@@ -20,6 +20,7 @@ mod summary;
 use std::time::Duration;
 
 use celeriac::app::AppBuilder;
+use celeriac::config::{Rate, RateScope};
 use celeriac::task::Backoff;
 
 pub use documents::{Defaults, Documents};
@@ -68,6 +69,9 @@ pub fn register(app: &mut AppBuilder, documents: Documents) {
     let page = app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, retry);
     // What a page came to is its record in the store and its part of the chord; a thousand results more would only fill Redis.
     page.ignore_result().store_errors_even_if_ignored();
+    if let Some(pages) = documents.pages_per_minute {
+        page.rate_limit(Rate::per_minute(pages), RateScope::Cluster);
+    }
     app.task(names::AGGREGATE, aggregate::aggregate_document)
         .queue(ORCHESTRATION)
         .acks_late()

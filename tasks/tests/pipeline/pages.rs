@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
         trial("pages::chosen_pages_leave_the_others_skipped_in_their_slots", chosen),
         trial("pages::the_same_job_again_does_only_what_is_missing", resumed),
         trial("pages::messages_carry_references_and_no_text", references),
+        trial("pages::pages_begin_no_faster_than_the_model_takes_them", limited),
     ]
 }
 
@@ -89,5 +90,16 @@ async fn references() {
     let answer = compact(&meta).to_string();
     assert!(answer.contains("\"page\":3,"), "{answer}");
     assert!(!answer.contains("the answer to its question is 21."), "the compact result carries text");
+    house.close().await;
+}
+
+async fn limited() {
+    let house = House::with(|documents| documents.pages_per_minute = Some(600.0));
+    let path = house.file("limited.pdf", &pdf(&numbered(8)));
+    let since = std::time::Instant::now();
+    let meta = house.process(json!({"path": path, "summary": false})).await;
+    // The first page has the first of ten turns a second.
+    assert!(since.elapsed() >= std::time::Duration::from_millis(650), "{:?}", since.elapsed());
+    assert_eq!(compact(&meta)["counts"]["ok"], json!(8));
     house.close().await;
 }
