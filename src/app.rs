@@ -147,6 +147,12 @@ impl AppBuilder {
         self
     }
 
+    /// Whether it has been given a remote control command of this name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_command(&self, name: &str) -> bool {
+        self.commands.contains(name)
+    }
+
     /// Connects to the broker and backend that the settings name.
     pub fn connect(self) -> Result<App> {
         let (broker, backend) = open::open(&self.settings)?;

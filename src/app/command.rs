@@ -52,6 +52,12 @@ impl Commands {
         self.0.insert(name.to_owned(), Arc::new(call));
     }
 
+    /// Whether there is one of this name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Calls one, if it is here.
     pub(crate) fn call(&self, name: &str, call: ControlCall) -> Option<BoxFuture<'static, Result<Value, Exception>>> {
         self.0.get(name).map(|function| function(call))

@@ -25,6 +25,8 @@ pub enum Exit {
     JobFailed = 4,
     /// The job was cancelled.
     Cancelled = 5,
+    /// Nobody answered.
+    Unavailable = 69,
     /// The output cannot be written.
     CannotWrite = 73,
     /// The broker cannot be reached; later it may be.

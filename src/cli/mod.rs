@@ -24,9 +24,15 @@
 //! `celery/bin`. Difference: the tasks are part of the program, so that `--app` is taken and not needed.
 
 pub mod args;
+mod bindings;
+mod call;
+mod client;
+mod events;
 pub mod exit;
 pub mod logging;
 mod program;
+mod purge;
+mod remote;
 mod report;
 mod restart;
 pub mod settings;

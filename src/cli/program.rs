@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use super::args::{Cli, Command, GlobalArgs};
+use super::args::{Cli, Command, GlobalArgs, ListCommand};
 use super::exit::{Exit, Failure};
+use super::remote::{self, Side};
 use super::settings::{self, Surroundings};
-use super::{report, worker};
+use super::{bindings, call, events, purge, report, worker};
 use crate::app::{App, AppBuilder};
 use crate::config::{Env, Loaded, Table};
 use crate::pool::{CHILD_ARGUMENT, ChildPoolOptions, Functions, child_main};
@@ -129,6 +130,14 @@ impl Program {
     pub fn run(&self, command: &Command, global: &GlobalArgs) -> Result<Exit, Failure> {
         match command {
             Command::Worker(args) => worker::run(self, args, global),
+            Command::Inspect(args) => remote::run(Side::Inspect, self, args, global),
+            Command::Control(args) => remote::run(Side::Control, self, args, global),
+            Command::Status(args) => remote::status(self, args, global),
+            Command::Call(args) => call::call(self, args, global),
+            Command::Result(args) => call::result(self, args, global),
+            Command::Purge(args) => purge::run(self, args, global),
+            Command::Events(args) => events::run(self, args, global),
+            Command::List { command: ListCommand::Bindings } => bindings::run(self, global),
             Command::Report => report::run(self, global),
         }
     }

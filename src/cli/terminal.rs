@@ -12,6 +12,16 @@ pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether a person may watch standard output.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether a person may type.
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Whether colours are welcome: `NO_COLOR` and `-C` forbid them, `CLICOLOR_FORCE` demands them.
 pub fn colors(env: &Env, no_color: bool, terminal: bool) -> bool {
     let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());

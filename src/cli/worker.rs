@@ -175,7 +175,7 @@ fn concurrency(settings: &Settings) -> usize {
 }
 
 /// The queues to serve: those named, else those declared, else the program's, else the default queue; without those left out.
-fn queues(settings: &Settings, defaults: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn queues(settings: &Settings, defaults: &[String]) -> Result<Vec<String>, Failure> {
     let ours = &settings.celeriac;
     let mut queues = ours.queues.clone();
     if queues.is_empty() {

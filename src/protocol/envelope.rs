@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::json;
+use super::repr;
+use super::serializer::Serializer;
 use super::value::{Map, Value};
 use crate::error::{Error, Result};
 
@@ -112,6 +114,15 @@ impl Envelope {
             Some("base64") => STANDARD.decode(&self.body).map_err(|error| Error::protocol(format!("the body's base64: {error}"))),
             _ => Ok(self.body.as_bytes().to_vec()),
         }
+    }
+
+    /// The body as a value, for messages that are no tasks; none of a type that is not accepted.
+    pub fn content(&self, accept: &[Serializer]) -> Result<Value> {
+        let content_type = self.content_type.as_deref().unwrap_or("application/data");
+        let serializer = Serializer::from_name(content_type).filter(|serializer| accept.contains(serializer));
+        let serializer =
+            serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {}", repr::text(content_type, 100))))?;
+        serializer.read(&self.body_bytes()?)
     }
 
     /// The task's name, where the headers say it (protocol 1 says it in the body).

@@ -7,8 +7,6 @@ use regex::Regex;
 
 use super::envelope::Envelope;
 use super::message::DecodeOptions;
-use super::repr;
-use super::serializer::Serializer;
 use super::value::{Map, Value};
 use crate::error::{Error, Result};
 
@@ -47,7 +45,7 @@ impl Request {
     /// Reads a request from its envelope.
     pub fn decode(data: &[u8], options: &DecodeOptions) -> Result<Self> {
         let envelope = Envelope::parse(data)?;
-        let Value::Map(mut body) = body(&envelope, options)? else {
+        let Value::Map(mut body) = envelope.content(&options.accept)? else {
             return Err(Error::protocol("a remote control request is an object"));
         };
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -156,21 +154,12 @@ impl Reply {
     /// Reads a reply from its envelope.
     pub fn decode(data: &[u8], options: &DecodeOptions) -> Result<Self> {
         let envelope = Envelope::parse(data)?;
-        let Value::Map(nodes) = body(&envelope, options)? else {
+        let Value::Map(nodes) = envelope.content(&options.accept)? else {
             return Err(Error::protocol("a reply to a remote control request is an object"));
         };
         let ticket = envelope.headers.get("ticket").and_then(Value::as_str).map(str::to_owned);
         Ok(Self { nodes, ticket, clock: clock(&envelope) })
     }
-}
-
-/// The body, in a form that is accepted.
-fn body(envelope: &Envelope, options: &DecodeOptions) -> Result<Value> {
-    let content_type = envelope.content_type.as_deref().unwrap_or("application/data");
-    let serializer = Serializer::from_name(content_type).filter(|serializer| options.accept.contains(serializer));
-    let serializer =
-        serializer.ok_or_else(|| Error::protocol(format!("refusing content of type {}", repr::text(content_type, 100))))?;
-    serializer.read(&envelope.body_bytes()?)
 }
 
 fn clock(envelope: &Envelope) -> u64 {

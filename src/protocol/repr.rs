@@ -24,6 +24,18 @@ pub fn kwargs(map: &Map) -> String {
     out.finish()
 }
 
+/// A value as Python prints it: a text as it is, everything else as `repr` shows it, whole.
+pub fn display(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => {
+            let mut out = Repr { levels: usize::MAX, ..Repr::new(usize::MAX - 1) };
+            out.value(other, 0);
+            out.finish()
+        }
+    }
+}
+
 /// One value, in at most `limit` characters.
 pub fn value(value: &Value, limit: usize) -> String {
     let mut out = Repr::new(limit);
@@ -112,11 +124,13 @@ pub fn bytes(value: &[u8]) -> String {
 struct Repr {
     out: String,
     left: usize,
+    /// How deep it is shown.
+    levels: usize,
 }
 
 impl Repr {
     fn new(limit: usize) -> Self {
-        Self { out: String::new(), left: limit }
+        Self { out: String::new(), left: limit, levels: MAX_LEVELS }
     }
 
     fn finish(self) -> String {
@@ -166,7 +180,7 @@ impl Repr {
 
     fn list(&mut self, values: &[Value], open: &str, close: &str, level: usize) {
         self.push(open);
-        if level >= MAX_LEVELS && !values.is_empty() {
+        if level >= self.levels && !values.is_empty() {
             self.push("...");
         } else {
             for (place, value) in values.iter().enumerate() {
@@ -182,7 +196,7 @@ impl Repr {
 
     fn map(&mut self, map: &Map, level: usize) {
         self.push("{");
-        if level >= MAX_LEVELS && !map.is_empty() {
+        if level >= self.levels && !map.is_empty() {
             self.push("...");
         } else {
             for (place, (key, value)) in map.iter().enumerate() {

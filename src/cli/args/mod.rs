@@ -4,12 +4,16 @@
 //! The global options are Celery's and may stand before or after the command. `--app` is taken and not needed: the tasks are part
 //! of the program.
 
+mod client;
+mod remote;
 mod worker;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use client::{CallArgs, EventsArgs, ListCommand, PurgeArgs, ResultArgs};
+pub use remote::{AskedArgs, RemoteArgs};
 pub use worker::WorkerArgs;
 
 /// The command line of a program that has no commands of its own.
@@ -59,6 +63,26 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Run tasks from the queues
     Worker(Box<WorkerArgs>),
+    /// Ask workers what they do and know
+    Inspect(RemoteArgs),
+    /// Tell workers to do something
+    Control(RemoteArgs),
+    /// Show which workers are online
+    Status(AskedArgs),
+    /// Call a task by its name, and print its id
+    Call(Box<CallArgs>),
+    /// Print the result of a task
+    Result(ResultArgs),
+    /// Throw away what waits in queues
+    Purge(PurgeArgs),
+    /// Print the events of tasks and workers as they come
+    Events(EventsArgs),
+    /// Look into the broker
+    List {
+        /// At what
+        #[command(subcommand)]
+        command: ListCommand,
+    },
     /// Print versions, for bug reports
     Report,
 }
