@@ -1,6 +1,7 @@
 //! A worker for a mixed fleet: it serves, under the same names, tasks that a Python application has too (`tests/interop/proj.py`).
 //!
 //! `interop_worker worker -Q a,b -c 4 -n name@%h`, with `CELERY_BROKER_URL` and `CELERY_RESULT_BACKEND` in the environment.
+#![allow(clippy::exit, reason = "some of its tasks are there to exit")]
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -8,11 +9,15 @@ use std::time::Duration;
 
 use celeriac::app::AppBuilder;
 use celeriac::canvas::{chain, chord, group};
+use celeriac::cli::Program;
+use celeriac::pool::{Failure, Functions, Isolated};
 use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::value::{Map, Value};
 use celeriac::task::{Arguments, Context, TaskError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 async fn add(_: Context, (x, y): (i64, i64)) -> Result<i64, TaskError> {
     Ok(x + y)
@@ -100,6 +105,70 @@ async fn replaced(ctx: Context, (kind, x, queue): (String, i64, String)) -> Resu
     Err(ctx.replace(with))
 }
 
+/// Takes its time without ever letting another task have its thread.
+async fn busy(_: Context, (seconds,): (f64,)) -> Result<(), TaskError> {
+    std::thread::sleep(Duration::try_from_secs_f64(seconds)?);
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Logged {
+    /// The port of a Redis that keeps the log; nothing else does.
+    port: u16,
+    x: i64,
+    seconds: f64,
+}
+
+/// Says in a log of its own when it begins and when it has ended. It says the latter and ends in one step, so that nothing can come between.
+async fn logged(_: Context, Logged { port, x, seconds }: Logged) -> Result<i64, TaskError> {
+    let mut log = TcpStream::connect(("127.0.0.1", port)).await?;
+    log.write_all(format!("RPUSH begun {x}\r\n").as_bytes()).await?;
+    let _ = log.read(&mut [0; 32]).await?;
+    tokio::time::sleep(Duration::try_from_secs_f64(seconds)?).await;
+    log.write_all(format!("RPUSH ended {x}\r\n").as_bytes()).await?;
+    Ok(x)
+}
+
+const SLEEPS: Isolated<Sleeps, u32> = Isolated::new("proj.child_sleeps");
+const EXITS: Isolated<Exits, ()> = Isolated::new("proj.child_exits");
+const DIES: Isolated<(), ()> = Isolated::new("proj.child_dies");
+const GROWS: Isolated<Grows, u32> = Isolated::new("proj.child_grows");
+
+#[derive(Serialize, Deserialize)]
+struct Sleeps {
+    seconds: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Exits {
+    code: i32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Grows {
+    mib: usize,
+}
+
+/// Whole tasks in child processes, as Celery's pool runs them all; those that return say in which process they ran.
+fn functions() -> Functions {
+    Functions::new()
+        .with(&SLEEPS, |_| {
+            Ok(|Sleeps { seconds }| {
+                std::thread::sleep(Duration::try_from_secs_f64(seconds)?);
+                Ok::<_, Failure>(std::process::id())
+            })
+        })
+        .with(&EXITS, |_| Ok(|Exits { code }| -> Result<(), Failure> { std::process::exit(code) }))
+        .with(&DIES, |_| Ok(|()| -> Result<(), Failure> { std::process::abort() }))
+        .with(&GROWS, |_| {
+            Ok(|Grows { mib }| {
+                // Kept: its process stays as large.
+                std::mem::forget(vec![1_u8; mib << 20]);
+                Ok::<_, Failure>(std::process::id())
+            })
+        })
+}
+
 fn tasks(app: &mut AppBuilder) {
     app.settings().task_acks_late = true;
     app.settings().worker_prefetch_multiplier = 1;
@@ -114,8 +183,15 @@ fn tasks(app: &mut AppBuilder) {
     app.task("proj.flaky", flaky).max_retries(10);
     app.task("proj.request", request);
     app.task("proj.replaced", replaced);
+    app.task("proj.early", part).acks_early();
+    app.task("proj.busy", busy);
+    app.task("proj.logged", logged);
+    app.isolated_task(&SLEEPS);
+    app.isolated_task(&EXITS);
+    app.isolated_task(&DIES);
+    app.isolated_task(&GROWS);
 }
 
 fn main() -> ExitCode {
-    celeriac::cli::main(tasks)
+    Program::new(tasks).functions(functions).main()
 }

@@ -45,17 +45,19 @@ pub(super) async fn renew_leases(
 
 /// Tells all that hold a lease when it may soon run out because it cannot be renewed: before another worker may take the task over.
 pub(super) async fn doubt_leases(leases: Arc<Leases>, lease: Duration, mut renewed: watch::Receiver<Instant>) {
+    let mut since = Instant::now();
     loop {
-        let doubtful = *renewed.borrow_and_update() + lease.mul_f64(0.875);
+        since = since.max(*renewed.borrow_and_update());
         tokio::select! {
             biased;
             ended = renewed.changed() => if ended.is_err() { return },
-            () = tokio::time::sleep_until(doubtful) => {
+            () = tokio::time::sleep_until(since + lease.mul_f64(0.875)) => {
                 leases.doubt();
-                // Once an outage.
+                // Once an outage; what is held from now on was leased after it.
                 if renewed.changed().await.is_err() {
                     return;
                 }
+                since = Instant::now();
             }
         }
     }

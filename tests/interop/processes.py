@@ -66,10 +66,18 @@ class Process:
         self.signal(signal.SIGKILL)
         self._process.wait(20)
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def stop(self, seconds=20):
         """Asks for a warm stop; returns the exit code."""
         if self.alive():
             self._process.send_signal(signal.SIGTERM)
+        return self.ended(seconds)
+
+    def ended(self, seconds=20):
+        """Waits for its end; returns the exit code."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -131,7 +139,7 @@ class CeleriacWorker(Process):
 class PythonWorker(Process):
     """`celery worker` with an application of this folder."""
 
-    def __init__(self, application, name, queues, folder, env, concurrency=2):
-        command = [sys.executable, "-m", "celery", "-A", application, "worker", "-Q", ",".join(queues), "-c", concurrency]
-        command += ["-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle"]
+    def __init__(self, application, name, queues, folder, env, concurrency=2, flags=()):
+        command = [Path(sys.executable).with_name("celery"), "-A", application, "worker", "-Q", ",".join(queues), "-c", concurrency]
+        command += ["-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle", *flags]
         super().__init__(name, command, folder, {**env, "PYTHONPATH": str(Path(__file__).parent)})

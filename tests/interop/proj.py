@@ -6,7 +6,10 @@ import time
 from celery import Celery, chain, chord, group
 
 app = Celery("proj", broker=os.environ.get("CELERY_BROKER_URL"), backend=os.environ.get("CELERY_RESULT_BACKEND"))
-app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
+app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True, worker_lost_wait=1)
+# The variables that celeriac reads for the same settings.
+app.conf.worker_soft_shutdown_timeout = float(os.environ.get("CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT", 0))
+app.conf.task_track_started = os.environ.get("CELERY_TASK_TRACK_STARTED") == "true"
 
 
 @app.task(name="proj.add")
@@ -93,3 +96,36 @@ def replaced(self, kind, x, queue):
         "chord": lambda: chord([plus(x, 1), plus(x, 2)], xsum.s().set(queue=queue)),
     }
     raise self.replace(canvases[kind]())
+
+
+@app.task(name="proj.early", acks_late=False)
+def early(x, seconds=0, fails=False):
+    """As `part`; its message is acked before it runs."""
+    return part(x, seconds, fails)
+
+
+@app.task(name="proj.child_sleeps")
+def child_sleeps(seconds):
+    """Says in which process it ran."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@app.task(name="proj.child_exits")
+def child_exits(code):
+    os._exit(code)
+
+
+@app.task(name="proj.child_dies")
+def child_dies():
+    os.abort()
+
+
+@app.task(name="proj.child_grows")
+def child_grows(mib):
+    """Keeps so much memory, and says in which process."""
+    kept.append(bytearray(mib << 20))
+    return os.getpid()
+
+
+kept = []
