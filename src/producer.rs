@@ -84,7 +84,8 @@ impl Producer {
         clock: Arc<Clock>,
         queues: HashMap<String, String>,
     ) -> Self {
-        let origin = format!("gen{}@celeriac", std::process::id()).into();
+        let host = rustix::system::uname();
+        let origin = format!("gen{}@{}", std::process::id(), host.nodename().to_string_lossy()).into();
         Self {
             broker,
             backend,
@@ -126,23 +127,36 @@ impl Producer {
         Ok(Prepared { plan, outgoing, addresses })
     }
 
-    /// Tells that tasks were sent, if `task_send_sent_event` says so. That nobody hears it is no reason to fail: the messages are in their
-    /// queues.
-    pub(crate) async fn announce(&self, sent: &Prepared) {
-        if !self.settings.task_send_sent_event {
-            return;
-        }
-        let exchange = &self.settings.event_exchange;
-        for (publish, address) in sent.plan.messages.iter().zip(&sent.addresses) {
-            let event = Event::task_sent(&publish.message, &address.exchange, &address.routing_key, &address.queue.name);
-            let stamp = Stamp { hostname: &self.origin, pid: std::process::id(), clock: self.clock.forward(), time: Utc::now() };
-            let routing_key = event.routing_key();
-            let envelope = event::envelope(exchange, &routing_key, &self.origin, &event.to_value(&stamp), fresh_id());
-            if let Err(error) = self.broker.broadcast(exchange, &routing_key, &envelope.write()).await {
+    /// Tells that tasks were sent, if that is wanted.
+    pub(crate) async fn announce(&self, prepared: &Prepared) {
+        let sent = prepared.plan.messages.iter().zip(&prepared.addresses);
+        let sent: Vec<Event> = sent.filter_map(|(publish, address)| self.sent(publish, address)).collect();
+        self.tell_sent(&sent).await;
+    }
+
+    /// What tells that a message was sent, if `task_send_sent_event` says so.
+    fn sent(&self, publish: &Publish, address: &Address) -> Option<Event> {
+        let event = || Event::task_sent(&publish.message, &address.exchange, &address.routing_key, &address.queue.name);
+        self.settings.task_send_sent_event.then(event)
+    }
+
+    /// Tells that tasks were sent. That nobody hears it is no reason to fail: the messages are in their queues.
+    pub(crate) async fn tell_sent(&self, events: &[Event]) {
+        for event in events {
+            if let Err(error) = self.tell(&self.origin, event).await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell that a task was sent");
                 return;
             }
         }
+    }
+
+    /// Sends an event of this node by itself, at once.
+    pub(crate) async fn tell(&self, hostname: &str, event: &Event) -> Result<()> {
+        let exchange = &self.settings.event_exchange;
+        let stamp = Stamp { hostname, pid: std::process::id(), clock: self.clock.forward(), time: Utc::now() };
+        let routing_key = event.routing_key();
+        let envelope = event::envelope(exchange, &routing_key, hostname, &event.to_value(&stamp), fresh_id());
+        self.broker.broadcast(exchange, &routing_key, &envelope.write()).await.map(drop)
     }
 
     /// Makes a queue known before the first message to it, so that peers find it.
@@ -187,8 +201,9 @@ impl Producer {
     }
 
     /// Routes and encodes messages, for who cannot ask the broker: to an exchange of a name they reach the queues of our own settings.
-    pub(crate) fn encode(&self, messages: &[Publish]) -> Result<Vec<Outgoing>> {
-        let mut outgoing = Vec::with_capacity(messages.len());
+    /// With them come the events that tell of them, to be sent when they are ([`Self::tell_sent`]).
+    pub(crate) fn encode(&self, messages: &[Publish]) -> Result<(Vec<Outgoing>, Vec<Event>)> {
+        let (mut outgoing, mut sent) = (Vec::with_capacity(messages.len()), Vec::new());
         for publish in messages {
             let address = self.address(publish)?;
             let queues = match address.exchange.is_empty() {
@@ -196,8 +211,9 @@ impl Producer {
                 false => routing::bound(&self.settings, &address)?,
             };
             outgoing.extend(self.outgoing(publish, &address, queues)?);
+            sent.extend(self.sent(publish, &address));
         }
-        Ok(outgoing)
+        Ok((outgoing, sent))
     }
 
     fn address(&self, publish: &Publish) -> Result<Address> {

@@ -52,8 +52,7 @@ impl Commands {
         self.0.insert(name.to_owned(), Arc::new(call));
     }
 
-    /// Whether there is one of this name.
-    #[cfg(feature = "cli")]
+    /// Whether one of this name is here.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -160,6 +160,11 @@ impl Event {
         Self::new("task-rejected", [("uuid", uuid.into()), ("requeue", Value::Bool(requeue))])
     }
 
+    /// `task-cancelled`: its run was cut off, and may begin again elsewhere.
+    pub fn task_cancelled(uuid: &str) -> Self {
+        Self::new("task-cancelled", [("uuid", uuid.into())])
+    }
+
     /// `task-revoked`; `signum` is the signal that a running task was terminated with.
     pub fn task_revoked(uuid: &str, signum: Option<i64>, expired: bool) -> Self {
         let fields = [
@@ -169,11 +174,6 @@ impl Event {
             ("expired", Value::Bool(expired)),
         ];
         Self::new("task-revoked", fields)
-    }
-
-    /// `task-cancelled`: its run was cut off.
-    pub fn task_cancelled(uuid: &str) -> Self {
-        Self::new("task-cancelled", [("uuid", uuid.into())])
     }
 
     /// What stands before the first dash: `worker` or `task`.

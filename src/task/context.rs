@@ -26,6 +26,7 @@ use crate::canvas;
 use crate::error::{Error, Result};
 use crate::pool::{CallError, CallOptions, ChildPool, Isolated};
 use crate::producer::{Origin, Producer, Sent, fresh_id};
+use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::meta::{Meta, ResultTuple};
 use crate::protocol::signature::Signature;
@@ -142,6 +143,16 @@ impl Context {
         let result = to_value(progress).map_err(|error| Error::protocol(format!("a state's meta: {error}")))?;
         let meta = Meta::new(task_id, State::from(status), result);
         self.environment().backend.apply(&[self.environment().results.state(&meta)?]).await
+    }
+
+    /// Sends an event of this task, such as `task-progress`, to whoever watches events, whether the worker's own are switched on or not.
+    pub async fn send_event(&self, kind: &str, fields: &(impl Serialize + Sync)) -> Result<()> {
+        let Value::Map(fields) = to_value(fields).map_err(|error| Error::protocol(format!("an event's fields: {error}")))? else {
+            return Err(Error::protocol("an event's fields are a map or a struct"));
+        };
+        let mut event = Event::new(kind, [("uuid", Value::from(self.request().id()))]);
+        event.fields.extend(fields);
+        self.environment().producer.tell(&self.request().hostname, &event).await
     }
 
     /// Sets marks in a row that all workers share, and returns the whole row; see [`Backend::mark`].

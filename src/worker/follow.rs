@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::canvas::{self, Applied, ChordFailure, Failed, FailedTask, Part, Plan, Told};
 use crate::error::{Error, Result};
 use crate::producer::{Producer, fresh_id};
+use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::headers::TimeLimit;
 use crate::protocol::message::Message;
@@ -38,6 +39,8 @@ pub(super) struct Follow {
     pub(super) writes: Vec<Write>,
     pub(super) parts: Vec<Report>,
     pub(super) publish: Vec<Outgoing>,
+    /// What tells that these were sent.
+    pub(super) sent: Vec<Event>,
     /// New-style errbacks, to be called here before the rest is settled.
     pub(super) calls: Vec<ErrbackCall>,
 }
@@ -48,6 +51,7 @@ impl Follow {
         self.writes.extend(other.writes);
         self.parts.extend(other.parts);
         self.publish.extend(other.publish);
+        self.sent.extend(other.sent);
         self.calls.extend(other.calls);
     }
 }
@@ -91,6 +95,11 @@ impl Follower {
     /// How states are written.
     pub(super) fn states(&self) -> &States {
         &self.states
+    }
+
+    /// Tells that what followed was sent.
+    pub(super) async fn tell_sent(&self, sent: &[Event]) {
+        self.producer.tell_sent(sent).await;
     }
 
     /// How long a claim of a complete chord lasts.
@@ -300,12 +309,12 @@ impl Follower {
             queue: retry.queue.clone(),
             priority: retry.priority,
         };
-        let publish = self.producer.encode(&[canvas::retry(&info.message, again)])?;
+        let (publish, sent) = self.producer.encode(&[canvas::retry(&info.message, again)])?;
         let result = retry.cause.as_ref().map_or(Value::Null, |failure| failure.exception.to_value());
         let traceback = retry.cause.as_ref().and_then(|failure| failure.traceback.clone());
         let ended = Ended { status: State::Retry, result, traceback, children: vec![ResultTuple::task(info.id())] };
         let writes = if stored { vec![self.states.state(info, ended)?] } else { Vec::new() };
-        Ok(Follow { writes, publish, ..Follow::default() })
+        Ok(Follow { writes, publish, sent, ..Follow::default() })
     }
 
     fn revoked(&self, info: &RequestInfo, reason: &str) -> Result<Follow> {
@@ -318,7 +327,9 @@ impl Follower {
 
     fn add(&self, follow: &mut Follow, plan: &Plan) -> Result<()> {
         follow.writes.extend(plan.writes.iter().cloned());
-        follow.publish.extend(self.producer.encode(&plan.messages)?);
+        let (publish, sent) = self.producer.encode(&plan.messages)?;
+        follow.publish.extend(publish);
+        follow.sent.extend(sent);
         Ok(())
     }
 

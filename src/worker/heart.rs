@@ -13,12 +13,14 @@ use super::state::WorkerState;
 use crate::events::EventDispatcher;
 use crate::protocol::event::{Event, Pulse};
 
-/// Between two heartbeats; who hears none for twice as long takes the worker for dead.
-const FREQ: Duration = Duration::from_secs(2);
+/// Nobody needs to hear it more often.
+const OFTENEST: Duration = Duration::from_millis(100);
 
-/// Beats until `stop`, which is given when the worker has nothing left to do.
-pub(super) async fn beat(events: EventDispatcher, state: Arc<WorkerState>, stop: CancellationToken) {
-    let mut ticks = interval(FREQ);
+/// Beats every `freq` until `stop`, which is given when the worker has nothing left to do. Who hears nothing for twice as long takes the
+/// worker for dead.
+pub(super) async fn beat(events: EventDispatcher, state: Arc<WorkerState>, freq: Duration, stop: CancellationToken) {
+    let freq = freq.max(OFTENEST);
+    let mut ticks = interval(freq);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut kind = "worker-online";
     loop {
@@ -27,15 +29,15 @@ pub(super) async fn beat(events: EventDispatcher, state: Arc<WorkerState>, stop:
             () = stop.cancelled() => break,
             _ = ticks.tick() => {}
         }
-        events.send(&Event::worker(kind, &pulse(&state).await));
+        events.send(&Event::worker(kind, &pulse(&state, freq).await));
         kind = "worker-heartbeat";
     }
-    events.send(&Event::worker("worker-offline", &pulse(&state).await));
+    events.send(&Event::worker("worker-offline", &pulse(&state, freq).await));
 }
 
-async fn pulse(state: &WorkerState) -> Pulse {
+async fn pulse(state: &WorkerState, freq: Duration) -> Pulse {
     let (active, processed) = (state.requests.active(), state.requests.totals().values().sum());
-    Pulse { freq: FREQ.as_secs_f64(), active, processed, loadavg: load_average().await }
+    Pulse { freq: freq.as_secs_f64(), active, processed, loadavg: load_average().await }
 }
 
 /// The machine's load; nothing where the system does not say.

@@ -128,7 +128,9 @@ impl Worker {
         // Leases are renewed until the very end, what still runs during a warm stop must stay ours; so are heartbeats and remote control.
         let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
-        loops.spawn(heart::beat(events.clone(), Arc::clone(&state), ended.clone()));
+        if settings.heartbeat {
+            loops.spawn(heart::beat(events.clone(), Arc::clone(&state), settings.heartbeat_interval.duration(), ended.clone()));
+        }
         let panel = Panel { shared: Arc::clone(&shared), events, revocations: self.revocations(), missed: Arc::clone(&missed) };
         self.control(&mut loops, panel, mailbox, &ended);
         // What is revoked is known before the first fetch.
@@ -205,7 +207,14 @@ impl Worker {
             return;
         }
         let (broker, exchange) = (Arc::clone(self.app.broker()), settings.event_exchange.clone());
-        loops.spawn(control::vote(broker, exchange, panel.events.clone(), Arc::clone(self.app.clock()), ended.clone()));
+        loops.spawn(control::vote(
+            broker,
+            exchange,
+            settings.celeriac.gossip,
+            panel.events.clone(),
+            Arc::clone(self.app.clock()),
+            ended.clone(),
+        ));
         loops.spawn(Mailbox::new(panel, opened).run(ended.clone()));
     }
 

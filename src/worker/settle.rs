@@ -166,7 +166,10 @@ impl Settler {
                     );
                     return false;
                 }
-                Settled::Done | Settled::ChordComplete => return true,
+                Settled::Done | Settled::ChordComplete => {
+                    self.follower.tell_sent(&rest.sent).await;
+                    return true;
+                }
             }
         }
     }

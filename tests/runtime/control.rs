@@ -1,16 +1,18 @@
 //! Remote control, events and revocation, as a client on the same broker sees them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::broker::{Broker, Consumer, ConsumerOptions, Listener};
-use celeriac::config::Settings;
+use celeriac::canvas::chain;
+use celeriac::config::{Seconds, Settings};
 use celeriac::protocol::{Envelope, Exception, Map, Signature, State, Value, json};
 use celeriac::settlement::Settlement;
 use celeriac::task::{Context, TaskError};
 use celeriac::worker::StopReason;
 use chrono::Utc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::house::{House, Traces};
@@ -341,6 +343,115 @@ async fn the_life_of_a_task_is_told_step_by_step() {
     house.send(Signature::new("no.such.task")).await;
     let told = events_until(&mut events, "task-failed").await;
     assert_eq!((told.len(), told[0].get("exception")), (1, Some(&"NotRegistered('no.such.task')".into())));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_sends_and_what_follows_it_is_told_as_sent_and_its_own_events_go_out_at_once() {
+    let mut settings = Settings::default();
+    settings.task_send_sent_event = true;
+    settings.worker_send_task_events = false;
+    let house = House::furnished(settings, |app| {
+        app.task("t.tells", async |ctx: Context, (): ()| {
+            ctx.send_event("task-progress", &BTreeMap::from([("percent", 50)])).await?;
+            Ok::<_, TaskError>(1)
+        });
+    });
+    let mut events = house.broker.listen("celeryev", "task.#").await.unwrap();
+    let worker = house.worker(1);
+    let first = house.send(chain([Signature::new("t.tells"), Signature::new("t.flaky").arg(1).immutable()])).await;
+    house.ended(&first).await;
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        let envelope = Envelope::parse(&events.next().await.unwrap().unwrap()).unwrap();
+        told.push((envelope.delivery_info().unwrap().routing_key, json::parse(&envelope.body_bytes().unwrap()).unwrap()));
+    }
+    let keys: Vec<&str> = told.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["task.sent", "task.progress", "task.sent", "task.sent"], "the call, its own, the link, its retry");
+    assert_eq!((told[1].1.get("percent"), told[1].1.get("hostname")), (Some(&50.into()), Some(&NODE.into())));
+    let sent: Vec<_> = told.iter().filter(|(key, _)| key == "task.sent").map(|(_, event)| event).collect();
+    assert_eq!(
+        sent.iter().map(|event| event.get("name").unwrap().as_str().unwrap()).collect::<Vec<_>>(),
+        ["t.tells", "t.flaky", "t.flaky"]
+    );
+    assert_eq!((sent[2].get("retries"), sent[2].get("queue")), (Some(&1.into()), Some(&"celery".into())));
+    assert!(sent[0].get("hostname").and_then(Value::as_str).is_some_and(|name| name.starts_with("gen")));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cut_off_is_told_as_cancelled() {
+    let house = House::new();
+    let mut events = house.broker.listen("celeryev", "task.#").await.unwrap();
+    let worker = house.worker(1);
+    let id = house.send(Signature::new("t.blocks")).await;
+    house.traces.begun.notified().await;
+    worker.shutdown.cold();
+    worker.ended().await;
+    let told = events_until(&mut events, "task-cancelled").await;
+    assert_eq!(kinds(&told), ["task-received", "task-started", "task-cancelled"]);
+    assert_eq!(told[2].get("uuid"), Some(&id.as_str().into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heart_beats_as_often_as_it_is_told_or_not_at_all() {
+    let beats = async |heartbeat: bool, interval: f64| {
+        let mut settings = Settings::default();
+        settings.celeriac.heartbeat = heartbeat;
+        settings.celeriac.heartbeat_interval = Seconds::new(interval);
+        let house = House::furnished(settings, |_| {});
+        let mut heard = house.broker.listen("celeryev", "worker.#").await.unwrap();
+        let worker = house.worker(1);
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        worker.stop().await;
+        house.broker.broadcast("celeryev", "worker.last", "").await.unwrap();
+        let mut told = Vec::new();
+        while let Ok(envelope) = Envelope::parse(&heard.next().await.unwrap().unwrap()) {
+            told.push(json::parse(&envelope.body_bytes().unwrap()).unwrap());
+        }
+        told
+    };
+    let told = beats(true, 5.0).await;
+    assert_eq!(kinds(&told), ["worker-online", "worker-heartbeat", "worker-heartbeat", "worker-offline"]);
+    assert!(told.iter().all(|event| event.get("freq") == Some(&5.0.into())));
+    assert!(beats(false, 5.0).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_gossip_votes_all_the_same() {
+    let mut settings = Settings::default();
+    settings.celeriac.gossip = false;
+    let house = House::furnished(settings, |_| {});
+    let mut heard = house.broker.listen("celeryev", "worker.elect.ack").await.unwrap();
+    let worker = house.worker(1);
+    let _client = Client::new(&house).await;
+    let elect = object([("type", "worker-elect".into()), ("id", "e1".into()), ("clock", 900.into())]);
+    let envelope = Envelope::transient("celeryev", "worker.elect", Map::new(), &elect, "tag".into()).write();
+    house.broker.broadcast("celeryev", "worker.elect", &envelope).await.unwrap();
+    let vote = Envelope::parse(&heard.next().await.unwrap().unwrap()).unwrap();
+    assert_eq!(json::parse(&vote.body_bytes().unwrap()).unwrap().get("id"), Some(&"e1".into()));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_look_holds_no_other_answer_up() {
+    let held = Arc::new(Notify::new());
+    let release = Arc::clone(&held);
+    let house = House::furnished(Settings::default(), |app| {
+        app.control_command("slow", move |_| {
+            let held = Arc::clone(&held);
+            async move {
+                held.notified().await;
+                Ok("at last")
+            }
+        });
+    });
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    client.send("slow", Value::map()).await;
+    assert_eq!(client.says("ping", Value::map()).await, "pong");
+    release.notify_one();
+    assert_eq!(client.reply(NODE, "slow").await, "at last".into());
     worker.stop().await;
 }
 

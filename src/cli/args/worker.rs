@@ -140,6 +140,10 @@ impl WorkerArgs {
             ("celeriac.log_format", self.log_format.clone()),
             ("worker_send_task_events", events.map(Into::into)),
             ("celeriac.autoscale", self.autoscale.clone()),
+            ("celeriac.mingle", self.accepted.without_mingle.then(|| "false".into())),
+            ("celeriac.gossip", self.accepted.without_gossip.then(|| "false".into())),
+            ("celeriac.heartbeat", self.without_heartbeat.then(|| "false".into())),
+            ("celeriac.heartbeat_interval", self.heartbeat_interval.map(|seconds| seconds.to_string())),
             ("worker_prefetch_multiplier", self.prefetch_multiplier.clone()),
             ("worker_disable_prefetch", self.disable_prefetch.then(|| "true".into())),
             ("worker_max_tasks_per_child", self.max_tasks_per_child.clone()),
@@ -163,11 +167,8 @@ impl WorkerArgs {
         let notes = [
             (accepted.include.is_some(), "--include: the tasks are part of this program"),
             (accepted.optimization.is_some(), "-O: always fair, a child gets a task only when it is idle"),
-            (accepted.without_gossip, "--without-gossip: there is no gossip"),
-            (accepted.without_mingle, "--without-mingle: the worker asks nobody when it starts"),
-            (accepted.statedb.is_some(), "--statedb: revoked ids are kept in memory until the worker ends"),
+            (accepted.statedb.is_some(), "--statedb: what is revoked is kept on the broker, for all workers"),
             (accepted.pool_start_method.is_some(), "--pool-start-method: children are always started anew"),
-            (self.without_heartbeat || self.heartbeat_interval.is_some(), "heartbeats are sent every 2 s in this version"),
         ];
         notes.into_iter().filter_map(|(given, note)| given.then_some(note)).collect()
     }

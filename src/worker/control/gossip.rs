@@ -1,7 +1,8 @@
 //! Elections: this worker votes in every one, because a worker whose heartbeats are heard and whose votes are not stalls them all.
 //!
 //! # Celery
-//! `worker/consumer/gossip.py`. Difference: it votes and never stands: what an elected worker does is left to Python workers.
+//! `worker/consumer/gossip.py`. Differences: it votes and never stands: what an elected worker does is left to Python workers; it votes
+//! with `--without-gossip`, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +19,21 @@ use crate::protocol::value::Value;
 /// How long to wait before listening again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Votes until `stop`.
+/// What is listened to without gossip. To hear nothing at all would be cheaper, but the others' elections count who has a heart.
+const ELECTIONS: &str = "worker.elect";
+
+/// Votes until `stop`; with `gossip` the clock follows the other workers', too.
 pub(in crate::worker) async fn vote(
     broker: Arc<dyn Broker>,
     exchange: String,
+    gossip: bool,
     events: EventDispatcher,
     clock: Arc<Clock>,
     stop: CancellationToken,
 ) {
     let listening = async {
         loop {
-            match broker.listen(&exchange, "worker.#").await {
+            match broker.listen(&exchange, if gossip { "worker.#" } else { ELECTIONS }).await {
                 Ok(mut listener) => attend(&mut *listener, &events, &clock).await,
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot listen to other workers"),
             }

@@ -108,6 +108,10 @@ impl Panel {
         let (pause, times) = ON_THE_WAY;
         for _ in 0..times {
             tokio::time::sleep(pause).await;
+            // What a worker without a free slot leaves in its queues is not on its way.
+            if self.shared.window.slots.free() == 0 {
+                return;
+            }
             let lengths = queues.iter().map(|queue| self.shared.app.broker().queue_len(queue));
             if futures::future::join_all(lengths).await.into_iter().all(|length| length.is_ok_and(|length| length == 0)) {
                 return;

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -42,6 +43,9 @@ use crate::revocations::Revocations;
 /// How long to wait before listening again where it was refused.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// How many answers may take their time at once.
+const SLOW: usize = 64;
+
 /// What a command answers: a value, or nothing at all (`shutdown`).
 type Answer = Result<Option<Value>, Exception>;
 
@@ -59,8 +63,10 @@ pub(super) struct Panel {
 /// Listens to requests and answers them.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    panel: Panel,
+    panel: Arc<Panel>,
     exchange: String,
+    /// Answers that take their time.
+    slow: JoinSet<()>,
     /// Opened before the worker asked the others what it has missed; `None` after that.
     opened: Option<Box<dyn Listener>>,
 }
@@ -69,7 +75,7 @@ impl Mailbox {
     /// Begins with what was heard since this listener was opened, if it was.
     pub(super) fn new(panel: Panel, opened: Option<Box<dyn Listener>>) -> Self {
         let exchange = format!("{}.pidbox", panel.shared.app.settings().control_exchange);
-        Self { panel, exchange, opened }
+        Self { panel: Arc::new(panel), exchange, slow: JoinSet::new(), opened }
     }
 
     /// Answers until `stop`.
@@ -112,6 +118,7 @@ impl Mailbox {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                Some(_) = self.slow.join_next() => {}
                 () = resumed.notified() => self.panel.missed.notify_one(),
                 heard = listener.next() => match heard {
                     Ok(Some(envelope)) => self.receive(&envelope).await,
@@ -140,10 +147,30 @@ impl Mailbox {
             return;
         }
         tracing::debug!(ticket = request.ticket, "pidbox received method {}", request.method);
-        let called = AssertUnwindSafe(self.panel.call(&request.method, &request.arguments)).catch_unwind();
+        // What only looks, and waits for others while it does, holds nothing up; what changes the worker is done in the order it was said.
+        if self.panel.only_looks(&request.method) && self.slow.len() < SLOW {
+            let panel = Arc::clone(&self.panel);
+            self.slow.spawn(async move { panel.answer(&request).await });
+        } else {
+            self.panel.answer(&request).await;
+        }
+    }
+}
+
+impl Panel {
+    /// Whether a command may be answered later than those that came after it.
+    fn only_looks(&self, method: &str) -> bool {
+        matches!(method, "scheduled" | "dump_schedule" | "query_task" | "stats" | "report" | "conf" | "dump_conf")
+            || self.shared.app.commands().contains(method)
+    }
+
+    /// Carries a request out and sends its reply.
+    async fn answer(&self, request: &Request) {
+        let shared = &self.shared;
+        let called = AssertUnwindSafe(self.call(&request.method, &request.arguments)).catch_unwind();
         let answer = called.await.unwrap_or_else(|_| Err(Exception::runtime_error(format!("{} panicked", request.method))));
         if answer.is_ok() {
-            self.panel.keep(&request).await;
+            self.keep(request).await;
         }
         let value = match answer {
             Ok(Some(value)) => value,
@@ -168,9 +195,7 @@ impl Mailbox {
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot reply to {}", request.method),
         }
     }
-}
 
-impl Panel {
     /// Carries one command out.
     async fn call(&self, method: &str, map: &Map) -> Answer {
         let own = ControlCall { nodename: self.shared.nodename.clone(), arguments: map.clone() };
