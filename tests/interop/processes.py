@@ -139,7 +139,7 @@ class CeleriacWorker(Process):
 class PythonWorker(Process):
     """`celery worker` with an application of this folder."""
 
-    def __init__(self, application, name, queues, folder, env, concurrency=2, flags=()):
+    def __init__(self, application, name, queues, folder, env, concurrency=2, flags=("--without-gossip", "--without-mingle")):
         command = [Path(sys.executable).with_name("celery"), "-A", application, "worker", "-Q", ",".join(queues), "-c", concurrency]
-        command += ["-n", f"{name}@%h", "-l", "info", "--without-gossip", "--without-mingle", *flags]
+        command += ["-n", f"{name}@%h", "-l", "info", *flags]
         super().__init__(name, command, folder, {**env, "PYTHONPATH": str(Path(__file__).parent)})
