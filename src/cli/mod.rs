@@ -24,6 +24,7 @@
 //! `celery/bin`. Difference: the tasks are part of the program, so that `--app` is taken and not needed.
 
 pub mod args;
+mod beat;
 mod bindings;
 mod call;
 mod client;

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::args::{GlobalArgs, WorkerArgs};
 use super::exit::{Exit, Failure};
-use super::logging::{self, LogOptions};
 use super::program::Program;
 use super::restart::Again;
 use super::settings::{self, Surroundings};
-use super::{signals, terminal};
+use super::{beat, logging, signals, terminal};
 use crate::app::App;
 use crate::config::{Loaded, Seconds, Settings};
 use crate::pool::ChildPool;
@@ -29,22 +30,8 @@ pub(super) fn run(program: &Program, args: &WorkerArgs, global: &GlobalArgs) -> 
     let again = Again::here();
     let around = Surroundings::read(global)?;
     let loaded = program.load(&around, global, args.settings()?)?;
-    let settings = &loaded.settings.celeriac;
-    let level = match global.verbose {
-        0 => settings.log_level.as_str(),
-        1 => "debug",
-        _ => "trace",
-    };
-    logging::install(&LogOptions {
-        level: if global.quiet { "warning" } else { level },
-        format: &settings.log_format,
-        file: settings.log_file.as_deref().map(Path::new),
-        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
-        directives: around.env.get("RUST_LOG").map(String::as_str),
-        crates: &program.crates(),
-        stderr: logging::plain_stderr(),
-    })?;
-    tell(&loaded, args, global);
+    logging::install(&logging::options(&loaded, &around, global, &program.crates()))?;
+    tell(&loaded, &args.notes(), global);
     let pidfile = args.pidfile.clone().map(PidFile::write).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
@@ -93,8 +80,8 @@ fn told(shutdown: &Shutdown, loaded: &Loaded, program: &Program, args: &WorkerAr
 }
 
 /// What a person should know before it starts.
-fn tell(loaded: &Loaded, args: &WorkerArgs, global: &GlobalArgs) {
-    for note in args.notes() {
+pub(super) fn tell(loaded: &Loaded, notes: &[&str], global: &GlobalArgs) {
+    for note in notes {
         tracing::info!("{note}");
     }
     if global.app.is_some() {
@@ -137,8 +124,16 @@ async fn serve(
         }
         tracing::warn!(removed, "purged");
     }
+    let mut beside = JoinSet::new();
+    if args.embedded.beat {
+        beside.spawn(beat::scheduler(&app, Some(&nodename)).run(shutdown.stopping().clone()));
+    }
     let options = WorkerOptions { queues, concurrency, nodename, children: children.clone() };
     let reason = Worker::new(app, options).run(shutdown).await;
+    if !matches!(reason, Ok(StopReason::Hard)) {
+        // It ends when the worker begins to; a server that is away must not keep it.
+        drop(tokio::time::timeout(CHILDREN_GRACE, beside.join_all()).await);
+    }
     // When it is to leave at once, dropping them kills them.
     if let Some(children) = children.filter(|_| !matches!(reason, Ok(StopReason::Hard))) {
         children.close(CHILDREN_GRACE).await;
@@ -148,7 +143,7 @@ async fn serve(
 
 /// Waits for a broker that is away at the start, as `broker_connection_retry_on_startup` and `broker_connection_max_retries` say.
 /// False when it was told to stop meanwhile. Each try waits for its turn, so this does not spin.
-async fn reach(app: &App, shutdown: &Shutdown) -> Result<bool, Failure> {
+pub(super) async fn reach(app: &App, shutdown: &Shutdown) -> Result<bool, Failure> {
     let settings = app.settings();
     let retry = settings.broker_connection_retry_on_startup.unwrap_or(true);
     let most = settings.broker_connection_max_retries.filter(|most| *most > 0).unwrap_or(u64::MAX);
@@ -195,14 +190,14 @@ pub(super) fn queues(settings: &Settings, defaults: &[String]) -> Result<Vec<Str
 }
 
 /// The name of this machine.
-fn host() -> String {
+pub(super) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".into() } else { name.into() }
 }
 
 /// Celery's expansion: `%h` the host, `%n` its first part, `%d` the rest, `%%` a percent sign; a name without `@` gets the host.
-fn nodename(format: &str, host: &str) -> String {
+pub(super) fn nodename(format: &str, host: &str) -> String {
     let (name, domain) = host.split_once('.').unwrap_or((host, ""));
     let mut expanded = String::new();
     let mut characters = format.chars();
@@ -225,11 +220,11 @@ fn nodename(format: &str, host: &str) -> String {
 }
 
 /// A file with the process id that goes away with the worker.
-struct PidFile(PathBuf);
+pub(super) struct PidFile(PathBuf);
 
 impl PidFile {
     /// Refuses when another worker that still runs has written it.
-    fn write(path: PathBuf) -> Result<Self, Failure> {
+    pub(super) fn write(path: PathBuf) -> Result<Self, Failure> {
         if let Some(pid) = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok())
             && Path::new(&format!("/proc/{pid}")).exists()
             && pid != std::process::id()

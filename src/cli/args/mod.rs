@@ -4,6 +4,7 @@
 //! The global options are Celery's and may stand before or after the command. `--app` is taken and not needed: the tasks are part
 //! of the program.
 
+mod beat;
 mod client;
 mod remote;
 mod worker;
@@ -12,8 +13,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::exit::Failure;
 pub use client::{CallArgs, EventsArgs, ListCommand, PurgeArgs, ResultArgs};
 pub use remote::{AskedArgs, RemoteArgs};
+
+pub use beat::BeatArgs;
 pub use worker::WorkerArgs;
 
 /// The command line of a program that has no commands of its own.
@@ -83,8 +87,21 @@ pub enum Command {
         #[command(subcommand)]
         command: ListCommand,
     },
+    /// Send periodic tasks when they are due; several may run, one sends
+    Beat(Box<BeatArgs>),
     /// Print versions, for bug reports
     Report,
+}
+
+/// The settings written at the end of a command line.
+fn overrides(written: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let setting = |written: &String| {
+        let (name, value) = written.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("unexpected argument {written:?}")).fix("settings are written worker.prefetch_multiplier=1")
+        })?;
+        Ok((name.into(), value.into()))
+    };
+    written.iter().map(setting).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::beat::EmbeddedArgs;
 use crate::cli::exit::Failure;
 
 /// `worker`.
@@ -81,6 +82,8 @@ pub struct WorkerArgs {
     pub overrides: Vec<String>,
 
     #[command(flatten)]
+    pub(crate) embedded: EmbeddedArgs,
+    #[command(flatten)]
     accepted: AcceptedArgs,
     #[command(flatten)]
     refused: RefusedArgs,
@@ -116,12 +119,6 @@ pub(crate) struct RefusedArgs {
     umask: Option<String>,
     #[arg(long, hide = true)]
     executable: Option<String>,
-    #[arg(short = 'B', long, hide = true)]
-    beat: bool,
-    #[arg(short = 's', long, hide = true, visible_alias = "schedule-filename")]
-    schedule: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    scheduler: Option<String>,
 }
 
 impl WorkerArgs {
@@ -152,12 +149,7 @@ impl WorkerArgs {
             ("task_soft_time_limit", self.soft_time_limit.clone()),
         ];
         let mut settings: Vec<_> = flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        for written in &self.overrides {
-            let (name, value) = written.split_once('=').ok_or_else(|| {
-                Failure::usage(format!("unexpected argument {written:?}")).fix("settings are written worker.prefetch_multiplier=1")
-            })?;
-            settings.push((name.into(), value.into()));
-        }
+        settings.extend(super::overrides(&self.overrides)?);
         Ok(settings)
     }
 
@@ -170,27 +162,24 @@ impl WorkerArgs {
             (accepted.statedb.is_some(), "--statedb: what is revoked is kept on the broker, for all workers"),
             (accepted.pool_start_method.is_some(), "--pool-start-method: children are always started anew"),
         ];
-        notes.into_iter().filter_map(|(given, note)| given.then_some(note)).collect()
+        let notes = notes.into_iter().filter_map(|(given, note)| given.then_some(note));
+        notes.chain(self.embedded.notes()).collect()
     }
 
     /// Refuses what must not be ignored.
     pub fn check(&self) -> Result<(), Failure> {
         let refused = &self.refused;
         let platform = "let systemd, Docker or your platform do it";
-        let beat = "this version has no scheduler: run `celery beat` beside it";
         let flags = [
             (refused.detach, "--detach", platform),
             (refused.uid.is_some(), "--uid", platform),
             (refused.gid.is_some(), "--gid", platform),
             (refused.umask.is_some(), "--umask", platform),
             (refused.executable.is_some(), "--executable", platform),
-            (refused.beat, "--beat", beat),
-            (refused.schedule.is_some(), "--schedule", beat),
-            (refused.scheduler.is_some(), "--scheduler", beat),
         ];
         match flags.into_iter().find(|(given, ..)| *given) {
             Some((_, flag, hint)) => Err(Failure::usage(format!("{flag} is not supported")).fix(hint)),
-            None => Ok(()),
+            None => self.embedded.check(),
         }
     }
 }
@@ -228,16 +217,17 @@ mod tests {
              --without-mingle --without-heartbeat --heartbeat-interval 2 --autoscale 8,2 -B -s f --scheduler s -f log --pidfile p \
              --uid 1 --gid 1 --umask 022 --executable x",
         );
-        assert_eq!(args.notes().len(), 6);
+        assert_eq!(args.notes().len(), 8);
         assert!(worker("--discard").purge);
     }
 
     #[test]
     fn what_must_not_be_ignored_is_refused_with_a_hint() {
-        for flag in ["--detach", "-D", "--uid 1", "--gid 1", "--umask 0", "--executable x", "-B", "-s x", "--scheduler x"] {
+        for flag in ["--detach", "-D", "--uid 1", "--gid 1", "--umask 0", "--executable x", "--scheduler x"] {
             assert_eq!(worker(flag).check().unwrap_err().exit, crate::cli::exit::Exit::Usage, "{flag}");
         }
         assert!(worker("-c 1").check().is_ok());
+        assert!(worker("-B -s file --scheduler celery.beat:PersistentScheduler").check().is_ok());
     }
 
     #[test]

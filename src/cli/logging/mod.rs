@@ -13,8 +13,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
+use super::args::GlobalArgs;
 use super::exit::{Exit, Failure};
+use super::settings::Surroundings;
 use super::terminal;
+use crate::config::Loaded;
 
 mod format;
 
@@ -50,6 +53,31 @@ impl fmt::Debug for LogOptions<'_> {
 /// Standard error as it is.
 pub fn plain_stderr() -> Stderr {
     Arc::new(|line| io::stderr().lock().write_all(line))
+}
+
+/// How the settings, the flags and the environment of a long-running command have it.
+pub(super) fn options<'a>(
+    loaded: &'a Loaded,
+    around: &'a Surroundings,
+    global: &GlobalArgs,
+    crates: &'a [&'a str],
+) -> LogOptions<'a> {
+    let settings = &loaded.settings.celeriac;
+    let level = match global.verbose {
+        _ if global.quiet => "warning",
+        0 => settings.log_level.as_str(),
+        1 => "debug",
+        _ => "trace",
+    };
+    LogOptions {
+        level,
+        format: &settings.log_format,
+        file: settings.log_file.as_deref().map(Path::new),
+        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
+        directives: around.env.get("RUST_LOG").map(String::as_str),
+        crates,
+        stderr: plain_stderr(),
+    }
 }
 
 /// Installs the log for the rest of the process's life.
