@@ -33,7 +33,7 @@ pub struct Crontab {
     days_of_month: Vec<u32>,
     months_of_year: Vec<u32>,
     /// As they were written, in the order of a line: minute, hour, day of the month, month, day of the week.
-    specs: [String; 5],
+    specs: Box<[String; 5]>,
 }
 
 /// The five fields by their names; each is `*` unless it is set.
@@ -58,11 +58,13 @@ impl Crontab {
             days_of_week: field::expand(&fields.day_of_week, DAYS_OF_WEEK)?,
             days_of_month,
             months_of_year,
-            specs: [fields.minute, fields.hour, fields.day_of_month, fields.month_of_year, fields.day_of_week].map(field::spec),
+            specs: Box::new(
+                [fields.minute, fields.hour, fields.day_of_month, fields.month_of_year, fields.day_of_week].map(field::spec),
+            ),
         };
         let shortest = crontab.days_of_month[0];
         if !crontab.months_of_year.iter().any(|month| shortest <= LENGTHS[*month as usize - 1]) {
-            let [_, _, day, month, _] = &crontab.specs;
+            let [_, _, day, month, _] = &*crontab.specs;
             return Err(ScheduleError(format!("Invalid crontab: day_of_month '{day}' never occurs in month_of_year '{month}'.")));
         }
         Ok(crontab)

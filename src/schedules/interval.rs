@@ -27,7 +27,7 @@ pub struct Interval {
 impl Interval {
     /// Every so many seconds; `relative` rounds down to the days, hours or minutes of the clock, whichever the interval has.
     pub fn new(seconds: f64, relative: bool) -> Result<Self, ScheduleError> {
-        if !(seconds >= 1e-6 && seconds <= MAX_SECONDS) {
+        if !(1e-6..=MAX_SECONDS).contains(&seconds) {
             return Err(ScheduleError(format!(
                 "{seconds} seconds are no interval: write more than 0 and less than a hundred years"
             )));
