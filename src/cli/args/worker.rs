@@ -217,7 +217,7 @@ mod tests {
              --without-mingle --without-heartbeat --heartbeat-interval 2 --autoscale 8,2 -B -s f --scheduler s -f log --pidfile p \
              --uid 1 --gid 1 --umask 022 --executable x",
         );
-        assert_eq!(args.notes().len(), 8);
+        assert_eq!(args.notes().len(), 5);
         assert!(worker("--discard").purge);
     }
 
