@@ -122,10 +122,10 @@ struct Logged {
 /// Says in a log of its own when it begins and when it has ended. It says the latter and ends in one step, so that nothing can come between.
 async fn logged(_: Context, Logged { port, x, seconds }: Logged) -> Result<i64, TaskError> {
     let mut log = TcpStream::connect(("127.0.0.1", port)).await?;
-    log.write_all(format!("RPUSH begun {x}\r\n").as_bytes()).await?;
+    log.write_all(format!("RPUSH log begun:{x}\r\n").as_bytes()).await?;
     let _ = log.read(&mut [0; 32]).await?;
     tokio::time::sleep(Duration::try_from_secs_f64(seconds)?).await;
-    log.write_all(format!("RPUSH ended {x}\r\n").as_bytes()).await?;
+    log.write_all(format!("RPUSH log ended:{x}\r\n").as_bytes()).await?;
     Ok(x)
 }
 
