@@ -1,7 +1,8 @@
 //! Restarting: the process becomes the program again, with the arguments, the environment and the folder it was started with.
 //!
 //! # Celery
-//! `_reload_current_worker` of `apps/worker.py`. Difference: what was started with `--workdir` starts in the folder it came from.
+//! `_reload_current_worker` of `apps/worker.py`. Differences: what was started with `--workdir` starts in the folder it came from; queues are
+//! not purged again.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -13,6 +14,9 @@ use super::exit::{Exit, Failure};
 
 /// What Linux puts behind the name of a running program whose file has gone or was replaced.
 const DELETED: &[u8] = b" (deleted)";
+
+/// What is done at a first start only.
+const ONCE: [&str; 2] = ["--purge", "--discard"];
 
 /// What a process is started again with.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ impl Again {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments);
+        command.args(arguments.filter(|argument| !ONCE.iter().any(|once| argument == once)));
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }

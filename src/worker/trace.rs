@@ -6,6 +6,7 @@
 //! `app/trace.py` without what follows the run. Differences: the soft limit is told through [`Context::cancelled`] (an async function
 //! cannot be interrupted by an exception); one that has not ended [`SOFT_GRACE`] later, or at its hard limit, is dropped.
 
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -59,6 +60,13 @@ impl Limits {
         TimeLimit { hard: self.hard.map(|limit| limit.as_secs_f64()), soft: self.soft.map(|limit| limit.as_secs_f64()) }
     }
 
+    fn log_last(&self, run: &Concluding<'_>) {
+        match self.hard {
+            Some(hard) => tracing::error!("Hard time limit ({}s) exceeded for {run}", hard.as_secs_f64()),
+            None => tracing::error!("Soft time limit exceeded for {run}, which has not ended within {}s", SOFT_GRACE.as_secs_f64()),
+        }
+    }
+
     fn exceeded(&self) -> Exception {
         match (self.hard, self.soft) {
             (Some(hard), _) => Exception::time_limit_exceeded(hard.as_secs_f64()),
@@ -94,10 +102,11 @@ pub(super) async fn trace(
             }
             () = &mut last => {
                 stops.cancelled.cancel();
+                limits.log_last(&ending);
                 return Outcome::Failure(Failure::new(limits.exceeded()));
             }
             () = &mut soft, if !stops.soft_limit.is_cancelled() => {
-                tracing::warn!("Soft time limit ({}s) exceeded", limits.soft.unwrap_or_default().as_secs_f64());
+                tracing::warn!("Soft time limit ({}s) exceeded for {ending}", limits.soft.unwrap_or_default().as_secs_f64());
                 stops.soft_limit.cancel();
             }
             // By the timer above, or by SIGUSR1 before its time.
@@ -128,6 +137,13 @@ pub(super) struct Concluding<'a> {
     pub(super) task: &'a Task,
     pub(super) request: &'a RequestInfo,
     pub(super) on_worker_lost: OnWorkerLost,
+}
+
+/// As Celery names a run.
+impl fmt::Display for Concluding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.request.task(), self.request.id())
+    }
 }
 
 impl Concluding<'_> {
