@@ -1,10 +1,10 @@
-//! The worker that the load harness measures: `bench.noop`, `bench.add`, `bench.sum`, `bench.echo`, `bench.sleep`.
+//! The worker that the load harness measures: `bench.noop`, `bench.add`, `bench.sum`, `bench.echo`, `bench.sleep`, `bench.burn`.
 //!
 //! `bench_worker --broker URL --backend URL -Q QUEUE -c CONCURRENCY`; `BENCH_ACKS_LATE=1` acks late, `BENCH_PREFETCH` sets the multiplier.
 #![allow(clippy::disallowed_methods, reason = "an example is a program and reads its environment")]
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use celeriac::app::{App, AppBuilder};
 use celeriac::config::{Seconds, Settings};
@@ -33,6 +33,16 @@ async fn sleep(_: Context, (ms,): (u64,)) -> Result<u64, TaskError> {
     Ok(ms)
 }
 
+/// Computes for so long, and never awaits: what no async task should do, and some will.
+async fn burn(_: Context, (ms,): (u64,)) -> Result<u64, TaskError> {
+    let until = Instant::now() + Duration::from_millis(ms);
+    let mut rounds = 0_u64;
+    while Instant::now() < until {
+        rounds = std::hint::black_box(rounds.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    }
+    Ok(rounds)
+}
+
 /// The value after a flag, or of an environment variable.
 fn option(flag: &str, variable: &str) -> Option<String> {
     let mut args = std::env::args().skip_while(|arg| arg != flag);
@@ -54,6 +64,7 @@ fn app() -> AppBuilder {
     app.task("bench.sum", sum);
     app.task("bench.echo", echo);
     app.task("bench.sleep", sleep);
+    app.task("bench.burn", burn);
     app
 }
 

@@ -61,6 +61,10 @@ impl MemoryBackend {
 
 #[async_trait]
 impl Backend for MemoryBackend {
+    fn sibling(&self) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(self.clone()))
+    }
+
     async fn apply(&self, writes: &[Write]) -> Result<()> {
         let mut results = self.lock();
         writes.iter().for_each(|write| results.apply(write));

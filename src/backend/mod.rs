@@ -13,6 +13,7 @@ mod open;
 mod redis;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -77,6 +78,9 @@ impl Open {
 /// A result backend.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync {
+    /// The same backend over connections of its own, which belong to the runtime that uses it first.
+    fn sibling(&self) -> Result<Arc<dyn Backend>>;
+
     /// Carries out writes, in order.
     async fn apply(&self, writes: &[Write]) -> Result<()>;
 

@@ -254,6 +254,9 @@ pub trait Broker: Timetable + Debug + Send + Sync {
 
     /// Where the data lies.
     async fn location(&self) -> Result<Location>;
+
+    /// The same broker over connections of its own, which belong to the runtime that uses it first.
+    fn sibling(&self) -> Result<Arc<dyn Broker>>;
 }
 
 /// A stream of deliveries. One task owns it; a fetch is awaited to its end and never dropped.

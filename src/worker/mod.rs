@@ -14,6 +14,7 @@ mod dump;
 mod errback;
 mod follow;
 mod heart;
+mod lifeline;
 mod load;
 mod rates;
 mod request;
@@ -40,9 +41,10 @@ use tokio_util::sync::CancellationToken;
 use self::announce::Announcer;
 use self::autoscale::Bounds;
 use self::consumer::Fetcher;
-use self::control::{Mailbox, Mingle, Panel, Recall};
+use self::control::{Aside, Mailbox, Mingle, Panel, Recall};
 use self::errback::Errbacks;
 use self::follow::Follower;
+use self::lifeline::Lifeline;
 use self::request::Shared;
 use self::serving::Serving;
 use self::settle::Settler;
@@ -53,10 +55,9 @@ pub(crate) use self::stopping::last_moment;
 use self::window::Window;
 use crate::app::App;
 use crate::broker::{ConsumerOptions, Listener};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::{EventDispatcher, EventSender};
 use crate::pool::ChildPool;
-use crate::revocations::Revocations;
 
 /// Bytes of messages in one fetch.
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
@@ -107,8 +108,10 @@ impl Worker {
         let settings = &self.app.settings().celeriac;
         let revoked = Revoked::new(settings.revokes_max, settings.revoke_expires.duration());
         let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone(), revoked));
-        let (missed, mailbox) = (Arc::new(Notify::new()), self.listener().await);
-        let (events, sender) = self.events();
+        let (lifeline, aside) = (Lifeline::new(), Aside::new(&self.app)?);
+        let missed = Arc::new(Notify::new());
+        let mailbox = lifeline.run(aside.clone().listener()).await.flatten();
+        let (events, sender) = self.events(&aside);
         let shared = Arc::new(self.shared(shutdown.clone(), &state, &events).await?);
         let (batches, received) = mpsc::channel(1);
         let slots = shared.window.slots.size();
@@ -124,19 +127,21 @@ impl Worker {
         // Events are sent until all else has ended, the last of them that the worker goes offline.
         let stop_sending = CancellationToken::new();
         let mut sending = JoinSet::new();
-        sending.spawn(sender.run(stop_sending.clone()));
+        lifeline.spawn(&mut sending, sender.run(stop_sending.clone()));
         // Leases are renewed until the very end, what still runs during a warm stop must stay ours; so are heartbeats and remote control.
         let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
         if settings.heartbeat {
-            loops.spawn(heart::beat(events.clone(), Arc::clone(&state), settings.heartbeat_interval.duration(), ended.clone()));
+            let heart = heart::beat(events.clone(), Arc::clone(&state), settings.heartbeat_interval.duration(), ended.clone());
+            lifeline.spawn(&mut loops, heart);
         }
-        let panel = Panel { shared: Arc::clone(&shared), events, revocations: self.revocations(), missed: Arc::clone(&missed) };
-        self.control(&mut loops, panel, mailbox, &ended);
+        let panel = Panel { shared: Arc::clone(&shared), events, aside: aside.clone(), missed: Arc::clone(&missed) };
+        self.control(&lifeline, &mut loops, panel, mailbox, &ended);
         // What is revoked is known before the first fetch.
-        let recall = Recall::begin(self.revocations(), Arc::clone(&state), self.mingle(&state), missed).await?;
-        loops.spawn(recall.run(ended.clone()));
-        self.leases(&mut loops, &leases, &ended);
+        let recall = Recall::begin(aside.revocations(), Arc::clone(&state), self.mingle(&aside, &state), missed);
+        let recall = lifeline.run(recall).await.ok_or(Error::Shutdown)??;
+        lifeline.spawn(&mut loops, recall.run(ended.clone()));
+        self.leases(&lifeline, &mut loops, &aside, &leases, &ended);
         loops.spawn(stopping::watch(Arc::clone(&shared), ended.clone()));
         loops.spawn(dump::listen(Arc::clone(&shared), Arc::clone(&leases), ended.clone()));
         loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
@@ -162,60 +167,48 @@ impl Worker {
     }
 
     /// Keeps the leases.
-    fn leases(&self, loops: &mut JoinSet<()>, leases: &Arc<Leases>, ended: &CancellationToken) {
+    fn leases(
+        &self,
+        lifeline: &Lifeline,
+        loops: &mut JoinSet<()>,
+        aside: &Aside,
+        leases: &Arc<Leases>,
+        ended: &CancellationToken,
+    ) {
         let settings = self.app.settings();
-        let (broker, lease) = (Arc::clone(self.app.broker()), settings.celeriac.lease.duration());
+        let (broker, lease) = (Arc::clone(&aside.broker), settings.celeriac.lease.duration());
         let (renewed, seen) = watch::channel(Instant::now());
-        loops.spawn(timer::renew_leases(broker, Arc::clone(leases), lease, renewed, ended.clone()));
+        lifeline.spawn(loops, timer::renew_leases(broker, Arc::clone(leases), lease, renewed, ended.clone()));
         if settings.worker_cancel_long_running_tasks_on_connection_loss {
-            loops.spawn(timer::doubt_leases(Arc::clone(leases), lease, seen));
+            lifeline.spawn(loops, timer::doubt_leases(Arc::clone(leases), lease, seen));
         }
     }
 
-    fn events(&self) -> (EventDispatcher, EventSender) {
+    fn events(&self, aside: &Aside) -> (EventDispatcher, EventSender) {
         let settings = self.app.settings();
         let (clock, tasks) = (Arc::clone(self.app.clock()), settings.worker_send_task_events);
-        EventDispatcher::new(Arc::clone(self.app.broker()), &settings.event_exchange, &self.options.nodename, clock, tasks)
+        EventDispatcher::new(Arc::clone(&aside.broker), &settings.event_exchange, &self.options.nodename, clock, tasks)
     }
 
-    /// Listens to remote control from the very start; where that fails, the mailbox tries again.
-    async fn listener(&self) -> Option<Box<dyn Listener>> {
-        let settings = self.app.settings();
-        if !settings.worker_enable_remote_control {
-            return None;
-        }
-        self.app.broker().listen(&format!("{}.pidbox", settings.control_exchange), "").await.ok()
-    }
-
-    fn mingle(&self, state: &Arc<WorkerState>) -> Option<Mingle> {
+    fn mingle(&self, aside: &Aside, state: &Arc<WorkerState>) -> Option<Mingle> {
         let settings = self.app.settings();
         (settings.celeriac.mingle && settings.worker_enable_remote_control).then(|| Mingle {
-            control: self.app.control(),
+            control: aside.control(),
             nodename: self.options.nodename.clone(),
             state: Arc::clone(state),
         })
     }
 
-    fn revocations(&self) -> Revocations {
-        Revocations::new(Arc::clone(self.app.broker()), self.app.settings())
-    }
-
     /// Starts remote control, each part on a path of its own.
-    fn control(&self, loops: &mut JoinSet<()>, panel: Panel, opened: Option<Box<dyn Listener>>, ended: &CancellationToken) {
+    fn control(&self, lifeline: &Lifeline, loops: &mut JoinSet<()>, panel: Panel, opened: Option<Box<dyn Listener>>, ended: &CancellationToken) {
         let settings = self.app.settings();
         if !settings.worker_enable_remote_control {
             return;
         }
-        let (broker, exchange) = (Arc::clone(self.app.broker()), settings.event_exchange.clone());
-        loops.spawn(control::vote(
-            broker,
-            exchange,
-            settings.celeriac.gossip,
-            panel.events.clone(),
-            Arc::clone(self.app.clock()),
-            ended.clone(),
-        ));
-        loops.spawn(Mailbox::new(panel, opened).run(ended.clone()));
+        let (broker, exchange) = (Arc::clone(&panel.aside.broker), settings.event_exchange.clone());
+        let (events, clock) = (panel.events.clone(), Arc::clone(self.app.clock()));
+        lifeline.spawn(loops, control::vote(broker, exchange, settings.celeriac.gossip, events, clock, ended.clone()));
+        lifeline.spawn(loops, Mailbox::new(panel, opened).run(ended.clone()));
     }
 
     async fn shared(&self, shutdown: Shutdown, state: &Arc<WorkerState>, events: &EventDispatcher) -> Result<Shared> {

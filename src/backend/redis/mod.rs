@@ -23,6 +23,7 @@ use crate::settlement::{ChordPart, ChordState, Location, Write};
 pub(super) struct RedisBackend {
     link: Link,
     db: i64,
+    options: Options,
     prefix: String,
     subscriptions: Arc<Subscriptions>,
     apply: Script,
@@ -38,6 +39,7 @@ impl RedisBackend {
         Ok(Self {
             link: Link::new(server, Some(Arc::new(move |push| pushes.receive(push))))?,
             db: server.db,
+            options: options.clone(),
             prefix: options.key_prefix(),
             subscriptions,
             apply: Script::new(results_script!("apply.lua")),
@@ -56,6 +58,10 @@ const NO_KEYS: [&str; 0] = [];
 
 #[async_trait]
 impl Backend for RedisBackend {
+    fn sibling(&self) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(Self::new(self.link.server(), &self.options)?))
+    }
+
     async fn apply(&self, writes: &[Write]) -> Result<()> {
         if writes.is_empty() {
             return Ok(());

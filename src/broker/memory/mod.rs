@@ -265,4 +265,8 @@ impl Broker for MemoryBroker {
     async fn location(&self) -> Result<Location> {
         Ok(self.location.clone())
     }
+
+    fn sibling(&self) -> Result<Arc<dyn Broker>> {
+        Ok(Arc::new(self.clone()))
+    }
 }

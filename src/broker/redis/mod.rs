@@ -224,6 +224,10 @@ impl Broker for RedisBroker {
     async fn location(&self) -> Result<Location> {
         locate(&self.shared.link, self.shared.db, &self.shared.keys.options().global_keyprefix).await
     }
+
+    fn sibling(&self) -> Result<Arc<dyn Broker>> {
+        Ok(Arc::new(Self::new(self.shared.link.server(), self.shared.keys.options().clone())?))
+    }
 }
 
 impl Shared {

@@ -124,7 +124,7 @@ impl Panel {
         }
         let app = &self.shared.app;
         let declared = app.declared(&[queue.to_owned()]).map_err(|error| failed(&error))?;
-        app.broker().declare(&declared).await.map_err(|error| failed(&error))?;
+        self.aside.broker.declare(&declared).await.map_err(|error| failed(&error))?;
         self.shared.state.queues.send_if_modified(|queues| {
             let new = !queues.iter().any(|known| known == queue);
             if new {

@@ -112,7 +112,7 @@ impl Panel {
             if self.shared.window.slots.free() == 0 {
                 return;
             }
-            let lengths = queues.iter().map(|queue| self.shared.app.broker().queue_len(queue));
+            let lengths = queues.iter().map(|queue| self.aside.broker.queue_len(queue));
             if futures::future::join_all(lengths).await.into_iter().all(|length| length.is_ok_and(|length| length == 0)) {
                 return;
             }
@@ -145,7 +145,7 @@ impl Panel {
 
     async fn parked(&self) -> Result<Vec<Parked>, Exception> {
         let queues = self.shared.state.queues.borrow().clone();
-        self.shared.app.broker().parked(&queues, PARKED).await.map_err(|error| failed(&error))
+        self.aside.broker.parked(&queues, PARKED).await.map_err(|error| failed(&error))
     }
 
     fn held_info(&self, held: &Held, safe: bool) -> Option<Value> {

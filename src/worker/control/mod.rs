@@ -6,6 +6,7 @@
 //! other.
 
 mod arguments;
+mod aside;
 mod change;
 mod conf;
 mod gossip;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::arguments::Arguments;
+pub(super) use self::aside::Aside;
 pub(super) use self::gossip::vote;
 pub(super) use self::mingle::Mingle;
 pub(super) use self::recall::Recall;
@@ -38,7 +40,6 @@ use crate::events::EventDispatcher;
 use crate::protocol::exception::Exception;
 use crate::protocol::pidbox::Request;
 use crate::protocol::value::{Map, Value};
-use crate::revocations::Revocations;
 
 /// How long to wait before listening again where it was refused.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -54,8 +55,7 @@ type Answer = Result<Option<Value>, Exception>;
 pub(super) struct Panel {
     pub(super) shared: Arc<Shared>,
     pub(super) events: EventDispatcher,
-    /// Keeps what is revoked for workers that are down.
-    pub(super) revocations: Revocations,
+    pub(super) aside: Aside,
     /// Told when requests may have been missed.
     pub(super) missed: Arc<Notify>,
 }
@@ -82,7 +82,7 @@ impl Mailbox {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let queue = format!("{}.{}", self.panel.shared.nodename, self.exchange);
         let shared = Arc::clone(&self.panel.shared);
-        let broker = shared.app.broker();
+        let broker = Arc::clone(&self.panel.aside.broker);
         let expires = shared.app.settings().control_queue_expires.duration();
         while let Some(mut listener) = self.listen(&stop).await {
             // For `celery list bindings` and its like: nothing is delivered by it.
@@ -100,7 +100,7 @@ impl Mailbox {
             return Some(opened);
         }
         while !stop.is_cancelled() {
-            match self.panel.shared.app.broker().listen(&self.exchange, "").await {
+            match self.panel.aside.broker.listen(&self.exchange, "").await {
                 Ok(listener) => return Some(listener),
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no remote control; trying again"),
             }
@@ -189,7 +189,7 @@ impl Panel {
             Uuid::new_v4().to_string(),
         );
         let expires = shared.app.settings().control_queue_expires.duration();
-        match shared.app.broker().reply(&to.exchange, &to.routing_key, &reply.write(), expires).await {
+        match self.aside.broker.reply(&to.exchange, &to.routing_key, &reply.write(), expires).await {
             Ok(0) => tracing::debug!("nobody waits any more for the reply to {}", request.method),
             Ok(_) => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot reply to {}", request.method),

@@ -82,7 +82,7 @@ impl Panel {
         if !request.is_for_all() {
             return;
         }
-        match tokio::time::timeout(BACKEND, self.revocations.keep(&request.method, &request.arguments)).await {
+        match tokio::time::timeout(BACKEND, self.aside.revocations().keep(&request.method, &request.arguments)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep on the broker what was revoked")
@@ -92,10 +92,10 @@ impl Panel {
     }
 
     async fn store_revoked(&self, ids: &[&String]) -> Result<()> {
-        let (app, options) = (&self.shared.app, self.shared.app.result_options());
+        let options = self.shared.app.result_options();
         let keys: Vec<String> = ids.iter().map(|id| meta_key(id)).collect();
         let mut writes = Vec::new();
-        for (id, stored) in ids.iter().zip(app.backend().get(&keys).await?) {
+        for (id, stored) in ids.iter().zip(self.aside.backend.get(&keys).await?) {
             let status = stored.map(|data| options.decode(&data)).transpose()?.map_or(State::Pending, |meta| meta.status);
             if matches!(status, State::Pending | State::Received | State::Retry | State::Rejected) {
                 let result = Exception::revoked("revoked").to_value();
@@ -103,7 +103,7 @@ impl Panel {
                 writes.push(options.state(&Meta { children: None, date_done: done, ..Meta::new(*id, State::Revoked, result) })?);
             }
         }
-        app.backend().apply(&writes).await
+        self.aside.backend.apply(&writes).await
     }
 
     pub(super) fn revoke_by_stamped_headers(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
