@@ -23,6 +23,7 @@ use crate::config::{BeatEntry, Settings};
 use crate::control::Control;
 use crate::error::Result;
 use crate::events::Clock;
+use crate::metrics::Metrics;
 use crate::pool::{ChildPool, Isolated};
 use crate::producer::{Origin, Producer};
 use crate::protocol::compression::Compression;
@@ -163,11 +164,14 @@ impl AppBuilder {
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
         let Self { settings, written, mut registry, states, commands } = self;
         registry.annotate(&settings);
+        let ours = &settings.celeriac;
+        let metrics = ours.metrics_addr.is_some().then(|| Arc::new(Metrics::new(ours.metrics_celery_compat)));
         let (settings, registry) = (Arc::new(settings), Arc::new(registry));
         let clock = Arc::<Clock>::default();
         let producer =
-            Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), Arc::clone(&clock), registry.queues());
-        App { inner: Arc::new(Inner { settings, written, registry, states, commands, broker, backend, clock, producer }) }
+            Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), Arc::clone(&clock), registry.queues())
+                .counting(metrics.clone());
+        App { inner: Arc::new(Inner { settings, written, registry, states, commands, broker, backend, clock, producer, metrics }) }
     }
 }
 
@@ -183,6 +187,8 @@ struct Inner {
     /// One for everything this process sends.
     clock: Arc<Clock>,
     producer: Producer,
+    /// Where a worker tells of them.
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// An app. Clones are one app.
@@ -239,6 +245,11 @@ impl App {
     /// The remote control commands its author added.
     pub(crate) fn commands(&self) -> &Commands {
         &self.inner.commands
+    }
+
+    /// What it counts, where a worker is to tell it.
+    pub(crate) fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.inner.metrics.as_ref()
     }
 
     /// What sends its tasks.

@@ -12,6 +12,7 @@ mod connection;
 pub mod control;
 pub mod error;
 pub mod events;
+mod metrics;
 mod outage;
 pub mod pool;
 pub mod producer;

@@ -15,6 +15,7 @@ use crate::canvas::{self, Applied, Plan, Publish};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::events::Clock;
+use crate::metrics::{Metrics, Step, TaskLabels};
 use crate::protocol::compression::Compression;
 use crate::protocol::event::{self, Event, Stamp};
 use crate::protocol::message::EncodeOptions;
@@ -74,6 +75,7 @@ pub struct Producer {
     declared: Arc<Mutex<HashSet<String>>>,
     /// For `reply_to`, which Python's `rpc://` backend reads.
     reply_to: Arc<str>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Producer {
@@ -95,7 +97,13 @@ impl Producer {
             origin,
             declared: Arc::default(),
             reply_to: fresh_id().into(),
+            metrics: None,
         }
+    }
+
+    /// Counts what it sends.
+    pub(crate) fn counting(self, metrics: Option<Arc<Metrics>>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Sends a task or canvas.
@@ -224,7 +232,11 @@ impl Producer {
     /// One message, once for each of its queues.
     fn outgoing(&self, publish: &Publish, address: &Address, queues: Vec<String>) -> Result<impl Iterator<Item = Outgoing>> {
         let settings = &self.settings;
-        let route = settings.task_routes.route(&publish.message.headers.task);
+        let task = &publish.message.headers.task;
+        if let Some(metrics) = &self.metrics {
+            metrics.count(Step::Sent, TaskLabels { name: task, hostname: &self.origin, queue: &address.queue.name }, None);
+        }
+        let route = settings.task_routes.route(task);
         let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
         let mut message = publish.message.clone();
         message.properties.priority = publish.priority.or(usual).unwrap_or_default();

@@ -162,6 +162,17 @@ pub struct Kept {
     pub texts: Vec<(String, Duration)>,
 }
 
+/// What a broker says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vitals {
+    /// How many messages were given up.
+    pub dead_letters: usize,
+    /// The memory its server uses.
+    pub memory_bytes: Option<u64>,
+    /// Whether its server never throws data away to make room (`maxmemory-policy noeviction`).
+    pub keeps_everything: Option<bool>,
+}
+
 /// A broker.
 #[async_trait]
 pub trait Broker: Timetable + Debug + Send + Sync {
@@ -245,6 +256,9 @@ pub trait Broker: Timetable + Debug + Send + Sync {
 
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
+
+    /// How it is.
+    async fn vitals(&self) -> Result<Vitals>;
 
     /// How many messages of a queue nobody has taken, and what they wait for. It reads every parked message.
     async fn depth(&self, queue: &str) -> Result<Depth>;

@@ -63,6 +63,12 @@ crate::settings! {
             env: &[Var::Is("CELERY_WORKER_LOGLEVEL"), Var::Is("CELERY_LOG_LEVEL"), Var::Is("LOG_LEVEL")];
         /// How the log is written: as text in Celery's form, or one JSON object a line.
         log_format: String = "text".into(), Kind::Choice(&["text", "json"]), env: &[Var::Is("LOG_FORMAT")];
+        /// Where the worker answers `/metrics` (Prometheus), `/livez` and `/readyz`, as `host:port`; none: nowhere.
+        metrics_addr: Option<String> = None, Kind::Text;
+        /// Whether `/metrics` also tells of tasks under celery-exporter's names; off where a celery-exporter runs.
+        metrics_celery_compat: bool = true, Kind::Flag;
+        /// Whether `/metrics` tells how long the worker's queues are: on in one worker of each queue is enough.
+        metrics_queues: bool = true, Kind::Flag;
         /// The file the log is written to; none: standard error.
         log_file: Option<String> = None, Kind::Text, env: &[Var::Is("CELERY_WORKER_LOGFILE")];
     }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::dispatch::{Dispatcher, Request};
+use super::ends::Ends;
 use super::error::CallError;
 use super::frame::{self, CallHead};
 use super::function::Isolated;
@@ -28,6 +29,7 @@ pub struct ChildPool {
     options: Arc<ChildPoolOptions>,
     next_job: AtomicU64,
     state: Mutex<State>,
+    ends: Arc<Ends>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub struct ChildInfo {
 impl ChildPool {
     /// A pool without children yet.
     pub fn new(options: ChildPoolOptions) -> Self {
-        Self { options: Arc::new(options), next_job: AtomicU64::new(0), state: Mutex::new(State::Resting) }
+        Self { options: Arc::new(options), next_job: AtomicU64::new(0), state: Mutex::new(State::Resting), ends: Arc::default() }
     }
 
     /// Calls `function` in a child. Dropping the future kills the child if the call has begun.
@@ -84,6 +86,11 @@ impl ChildPool {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Inspect(reply));
         answer.await.unwrap_or_default()
+    }
+
+    /// How often children ended, by the reason: `retired`, `killed`, `died`.
+    pub fn ended(&self) -> Vec<(&'static str, u64)> {
+        self.ends.all()
     }
 
     /// Changes how many children there may be; those too many end when they are idle.
@@ -155,7 +162,7 @@ impl ChildPool {
         if matches!(*state, State::Resting) {
             let (requests, received) = mpsc::unbounded_channel();
             let mut dispatcher = JoinSet::new();
-            dispatcher.spawn(Dispatcher::new(Arc::clone(&self.options)).run(received));
+            dispatcher.spawn(Dispatcher::new(Arc::clone(&self.options), Arc::clone(&self.ends)).run(received));
             *state = State::Running { requests, dispatcher };
         }
         match &*state {

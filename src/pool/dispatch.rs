@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::calls::ChildInfo;
+use super::ends::Ends;
 use super::error::CallError;
 use super::frame::Hello;
 use super::options::ChildPoolOptions;
@@ -50,6 +51,7 @@ pub(super) struct Dispatcher {
     starts: Starts,
     /// What children have said could not be had, so that it is logged once.
     said: BTreeSet<String>,
+    ends: Arc<Ends>,
 }
 
 /// A child as the dispatcher sees it.
@@ -81,7 +83,7 @@ struct Starts {
 }
 
 impl Dispatcher {
-    pub(super) fn new(options: Arc<ChildPoolOptions>) -> Self {
+    pub(super) fn new(options: Arc<ChildPoolOptions>, ends: Arc<Ends>) -> Self {
         let (tell, events) = mpsc::unbounded_channel();
         Self {
             size: options.size,
@@ -96,6 +98,7 @@ impl Dispatcher {
             kill: CancellationToken::new(),
             starts: Starts::default(),
             said: BTreeSet::new(),
+            ends,
         }
     }
 
@@ -240,7 +243,7 @@ impl Dispatcher {
         let seat = self.next_seat;
         self.next_seat += 1;
         let (options, events, kill) = (Arc::clone(&self.options), self.tell.clone(), self.kill.clone());
-        self.owners.spawn(Owner { seat, options, jobs: received, events, kill }.run());
+        self.owners.spawn(Owner { seat, options, jobs: received, events, kill, ends: Arc::clone(&self.ends) }.run());
         let seat_taken = Seat {
             jobs,
             pid: None,

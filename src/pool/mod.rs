@@ -12,6 +12,7 @@
 mod calls;
 mod child;
 mod dispatch;
+mod ends;
 mod error;
 mod frame;
 mod function;

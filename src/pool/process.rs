@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::ends::Ends;
 use super::error::{CallError, human_status};
 use super::frame::{self, Hello, ReplyHead, Start};
 use super::options::ChildPoolOptions;
@@ -63,6 +64,7 @@ pub(super) struct Owner {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) kill: CancellationToken,
+    pub(super) ends: Arc<Ends>,
 }
 
 struct Process {
@@ -165,14 +167,18 @@ impl Owner {
                 false => (Next::Retire, answer),
             },
             Err(Broken::Killed(error)) => {
+                Ends::count(&self.ends.killed);
                 process.kill().await;
                 (Next::Dead, Err(error))
             }
-            Err(Broken::Lost) => (Next::Dead, Err(CallError::lost(process.ended().await, id))),
+            Err(Broken::Lost) => {
+                Ends::count(&self.ends.died);
+                (Next::Dead, Err(CallError::lost(process.ended().await, id)))
+            }
         };
         match next {
             Next::Serve => self.tell(Event::Idle { seat: self.seat }),
-            Next::Retire => {}
+            Next::Retire => Ends::count(&self.ends.retired),
             Next::Dead => self.tell(Event::Gone { seat: self.seat, returned: None }),
         }
         let _ = reply.send(answer);
@@ -188,6 +194,7 @@ impl Owner {
 
     fn died_idle(&mut self, status: Option<ExitStatus>, job: Option<Job>) {
         tracing::warn!(status = human_status(status), "isolated child ended while idle");
+        Ends::count(&self.ends.died);
         self.jobs.close();
         let returned = job.or_else(|| self.jobs.try_recv().ok());
         self.tell(Event::Gone { seat: self.seat, returned });

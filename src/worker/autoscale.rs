@@ -140,6 +140,7 @@ pub(super) async fn scale(shared: Arc<Shared>, bounds: Arc<Bounds>, stop: Cancel
                 std::cmp::Ordering::Greater => tracing::info!(slots = size, demand, "Scaling up {} processes.", size - slots),
                 std::cmp::Ordering::Less => tracing::info!(slots = size, demand, "Scaling down {} processes.", slots - size),
             }
+            shared.announcer.scaled(if size > slots { "up" } else { "down" });
             shared.window.resize(size);
         }
     }

@@ -18,6 +18,7 @@ mod lifeline;
 mod load;
 mod rates;
 mod request;
+mod scrape;
 mod serving;
 mod settle;
 pub mod shutdown;
@@ -131,6 +132,7 @@ impl Worker {
         // Leases are renewed until the very end, what still runs during a warm stop must stay ours; so are heartbeats and remote control.
         let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
+        scrape::answer(&mut loops, &shared, &ended).await?;
         if settings.heartbeat {
             let heart = heart::beat(events.clone(), Arc::clone(&state), settings.heartbeat_interval.duration(), ended.clone());
             lifeline.spawn(&mut loops, heart);
@@ -221,7 +223,7 @@ impl Worker {
         let window = Arc::new(self.window());
         let decode = app.decode_options();
         let (nodename, state) = (self.options.nodename.clone(), Arc::clone(state));
-        let announcer = Announcer::new(events.clone(), app.registry());
+        let announcer = Announcer::new(events.clone(), &app, &self.options.nodename);
         let parked = Arc::default();
         Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, autoscale, parked, app })
     }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::announce::Announcer;
+use super::announce::{Announcer, Told};
 use super::autoscale::Bounds;
 use super::consumer::Reserved;
 use super::settle::{Ending, Settler};
@@ -25,7 +25,6 @@ use crate::app::App;
 use crate::broker::{DeadLetter, Delivery, Turn};
 use crate::config::Seconds;
 use crate::error::Result;
-use crate::protocol::event::Event;
 use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
 use crate::protocol::meta::Meta;
@@ -294,9 +293,10 @@ impl Request {
     }
 
     /// Settles an ending, and tells of it if it counts.
-    async fn settle(&self, ending: Ending<'_>, announced: &[Event]) {
+    async fn settle(&self, ending: Ending<'_>, told: &Told) {
+        let info = ending.info;
         if self.shared.settler.settle(ending, &self.lost).await {
-            self.shared.announcer.send(announced);
+            self.shared.announcer.tell(info, told);
         }
     }
 

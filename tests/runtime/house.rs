@@ -229,6 +229,13 @@ impl House {
         Running { shutdown, worker }
     }
 
+    /// Runs a worker that cannot start; what it says.
+    pub(crate) async fn fails_to_start(&self) -> String {
+        let options =
+            WorkerOptions { queues: vec!["celery".into()], concurrency: 1, nodename: "celery@test".into(), children: None };
+        Worker::new(self.app.clone(), options).run(Shutdown::new()).await.unwrap_err().to_string()
+    }
+
     /// Sends a call, waits for its end and gives its meta.
     pub(crate) async fn call(&self, signature: impl Into<Signature>) -> Meta {
         let id = self.send(signature).await;

@@ -9,6 +9,7 @@ mod errbacks;
 mod failures;
 mod house;
 mod lifecycle;
+mod metrics;
 mod rates;
 mod replacing;
 mod results;

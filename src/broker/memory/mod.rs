@@ -24,7 +24,7 @@ pub use self::state::Dead;
 use self::state::State;
 use super::{
     Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue, RateLimit,
-    Released, Turn,
+    Released, Turn, Vitals,
 };
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
@@ -256,6 +256,10 @@ impl Broker for MemoryBroker {
 
     async fn depth(&self, queue: &str) -> Result<Depth> {
         Ok(self.lock().depth(queue))
+    }
+
+    async fn vitals(&self) -> Result<Vitals> {
+        Ok(Vitals { dead_letters: self.lock().dead.len(), ..Vitals::default() })
     }
 
     async fn purge(&self, queue: &str) -> Result<usize> {

@@ -2,14 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use super::Shared;
+use crate::broker::Vitals;
 use crate::connection::{Link, Server, command};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The fields of Redis's `INFO`: `redis_version`, `maxmemory_policy`, `aof_enabled` and the rest. One connection, closed afterwards.
 pub async fn server_info(url: &str) -> Result<BTreeMap<String, String>> {
     let link = Link::new(&Server::parse(url, "url")?, None)?;
     let text: String = link.query("asking the server about itself", &command("INFO", &[])).await?;
     Ok(fields(&text))
+}
+
+impl Shared {
+    pub(super) async fn vitals(&self) -> Result<Vitals> {
+        let dead_letters = self.link.query("counting dead letters", &command("HLEN", &[&self.keys.dead])).await?;
+        // A server may refuse to speak of itself; then there is nothing to tell.
+        let info = match self.link.query::<String>("asking the server about itself", &command("INFO", &["memory"])).await {
+            Err(Error::Refused { .. }) => String::new(),
+            info => info?,
+        };
+        let info = fields(&info);
+        let memory_bytes = info.get("used_memory").and_then(|bytes| bytes.parse().ok());
+        let keeps_everything = info.get("maxmemory_policy").map(|policy| policy == "noeviction");
+        Ok(Vitals { dead_letters, memory_bytes, keeps_everything })
+    }
 }
 
 fn fields(text: &str) -> BTreeMap<String, String> {

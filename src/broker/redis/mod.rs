@@ -37,7 +37,7 @@ use self::keys::Keys;
 use self::replies::RedisReplies;
 use super::{
     Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue, RateLimit,
-    Released, Turn,
+    Released, Turn, Vitals,
 };
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::Result;
@@ -215,6 +215,10 @@ impl Broker for RedisBroker {
 
     async fn depth(&self, queue: &str) -> Result<Depth> {
         self.shared.depth(queue).await
+    }
+
+    async fn vitals(&self) -> Result<Vitals> {
+        self.shared.vitals().await
     }
 
     async fn purge(&self, queue: &str) -> Result<usize> {

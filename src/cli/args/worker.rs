@@ -41,6 +41,9 @@ pub struct WorkerArgs {
     /// Write the process id into this file while the worker runs
     #[arg(long, value_name = "FILE")]
     pub pidfile: Option<PathBuf>,
+    /// Answer /metrics (Prometheus), /livez and /readyz there
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_addr: Option<String>,
     /// Announce what tasks do; on by default
     #[arg(short = 'E', long, overrides_with = "no_task_events")]
     pub task_events: bool,
@@ -135,6 +138,7 @@ impl WorkerArgs {
             ("celeriac.log_level", self.loglevel.clone()),
             ("celeriac.log_file", text(&self.logfile)),
             ("celeriac.log_format", self.log_format.clone()),
+            ("celeriac.metrics_addr", self.metrics_addr.clone()),
             ("worker_send_task_events", events.map(Into::into)),
             ("celeriac.autoscale", self.autoscale.clone()),
             ("celeriac.mingle", self.accepted.without_mingle.then(|| "false".into())),
