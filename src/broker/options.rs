@@ -30,7 +30,7 @@ pub struct Options {
     pub queue_order_strategy: QueueOrder,
     /// How many messages a queue gives for one of another; where there are any, queues without one have 1, and the strategy does not matter.
     pub queue_weights: IndexMap<String, u32>,
-    /// A step that was not looked at for so long comes first once; zero: never.
+    /// A step that had no turn for so long gives one message for twenty of others; zero: it waits.
     pub priority_ageing: Duration,
 }
 

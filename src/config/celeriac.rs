@@ -18,7 +18,8 @@ crate::settings! {
         /// How many messages a queue gives for one of another, while both have some: `[celeriac.queue_weights] pages = 3`; others give 1.
         /// In place of `queue_order_strategy`.
         queue_weights: IndexMap<String, u32> = IndexMap::new(), Kind::Mapping;
-        /// After how many seconds a priority step that had no turn goes first once, so that none starves; 0: never, as in Celery.
+        /// After how many seconds a priority step that had no turn gives one message for twenty of others, so that none starves; 0: it waits,
+        /// as in Celery.
         priority_ageing: Seconds = Seconds::new(10.0), Kind::Seconds;
         /// The worker's name; `%h` is the host with its domain, `%n` its name, `%d` its domain.
         hostname: Option<String> = None, Kind::Text, env: &[Var::Is("CELERY_WORKER_HOSTNAME")];

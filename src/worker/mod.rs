@@ -169,14 +169,7 @@ impl Worker {
     }
 
     /// Keeps the leases.
-    fn leases(
-        &self,
-        lifeline: &Lifeline,
-        loops: &mut JoinSet<()>,
-        aside: &Aside,
-        leases: &Arc<Leases>,
-        ended: &CancellationToken,
-    ) {
+    fn leases(&self, lifeline: &Lifeline, loops: &mut JoinSet<()>, aside: &Aside, leases: &Arc<Leases>, ended: &CancellationToken) {
         let settings = self.app.settings();
         let (broker, lease) = (Arc::clone(&aside.broker), settings.celeriac.lease.duration());
         let (renewed, seen) = watch::channel(Instant::now());
@@ -202,7 +195,14 @@ impl Worker {
     }
 
     /// Starts remote control, each part on a path of its own.
-    fn control(&self, lifeline: &Lifeline, loops: &mut JoinSet<()>, panel: Panel, opened: Option<Box<dyn Listener>>, ended: &CancellationToken) {
+    fn control(
+        &self,
+        lifeline: &Lifeline,
+        loops: &mut JoinSet<()>,
+        panel: Panel,
+        opened: Option<Box<dyn Listener>>,
+        ended: &CancellationToken,
+    ) {
         let settings = self.app.settings();
         if !settings.worker_enable_remote_control {
             return;
