@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 
 use super::args::{BeatArgs, GlobalArgs};
 use super::exit::{Exit, Failure};
-use super::logging;
 use super::program::Program;
 use super::settings::Surroundings;
-use super::worker::{PidFile, host, nodename, reach, tell};
+use super::worker::{PidFile, reach, tell};
+use super::{logging, names};
 use crate::app::App;
 use crate::beat::{Beat, BeatOptions};
 use crate::config::Loaded;
@@ -23,10 +23,11 @@ use crate::worker::Shutdown;
 pub(super) fn run(program: &Program, args: &BeatArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     args.check()?;
     let around = Surroundings::read(global)?;
-    let loaded = program.load(&around, global, args.settings()?)?;
+    let mut loaded = program.load(&around, global, args.settings()?)?;
+    let nodename = names::apply(&mut loaded.settings.celeriac, "celerybeat")?;
     logging::install(&logging::options(&loaded, &around, global, &program.crates()))?;
     tell(&loaded, &args.notes(), global);
-    let pidfile = args.pidfile.clone().map(PidFile::write).transpose()?;
+    let pidfile = args.pidfile.as_deref().map(|path| PidFile::of(path, &nodename)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
     let ended = runtime.block_on(serve(program, &around, &loaded));
@@ -49,7 +50,7 @@ async fn serve(program: &Program, around: &Surroundings, loaded: &Loaded) -> Res
 
 /// The scheduler of this process; within a worker, `nodename` is the worker's, which answers for both.
 pub(super) fn scheduler(app: &App, worker: Option<&str>) -> Beat {
-    let own = || nodename(app.settings().celeriac.hostname.as_deref().unwrap_or("celerybeat@%h"), &host());
+    let own = || app.settings().celeriac.hostname.clone().unwrap_or_default();
     let remote_control = worker.map(|_| false);
     Beat::new(app.clone(), BeatOptions { nodename: worker.map_or_else(own, str::to_owned), max_interval: None, remote_control })
 }

@@ -31,6 +31,7 @@ mod client;
 mod events;
 pub mod exit;
 pub mod logging;
+mod names;
 mod program;
 mod purge;
 mod remote;

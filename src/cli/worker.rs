@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::program::Program;
 use super::restart::Again;
 use super::settings::{self, Surroundings};
-use super::{beat, logging, signals, terminal};
+use super::{beat, logging, names, signals, terminal};
 use crate::app::App;
 use crate::config::{Loaded, Seconds, Settings};
 use crate::pool::ChildPool;
@@ -29,10 +29,11 @@ pub(super) fn run(program: &Program, args: &WorkerArgs, global: &GlobalArgs) -> 
     args.check()?;
     let again = Again::here();
     let around = Surroundings::read(global)?;
-    let loaded = program.load(&around, global, args.settings()?)?;
+    let mut loaded = program.load(&around, global, args.settings()?)?;
+    let nodename = names::apply(&mut loaded.settings.celeriac, "celery")?;
     logging::install(&logging::options(&loaded, &around, global, &program.crates()))?;
     tell(&loaded, &args.notes(), global);
-    let pidfile = args.pidfile.clone().map(PidFile::write).transpose()?;
+    let pidfile = args.pidfile.as_deref().map(|path| PidFile::of(path, &nodename)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
     let shutdown = Shutdown::new();
@@ -109,7 +110,7 @@ async fn serve(
     let settings = &loaded.settings;
     let concurrency = concurrency(settings);
     let queues = queues(settings, program.default_queues())?;
-    let nodename = nodename(settings.celeriac.hostname.as_deref().unwrap_or("celery@%h"), &host());
+    let nodename = settings.celeriac.hostname.clone().unwrap_or_default();
 
     let (app, children) = program.start(loaded, &around.env, concurrency)?;
     let children = children.map(|options| Arc::new(ChildPool::new(options)));
@@ -189,42 +190,17 @@ pub(super) fn queues(settings: &Settings, defaults: &[String]) -> Result<Vec<Str
     Ok(queues)
 }
 
-/// The name of this machine.
-pub(super) fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".into() } else { name.into() }
-}
-
-/// Celery's expansion: `%h` the host, `%n` its first part, `%d` the rest, `%%` a percent sign; a name without `@` gets the host.
-pub(super) fn nodename(format: &str, host: &str) -> String {
-    let (name, domain) = host.split_once('.').unwrap_or((host, ""));
-    let mut expanded = String::new();
-    let mut characters = format.chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            expanded.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('h') => expanded.push_str(host),
-            Some('n') => expanded.push_str(name),
-            Some('d') => expanded.push_str(domain),
-            // The main process has no index.
-            Some('i' | 'I') => expanded.push('0'),
-            Some('%') | None => expanded.push('%'),
-            Some(other) => expanded.extend(['%', other]),
-        }
-    }
-    if expanded.contains('@') { expanded } else { format!("{expanded}@{host}") }
-}
-
 /// A file with the process id that goes away with the worker.
 pub(super) struct PidFile(PathBuf);
 
 impl PidFile {
+    /// The file of a node, in whose name the node's stands (`%n`).
+    pub(super) fn of(path: &str, nodename: &str) -> Result<Self, Failure> {
+        Self::write(names::file(path, nodename)?.into())
+    }
+
     /// Refuses when another worker that still runs has written it.
-    pub(super) fn write(path: PathBuf) -> Result<Self, Failure> {
+    fn write(path: PathBuf) -> Result<Self, Failure> {
         if let Some(pid) = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok())
             && Path::new(&format!("/proc/{pid}")).exists()
             && pid != std::process::id()
@@ -247,21 +223,6 @@ impl Drop for PidFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nodenames_expand_as_celerys() {
-        for (format, expected) in [
-            ("celery@%h", "celery@web.example.com"),
-            ("w1@%n", "w1@web"),
-            ("%n.%d@x", "web.example.com@x"),
-            ("worker1", "worker1@web.example.com"),
-            ("a%%b@%h", "a%b@web.example.com"),
-            ("w%i@%n", "w0@web"),
-        ] {
-            assert_eq!(nodename(format, "web.example.com"), expected);
-        }
-        assert_eq!(nodename("%n-%d@%h", "web"), "web-@web");
-    }
 
     #[test]
     fn queues_are_the_named_ones_without_the_excluded() {

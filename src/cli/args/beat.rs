@@ -40,7 +40,7 @@ pub struct BeatArgs {
     pub log_format: Option<String>,
     /// Write the process id into this file while the scheduler runs
     #[arg(long, value_name = "FILE")]
-    pub pidfile: Option<PathBuf>,
+    pub pidfile: Option<String>,
     /// Settings of this run: beat.max_loop_interval=60
     #[arg(value_name = "SETTING=VALUE")]
     pub overrides: Vec<String>,

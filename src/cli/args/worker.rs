@@ -14,7 +14,7 @@ use crate::cli::exit::Failure;
 /// `worker`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WorkerArgs {
-    /// Its name; %h is the host, %n its first part, %d its domain [default: celery@%h]
+    /// Its name: w1@%h; %h is the host, %n its first part, %d its domain [default: celery@%h]
     #[arg(short = 'n', long, value_name = "NAME")]
     pub hostname: Option<String>,
     /// The queues to serve, separated by commas
@@ -26,31 +26,31 @@ pub struct WorkerArgs {
     /// How many tasks run at once, or auto [default: the processors]
     #[arg(short = 'c', long, value_name = "N|auto")]
     pub concurrency: Option<String>,
-    /// prefork, threads or solo
+    /// prefork, threads or solo; gevent and eventlet are taken as threads
     #[arg(short = 'P', long, value_name = "POOL")]
     pub pool: Option<String>,
     /// debug, info, warning, error or critical
     #[arg(short = 'l', long, value_name = "LEVEL")]
     pub loglevel: Option<String>,
-    /// The file to log to instead of standard error
+    /// The file to log to instead of standard error; %n is the node's name
     #[arg(short = 'f', long, value_name = "FILE")]
     pub logfile: Option<PathBuf>,
     /// Log one JSON object a line
     #[arg(long, value_name = "text|json")]
     pub log_format: Option<String>,
-    /// Write the process id into this file while the worker runs
-    #[arg(long, value_name = "FILE")]
-    pub pidfile: Option<PathBuf>,
+    /// Write the process id into this file while the worker runs; %n is the node's name
+    #[arg(long, value_name = "FILE", env = "CELERY_WORKER_PIDFILE")]
+    pub pidfile: Option<String>,
     /// Answer /metrics (Prometheus), /livez and /readyz there
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_addr: Option<String>,
     /// Announce what tasks do; on by default
-    #[arg(short = 'E', long, overrides_with = "no_task_events")]
+    #[arg(short = 'E', long, alias = "events", overrides_with = "no_task_events")]
     pub task_events: bool,
     /// Announce nothing
     #[arg(long)]
     pub no_task_events: bool,
-    /// Bounds of a pool that sizes itself
+    /// Bounds of a pool that sizes itself, in either order
     #[arg(long, value_name = "MAX,MIN")]
     pub autoscale: Option<String>,
     /// Messages fetched for each slot
@@ -192,7 +192,9 @@ impl WorkerArgs {
 mod tests {
     use super::super::{Cli, Command};
     use super::*;
+    use crate::config::{self, Env, Origin, Sources};
     use clap::Parser;
+    use serde_json::json;
 
     fn worker(line: &str) -> WorkerArgs {
         let cli = Cli::try_parse_from(["celeriac", "worker"].into_iter().chain(line.split_whitespace())).unwrap();
@@ -211,6 +213,48 @@ mod tests {
         assert_eq!(get("worker_send_task_events"), Some("true"));
         assert_eq!(get("worker_max_tasks_per_child"), Some("100"));
         assert_eq!(settings.last().unwrap(), &("worker.prefetch_multiplier".to_owned(), "1".to_owned()));
+    }
+
+    #[test]
+    fn every_flag_that_is_a_setting_has_its_effect() {
+        for (flag, setting, value) in [
+            ("-n w@%h", "celeriac.hostname", json!("w@%h")),
+            ("--hostname=w@%h", "celeriac.hostname", json!("w@%h")),
+            ("-Q a,b", "celeriac.queues", json!(["a", "b"])),
+            ("--exclude-queues a", "celeriac.exclude_queues", json!(["a"])),
+            ("-c 4", "worker_concurrency", json!(4)),
+            ("--concurrency=auto", "worker_concurrency", json!("auto")),
+            ("-P solo", "worker_pool", json!("solo")),
+            ("-P gevent", "worker_pool", json!("gevent")),
+            ("-l INFO", "celeriac.log_level", json!("info")),
+            ("-f w.log", "celeriac.log_file", json!("w.log")),
+            ("--log-format json", "celeriac.log_format", json!("json")),
+            ("-E", "worker_send_task_events", json!(true)),
+            ("--events", "worker_send_task_events", json!(true)),
+            ("--task-events --no-task-events", "worker_send_task_events", json!(false)),
+            ("--autoscale=10,3", "celeriac.autoscale", json!("10,3")),
+            ("--autoscale 3,10", "celeriac.autoscale", json!("3,10")),
+            ("--autoscale 10", "celeriac.autoscale", json!("10")),
+            ("--prefetch-multiplier 2", "worker_prefetch_multiplier", json!(2)),
+            ("--disable-prefetch", "worker_disable_prefetch", json!(true)),
+            ("--max-tasks-per-child 5", "worker_max_tasks_per_child", json!(5)),
+            ("--max-memory-per-child 1000", "worker_max_memory_per_child", json!(1000)),
+            ("--time-limit 1.5", "task_time_limit", json!(1.5)),
+            ("--soft-time-limit 1", "task_soft_time_limit", json!(1)),
+            ("--without-mingle", "celeriac.mingle", json!(false)),
+            ("--without-gossip", "celeriac.gossip", json!(false)),
+            ("--without-heartbeat", "celeriac.heartbeat", json!(false)),
+            ("--heartbeat-interval 5", "celeriac.heartbeat_interval", json!(5)),
+            ("worker.prefetch_multiplier=3", "worker_prefetch_multiplier", json!(3)),
+            ("prefetch_multiplier=3", "worker_prefetch_multiplier", json!(3)),
+            ("task_acks_late=true", "task_acks_late", json!(true)),
+        ] {
+            let env = Env::from([("CELERY_TASK_ACKS_LATE".into(), "false".into())]);
+            let overrides = worker(flag).settings().unwrap();
+            let loaded = config::load(&Sources { file: None, env: &env, overrides, tables: &[] }).unwrap();
+            let found = loaded.get(setting).unwrap();
+            assert_eq!((found.shown(), &found.origin), (value, &Origin::CommandLine), "{flag}");
+        }
     }
 
     #[test]
