@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::announce::Announcer;
@@ -62,6 +62,9 @@ use crate::pool::ChildPool;
 
 /// Bytes of messages in one fetch.
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a worker that holds nothing more may take to say that it leaves.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// What a worker is started with.
 #[derive(Debug, Clone)]
@@ -157,10 +160,15 @@ impl Worker {
 
         Serving::new(Arc::clone(&shared), leases).run(received).await;
         stopping::idle_out(&shared).await;
-        ended.cancel();
-        while loops.join_next().await.is_some() {}
-        stop_sending.cancel();
-        while sending.join_next().await.is_some() {}
+        let told = async {
+            ended.cancel();
+            while loops.join_next().await.is_some() {}
+            stop_sending.cancel();
+            while sending.join_next().await.is_some() {}
+        };
+        if timeout(LEAVE, told).await.is_err() {
+            tracing::warn!("leaving without having told anybody: the broker does not answer");
+        }
         Ok(match state.cut_off.load(Relaxed) {
             _ if shutdown.restarts() => StopReason::Restart,
             0 => StopReason::Warm,

@@ -44,7 +44,8 @@ impl Serving {
 
     /// Lives every request until the fetcher has stopped and all are gone; what was not run is handed back, first received first.
     pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Vec<Reserved>>) {
-        let stopping = self.shared.shutdown.stopping().clone();
+        // What a cold stop cuts off goes back together, so that it is in order.
+        let cut_off = self.shared.shutdown.cut_off().clone();
         let mut fetching = true;
         while fetching || !self.requests.is_empty() {
             tokio::select! {
@@ -53,7 +54,7 @@ impl Serving {
                     None => fetching = false,
                 },
                 Some(ended) = self.requests.join_next_with_id() => self.ended(ended),
-                () = sleep_until(self.due), if !self.back.is_empty() && !stopping.is_cancelled() => {
+                () = sleep_until(self.due), if !self.back.is_empty() && !cut_off.is_cancelled() => {
                     if let Err(error) = self.hand_back().await {
                         tracing::warn!(error = &error as &dyn std::error::Error, "cannot hand messages back; trying again");
                         self.due = Instant::now() + AGAIN;

@@ -248,3 +248,29 @@ async fn several_tasks_cut_off_go_back_to_the_head_in_their_order() {
     next.stop().await;
     assert!(done.is_sorted(), "{done:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_begun_is_handed_back_at_once_and_not_when_the_last_task_ends() {
+    let house = House::new();
+    let worker = house.worker(1);
+    // Short tasks make it hold more than it runs.
+    for _ in 0..20 {
+        house.call(Signature::new("t.echo")).await;
+    }
+    let running = house.send(Signature::new("t.blocks")).await;
+    house.traces.begun.notified().await;
+    house.send(Signature::new("t.echo")).await;
+    while house.broker.leased_len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let since = tokio::time::Instant::now();
+    worker.shutdown.warm();
+    while house.broker.leased_len() == 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(since.elapsed() < Duration::from_millis(20), "{:?}", since.elapsed());
+    assert_eq!(queued_and_leased(&house).await, (1, 1));
+    house.traces.release.notify_one();
+    assert_eq!(worker.ended().await, StopReason::Warm);
+    assert_eq!(house.state(&running).await.unwrap().status, State::Success);
+}
