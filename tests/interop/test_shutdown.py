@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import redis as redis_client
@@ -54,6 +55,16 @@ def broker(redis):
         yield connection
 
 
+def active(client, result):
+    """Waits until the worker itself knows that it runs, which Python's learns from its child."""
+
+    def shown():
+        found = client.control.inspect(timeout=0.3).active() or {}
+        return any(task["id"] == result.id and task["time_start"] for tasks in found.values() for task in tasks)
+
+    wait_until(shown, TIMEOUT, f"{result.id} is active")
+
+
 def queued(broker):
     """The ids that wait, the next to be taken first."""
     return [json.loads(message)["headers"]["id"] for message in reversed(broker.lrange("celery", 0, -1))]
@@ -66,6 +77,14 @@ def running(result):
 
 def logged(worker, text, seconds=TIMEOUT):
     wait_until(lambda: text in worker.output(), seconds, f"{worker.name} logs {text!r}, in\n{worker.output()[-2000:]}")
+
+
+def gone(pid):
+    """Whether a process has ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def runs(worker, result):
@@ -114,6 +133,18 @@ def test_a_cold_stop_hands_back_what_is_acked_late(start, call, broker, side, si
     worker.signal(getattr(signal, signals[-1]))
 
     goes_back(worker, broker, slow)
+
+
+@both
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGKILL"])
+def test_a_worker_that_has_gone_leaves_no_child_behind(start, call, side, name):
+    worker = start(side)
+    pid = call("child_sleeps", 0).delay().get(timeout=TIMEOUT)
+    running(call("child_sleeps", 60).delay())
+    worker.signal(getattr(signal, name))
+
+    worker.ended()
+    wait_until(lambda: gone(pid), TIMEOUT, "its child ends")
 
 
 @both
@@ -227,6 +258,20 @@ def test_a_task_of_a_killed_worker_runs_on_another(start, call, broker):
     assert runs(second, slow) == 1
 
 
+def test_a_worker_leaves_within_its_grace_while_redis_is_away(start, call, redis):
+    worker = start("celeriac", "first", CELERIAC_SHUTDOWN_GRACE="2")
+    slow = call("part", 1, 1.0).delay()
+    running(slow)
+    redis.signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    assert worker.stop() == 1, "it could not hand back"
+    assert time.monotonic() - begun < 2
+    redis.signal(signal.SIGCONT)
+
+    start("celeriac", "second")
+    assert slow.get(timeout=LEASE + TIMEOUT) == 1
+
+
 @both
 def test_a_chain_goes_on_after_a_restart_in_its_middle(start, call, side):
     first, second = call("part", 1, 0.5), call("part", 2, 0.5, immutable=True)
@@ -242,13 +287,15 @@ def test_a_chain_goes_on_after_a_restart_in_its_middle(start, call, side):
 @pytest.mark.parametrize("side, name", [("celeriac", "SIGTERM"), ("celeriac", "SIGKILL"), ("python", "SIGKILL")])
 def test_a_terminated_task_is_revoked_and_its_process_is_gone(start, call, client, broker, side, name):
     start(side)
+    pid = call("child_sleeps", 0).delay().get(timeout=TIMEOUT)
     hanging = call("child_sleeps", 60).delay()
-    running(hanging)
+    active(client, hanging)
     client.control.revoke(hanging.id, terminate=True, signal=name)
 
     with pytest.raises(TaskRevokedError):
         hanging.get(timeout=TIMEOUT)
-    assert call("child_sleeps", 0).delay().get(timeout=TIMEOUT), "the slot is free again"
+    wait_until(lambda: gone(pid), TIMEOUT, "its process ends")
+    assert call("child_sleeps", 0).delay().get(timeout=TIMEOUT) != pid, "the slot is free again"
     wait_until(lambda: broker.hlen("unacked") == 0, TIMEOUT, "it is acked")
 
 
@@ -256,7 +303,7 @@ def test_a_terminated_task_is_revoked_and_its_process_is_gone(start, call, clien
 def test_sigusr1_raises_the_soft_time_limit(start, call, client, side):
     start(side)
     hanging = call("child_sleeps", 60).delay()
-    running(hanging)
+    active(client, hanging)
     client.control.revoke(hanging.id, terminate=True, signal="SIGUSR1")
 
     def outcome():
@@ -347,6 +394,7 @@ def test_a_quiet_worker_finishes_what_it_has_and_still_answers(start, call, clie
 
 def test_sigusr1_writes_the_state_down_and_sigusr2_changes_nothing(start, call):
     worker = start("celeriac", concurrency=2)
+    assert call("child_sleeps", 0).delay().get(timeout=TIMEOUT), "there is a child"
     slow, child = call("part", 1, 60).delay(), call("child_sleeps", 60).delay()
     running(slow), running(child)
     worker.signal(signal.SIGUSR2)
