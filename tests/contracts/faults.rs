@@ -306,3 +306,17 @@ fn urls_that_cannot_be_served_are_refused_at_once() {
         assert!(matches!(backend::open(url, backend::Options::default()), Err(Error::Config { .. })), "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_listener_tells_that_it_was_deaf_and_hears_again() {
+    let Some(ground) = Ground::plain_redis() else { return };
+    let mut listener = ground.broker.listen("celery.pidbox", "").await.unwrap();
+    let resumed = listener.resumed();
+    let deaf = async {
+        run(&ground, &["CLIENT", "KILL", "TYPE", "pubsub"]);
+        resumed.notified().await;
+        ground.broker.broadcast("celery.pidbox", "", "again").await.unwrap();
+    };
+    let (heard, ()) = tokio::join!(listener.next(), deaf);
+    assert_eq!(heard.unwrap().unwrap(), "again");
+}

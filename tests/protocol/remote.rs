@@ -157,6 +157,9 @@ fn every_event_of_a_task_has_python_s_fields_in_their_order() {
     for event in recorded("task-started") {
         assert_same(&Event::task_started(text(&event, "uuid")), &event);
     }
+    for event in recorded("task-cancelled") {
+        assert_same(&Event::task_cancelled(text(&event, "uuid")), &event);
+    }
     for event in recorded("task-succeeded") {
         let runtime = event.get("runtime").and_then(Value::as_f64).unwrap();
         let result = Value::Int(text(&event, "result").parse().unwrap());
@@ -205,6 +208,10 @@ fn every_event_of_a_worker_has_python_s_fields_in_their_order() {
             }
             assert_same(&ours, &expected);
         }
+    }
+    for event in recorded("worker-elect-ack") {
+        let id = event.get("id").unwrap().clone();
+        assert_same(&Event::new("worker-elect-ack", [("id", id)]), &event);
     }
 }
 

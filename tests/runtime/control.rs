@@ -455,6 +455,31 @@ async fn a_slow_look_holds_no_other_answer_up() {
     worker.stop().await;
 }
 
+/// That every member of Celery's value is in ours, of the same kind and in the same order; numbers and nulls stand for each other.
+fn assert_like(ours: &Value, celery: &Value, path: &str) {
+    match (ours, celery) {
+        (Value::Map(ours), Value::Map(theirs)) if path != "total" => {
+            assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>(), "{path}");
+            theirs.iter().for_each(|(name, value)| assert_like(&ours[name], value, name));
+        }
+        (Value::List(ours), Value::List(theirs)) => assert_eq!(ours.is_empty(), theirs.is_empty(), "{path}"),
+        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) | (Value::Null, _) | (_, Value::Null) => {}
+        (ours, theirs) => assert_eq!(ours.type_name(), theirs.type_name(), "{path}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stats_are_those_of_celery_name_by_name() {
+    let vector = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vectors/ctl_inspect_stats.json")).unwrap();
+    let vector = json::parse(&vector).unwrap();
+    let celery = vector.get("decoded").and_then(|decoded| decoded.get("client_return_value")?.get("worker1@example")).unwrap();
+    let house = House::new();
+    let worker = house.worker(2);
+    let stats = Client::new(&house).await.call("stats", Value::map()).await;
+    assert_like(&stats, celery, "stats");
+    worker.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_worker_says_when_it_comes_lives_and_goes() {
     let house = House::new();

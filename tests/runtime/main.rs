@@ -15,5 +15,6 @@ mod replacing;
 mod results;
 mod retries;
 mod shutdown;
+mod starved;
 mod time;
 mod window;
