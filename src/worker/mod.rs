@@ -136,10 +136,7 @@ impl Worker {
         let ended = CancellationToken::new();
         let mut loops = JoinSet::new();
         scrape::answer(&mut loops, &shared, &ended).await?;
-        if settings.heartbeat {
-            let heart = heart::beat(events.clone(), Arc::clone(&state), settings.heartbeat_interval.duration(), ended.clone());
-            lifeline.spawn(&mut loops, heart);
-        }
+        self.heart(&lifeline, &mut loops, &events, &state, &ended);
         let panel = Panel { shared: Arc::clone(&shared), events, aside: aside.clone(), missed: Arc::clone(&missed) };
         self.control(&lifeline, &mut loops, panel, mailbox, &ended);
         // What is revoked is known before the first fetch.
@@ -174,6 +171,22 @@ impl Worker {
             0 => StopReason::Warm,
             _ => StopReason::Cold,
         })
+    }
+
+    /// Says that the worker lives.
+    fn heart(
+        &self,
+        lifeline: &Lifeline,
+        loops: &mut JoinSet<()>,
+        events: &EventDispatcher,
+        state: &Arc<WorkerState>,
+        ended: &CancellationToken,
+    ) {
+        let settings = &self.app.settings().celeriac;
+        if settings.heartbeat {
+            let freq = settings.heartbeat_interval.duration();
+            lifeline.spawn(loops, heart::beat(events.clone(), Arc::clone(state), freq, ended.clone()));
+        }
     }
 
     /// Keeps the leases.
