@@ -44,6 +44,7 @@ use crate::task::handler::AsyncFn;
 use crate::task::options::TaskOptions;
 use crate::task::outcome::TaskError;
 use crate::task::registry::Registry;
+use crate::traces::Traces;
 
 /// An app that is being put together.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ pub struct AppBuilder {
     registry: Registry,
     states: States,
     commands: Commands,
+    traces: Option<Arc<Traces>>,
 }
 
 impl AppBuilder {
@@ -136,6 +138,13 @@ impl AppBuilder {
         self
     }
 
+    /// Makes a span of each task that is sent and of each run.
+    #[cfg(feature = "otel")]
+    pub fn traces(&mut self, traces: Traces) -> &mut Self {
+        self.traces = Some(Arc::new(traces));
+        self
+    }
+
     /// Registers a remote control command beside Celery's own, or in place of one: what `app.control.broadcast` calls by this name. Its
     /// value is the node's reply, an exception of it is shown to the sender.
     pub fn control_command<F, R, Fut>(&mut self, name: &str, function: F) -> &mut Self
@@ -162,7 +171,7 @@ impl AppBuilder {
 
     /// Uses this broker and backend, whatever the settings say.
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
-        let Self { settings, written, mut registry, states, commands } = self;
+        let Self { settings, written, mut registry, states, commands, traces } = self;
         registry.annotate(&settings);
         let ours = &settings.celeriac;
         let metrics = ours.metrics_addr.is_some().then(|| Arc::new(Metrics::new(ours.metrics_celery_compat)));
@@ -170,8 +179,22 @@ impl AppBuilder {
         let clock = Arc::<Clock>::default();
         let producer =
             Producer::new(Arc::clone(&broker), Arc::clone(&backend), Arc::clone(&settings), Arc::clone(&clock), registry.queues())
-                .counting(metrics.clone());
-        App { inner: Arc::new(Inner { settings, written, registry, states, commands, broker, backend, clock, producer, metrics }) }
+                .watched(metrics.clone(), traces.clone());
+        App {
+            inner: Arc::new(Inner {
+                settings,
+                written,
+                registry,
+                states,
+                commands,
+                broker,
+                backend,
+                clock,
+                producer,
+                metrics,
+                traces,
+            }),
+        }
     }
 }
 
@@ -189,6 +212,7 @@ struct Inner {
     producer: Producer,
     /// Where a worker tells of them.
     metrics: Option<Arc<Metrics>>,
+    traces: Option<Arc<Traces>>,
 }
 
 /// An app. Clones are one app.
@@ -245,6 +269,11 @@ impl App {
     /// The remote control commands its author added.
     pub(crate) fn commands(&self) -> &Commands {
         &self.inner.commands
+    }
+
+    /// What makes its spans, if any are made.
+    pub(crate) fn traces(&self) -> Option<&Arc<Traces>> {
+        self.inner.traces.as_ref()
     }
 
     /// What it counts, where a worker is to tell it.

@@ -23,6 +23,10 @@ mod routing;
 pub mod schedules;
 pub mod settlement;
 pub mod task;
+#[cfg(feature = "otel")]
+pub mod traces;
+#[cfg(not(feature = "otel"))]
+mod traces;
 pub mod worker;
 
 pub use error::{Error, Result};

@@ -22,16 +22,20 @@ use crate::protocol::message::EncodeOptions;
 use crate::protocol::meta::ResultTuple;
 use crate::protocol::serializer::Serializer;
 use crate::protocol::signature::Signature;
+use crate::protocol::value::Map;
 use crate::routing::{self, Address};
 use crate::settlement::Outgoing;
+use crate::traces::Traces;
 
 /// Where a call comes from. Both are `None` outside a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Origin {
     /// The first task of the workflow.
     pub root_id: Option<String>,
     /// The task that sends.
     pub parent_id: Option<String>,
+    /// The trace it belongs to, as headers.
+    pub trace: Map,
 }
 
 /// What was sent.
@@ -76,6 +80,7 @@ pub struct Producer {
     /// For `reply_to`, which Python's `rpc://` backend reads.
     reply_to: Arc<str>,
     metrics: Option<Arc<Metrics>>,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Producer {
@@ -98,12 +103,13 @@ impl Producer {
             declared: Arc::default(),
             reply_to: fresh_id().into(),
             metrics: None,
+            traces: None,
         }
     }
 
-    /// Counts what it sends.
-    pub(crate) fn counting(self, metrics: Option<Arc<Metrics>>) -> Self {
-        Self { metrics, ..self }
+    /// Counts what it sends, and makes spans of it.
+    pub(crate) fn watched(self, metrics: Option<Arc<Metrics>>, traces: Option<Arc<Traces>>) -> Self {
+        Self { metrics, traces, ..self }
     }
 
     /// Sends a task or canvas.
@@ -118,7 +124,7 @@ impl Producer {
 
     /// Everything of a sending but the sending: its queues are known, its messages are encoded.
     pub(crate) async fn prepare(&self, signature: Signature, origin: Origin) -> Result<Prepared> {
-        let applied = Applied { root_id: origin.root_id, parent_id: origin.parent_id, ..self.applied() };
+        let applied = Applied { root_id: origin.root_id, parent_id: origin.parent_id, trace: origin.trace, ..self.applied() };
         let plan = canvas::apply(signature, &applied, &mut fresh_id)?;
         let mut outgoing = Vec::with_capacity(plan.messages.len());
         let mut addresses = Vec::with_capacity(plan.messages.len());
@@ -239,6 +245,9 @@ impl Producer {
         let route = settings.task_routes.route(task);
         let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
         let mut message = publish.message.clone();
+        if let Some(traces) = &self.traces {
+            traces.publish(&mut message, address);
+        }
         message.properties.priority = publish.priority.or(usual).unwrap_or_default();
         let options = EncodeOptions {
             serializer: publish.serializer.or_else(|| Serializer::from_name(&settings.task_serializer)).unwrap_or_default(),

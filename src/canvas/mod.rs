@@ -26,7 +26,7 @@ pub mod stamp;
 use chrono::{DateTime, Utc};
 
 use crate::error::Result;
-use crate::protocol::{Compression, EncodeOptions, Envelope, Message, ResultTuple, Serializer, Value};
+use crate::protocol::{Compression, EncodeOptions, Envelope, Map, Message, ResultTuple, Serializer, Value};
 use crate::settlement::Write;
 
 pub use apply::apply;
@@ -57,6 +57,8 @@ pub struct Applied {
     pub reply_to: Option<String>,
     /// Who sends it: `gen<pid>@<host>`.
     pub origin: Option<String>,
+    /// The trace it belongs to: headers of each of its messages that names no trace of its own.
+    pub trace: Map,
     /// `result_expires`: how long a chord's keys are kept.
     pub ttl: Option<u64>,
     /// `result_serializer`, for a group's structure.
@@ -76,6 +78,7 @@ impl Applied {
             priority: None,
             reply_to: None,
             origin: None,
+            trace: Map::new(),
             ttl: None,
             result_serializer: Serializer::Json,
             errbacks_on_header: false,

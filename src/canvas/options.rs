@@ -114,9 +114,18 @@ fn headers(task: String, id: String, options: &Options, applied: &Applied) -> Re
         replaced_task_nesting: options.count("replaced_task_nesting"),
         stamps: stamped.collect(),
         stamped_headers: names,
-        custom: options.map("headers"),
+        custom: custom(options, applied),
         ..Headers::new(task, id)
     })
+}
+
+/// The headers its caller made up, and the trace it belongs to.
+fn custom(options: &Options, applied: &Applied) -> Map {
+    let mut custom = options.map("headers");
+    if !custom.contains_key("traceparent") {
+        custom.extend(applied.trace.clone());
+    }
+    custom
 }
 
 fn embed(options: &Options) -> Result<Embed> {

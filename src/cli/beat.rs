@@ -12,6 +12,7 @@ use super::args::{BeatArgs, GlobalArgs};
 use super::exit::{Exit, Failure};
 use super::program::Program;
 use super::settings::Surroundings;
+use super::spans::Spans;
 use super::worker::{PidFile, reach, tell};
 use super::{logging, names};
 use crate::app::App;
@@ -39,11 +40,13 @@ pub(super) fn run(program: &Program, args: &BeatArgs, global: &GlobalArgs) -> Re
 async fn serve(program: &Program, around: &Surroundings, loaded: &Loaded) -> Result<Exit, Failure> {
     let shutdown = Shutdown::new();
     let signals = listen(&shutdown)?;
-    let (app, _) = program.start(loaded, &around.env, 1)?;
+    let (mut app, _) = program.start(loaded, &around.env, 1)?;
+    let spans = Spans::begin(&mut app, &around.env)?;
     let app = app.connect()?;
     if reach(&app, &shutdown).await? {
         scheduler(&app, None).run(shutdown.stopping().clone()).await;
     }
+    spans.end().await;
     drop(signals);
     Ok(Exit::Ok)
 }

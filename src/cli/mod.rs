@@ -39,6 +39,7 @@ mod report;
 mod restart;
 pub mod settings;
 mod signals;
+mod spans;
 pub mod terminal;
 mod worker;
 

@@ -15,6 +15,7 @@ use super::exit::{Exit, Failure};
 use super::program::Program;
 use super::restart::Again;
 use super::settings::{self, Surroundings};
+use super::spans::Spans;
 use super::{beat, logging, names, signals, terminal};
 use crate::app::App;
 use crate::config::{Loaded, Seconds, Settings};
@@ -112,7 +113,8 @@ async fn serve(
     let queues = queues(settings, program.default_queues())?;
     let nodename = settings.celeriac.hostname.clone().unwrap_or_default();
 
-    let (app, children) = program.start(loaded, &around.env, concurrency)?;
+    let (mut app, children) = program.start(loaded, &around.env, concurrency)?;
+    let spans = Spans::begin(&mut app, &around.env)?;
     let children = children.map(|options| Arc::new(ChildPool::new(options)));
     let app = app.connect()?;
     if !reach(&app, &shutdown).await? {
@@ -138,6 +140,9 @@ async fn serve(
     // When it is to leave at once, dropping them kills them.
     if let Some(children) = children.filter(|_| !matches!(reason, Ok(StopReason::Hard))) {
         children.close(CHILDREN_GRACE).await;
+    }
+    if !matches!(reason, Ok(StopReason::Hard)) {
+        spans.end().await;
     }
     Ok(reason?)
 }

@@ -22,6 +22,7 @@ pub mod signature;
 pub mod special;
 pub mod state;
 pub mod time;
+pub mod trace;
 pub mod value;
 
 pub use body::Embed;
@@ -35,4 +36,5 @@ pub use serializer::Serializer;
 pub use signature::Signature;
 pub use state::State;
 pub use time::Timestamp;
+pub use trace::{TRACE_HEADERS, trace_headers};
 pub use value::{Map, Value, ValueError, from_value, to_value};

@@ -31,6 +31,7 @@ use crate::protocol::exception::Exception;
 use crate::protocol::meta::{Meta, ResultTuple};
 use crate::protocol::signature::Signature;
 use crate::protocol::state::State;
+use crate::protocol::trace::trace_headers;
 use crate::protocol::value::{Value, to_value};
 use crate::result::ResultOptions;
 
@@ -170,7 +171,11 @@ impl Context {
     /// `AsyncResult`.
     pub async fn send_canvas(&self, signature: impl Into<Signature>) -> Result<Sent> {
         let request = self.request();
-        let origin = Origin { root_id: Some(request.root_id().to_owned()), parent_id: Some(request.id().to_owned()) };
+        let origin = Origin {
+            root_id: Some(request.root_id().to_owned()),
+            parent_id: Some(request.id().to_owned()),
+            trace: trace_headers(request.headers()),
+        };
         let sent = self.environment().producer.send(signature.into(), origin).await?;
         self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).push(sent.result.clone());
         Ok(sent)

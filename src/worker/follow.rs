@@ -22,6 +22,7 @@ use crate::protocol::meta::{ChordEntry, ResultTuple, decode_stored, read_group_m
 use crate::protocol::signature::Signature;
 use crate::protocol::state::State;
 use crate::protocol::time::Timestamp;
+use crate::protocol::trace::trace_headers;
 use crate::protocol::value::Value;
 use crate::settlement::{ChordPart, Outgoing, Write};
 use crate::task::errback::FailedCall;
@@ -351,6 +352,7 @@ impl Follower {
         Applied {
             root_id: Some(info.root_id().to_owned()),
             parent_id: Some(info.id().to_owned()),
+            trace: trace_headers(info.headers()),
             priority: self.inherit_priority.then_some(info.message.properties.priority),
             ..self.producer.applied()
         }

@@ -267,6 +267,7 @@ impl Request {
         tracked.accepted(info.task(), !late);
         self.shared.announcer.started(&info);
         self.shared.settler.started(&info, task).await;
+        let span = self.shared.app.traces().map(|traces| traces.run(&mut info));
         let begun = Instant::now();
         let stops = tracked.stops();
         let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
@@ -276,6 +277,9 @@ impl Request {
         let mut outcome = trace(run, ending, limits, stops, self.cut_off(late, tracked)).await;
         if outcome == Outcome::Abandoned && tracked.signum().is_some() {
             outcome = Outcome::Revoked("terminated");
+        }
+        if let Some(span) = span {
+            span.end(&outcome);
         }
         if outcome == Outcome::Abandoned {
             return self.abandoned(&info, late).await;
