@@ -24,6 +24,11 @@ class Fleet:
         self.app.backend.result_consumer.cancel_for = lambda *_: None
         stack.callback(self.app.close)
 
+    def command(self, *words):
+        """Runs a command of our program, away from anybody's configuration file."""
+        env = {**os.environ, **self.environment}
+        return subprocess.run([self.program, *words], env=env, cwd=self._folder, capture_output=True, text=True, timeout=60)
+
     def start(self, side, name=None, queues=None, concurrency=1, flags=()):
         """Starts a worker of this side, and gives its process and node when it answers."""
         name, queues = name or side, queues or [side]
@@ -152,8 +157,7 @@ def test_what_was_revoked_outlives_every_worker(empty_fleet):
 
 def test_a_task_is_revoked_while_no_worker_lives(empty_fleet):
     result = empty_fleet.app.send_task("proj.add", (1, 2), queue="celeriac")
-    command = [empty_fleet.program, "control", "-t", "1", "revoke", result.id]
-    ended = subprocess.run(command, env={**os.environ, **empty_fleet.environment}, capture_output=True, text=True, timeout=60)
+    ended = empty_fleet.command("control", "-t", "1", "revoke", result.id)
     assert ended.returncode == 69, ended.stdout + ended.stderr
     empty_fleet.start("celeriac")
     wait_until(lambda: result.state == "REVOKED", 20, "it is revoked")
@@ -167,8 +171,7 @@ def test_a_parked_task_that_is_revoked_is_discarded_when_it_is_due(empty_fleet):
     keys = redis_client.Redis(port=empty_fleet.redis.port)
     wait_until(lambda: keys.zcard("celeriac.parked_index") == 1, 20, "it is parked")
     assert first.stop() == 0
-    command = [empty_fleet.program, "control", "-t", "1", "revoke", result.id]
-    subprocess.run(command, env={**os.environ, **empty_fleet.environment}, capture_output=True, timeout=60)
+    assert empty_fleet.command("control", "-t", "1", "revoke", result.id).returncode == 69, "nobody is there to answer"
     empty_fleet.start("celeriac", "second")
     wait_until(lambda: result.state == "REVOKED" and keys.zcard("celeriac.parked_index") == 0, 30, "it is discarded")
 
