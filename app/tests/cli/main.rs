@@ -8,6 +8,7 @@ use serde_json::Value;
 
 mod config;
 mod doctor;
+mod operate;
 mod process;
 mod queues;
 mod usage;

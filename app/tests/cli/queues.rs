@@ -9,7 +9,7 @@ use super::process::house;
 use super::*;
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -19,7 +19,7 @@ impl Drop for Running {
 }
 
 /// A Redis of our own and its URL; none where it is not installed.
-fn redis(house: &House) -> Option<(Running, String)> {
+pub(super) fn redis(house: &House) -> Option<(Running, String)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let arguments =
         ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", &house.path().display().to_string()];
@@ -39,7 +39,7 @@ fn redis(house: &House) -> Option<(Running, String)> {
 }
 
 /// Starts a worker and waits until it says that it is ready; the rest of its log is read on, so that it never waits for us.
-fn worker(house: &House, line: &str) -> (Running, std::thread::JoinHandle<String>) {
+pub(super) fn worker(house: &House, line: &str) -> (Running, std::thread::JoinHandle<String>) {
     let mut child = house.command(line).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
