@@ -102,7 +102,7 @@ async fn overdue(told: &Told) {
 }
 
 /// Ends the process, whatever its other threads do.
-#[allow(clippy::exit, reason = "the threads that could end it may all be busy")]
+#[allow(clippy::exit, clippy::disallowed_methods, reason = "the threads that could end it may all be busy")]
 fn leave() {
     tracing::error!("leaving at once, what keeps it has not ended: what is held comes back when its leases have run out");
     std::process::exit(Exit::Failure as i32);
