@@ -8,7 +8,7 @@ What is replaced, and with what:
   `Request` and sent to the signal's receivers. So tests of headers and stamps judge what the worker really published.
 * `worker_state.successful_requests`: filled from `task-succeeded` events.
 * `worker_state.revoked`: read by `inspect revoked`.
-* `worker_state.revoked_stamps.clear()`: a restart of the worker, since there is no remote command for it.
+* `worker_state.revoked_stamps.clear()`: a restart of the worker without what it keeps in Redis, since there is no remote command for it.
 * `NODENAME` and `os.getpid()` of test_inspect: the node's name, and its process id if it is a process below WORKER_CMD.
 * `Control.broadcast`, where the worker is several nodes: their replies as one (`fleet.answer_as_one`).
 """
@@ -155,6 +155,8 @@ class Harness:
             def clear():
                 # Nothing may be left behind that a fresh worker would run.
                 harness.wait_until_idle(harness.app)
+                # And not even a restart forgets what is kept on the broker.
+                harness.redis.delete("celeriac.revoked_stamps")
                 harness.restart("revoked_stamps.clear")
 
         return SimpleNamespace(successful_requests=self.succeeded, revoked=Revoked(), revoked_stamps=RevokedStamps())
