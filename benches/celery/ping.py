@@ -3,7 +3,7 @@
     ping.py --worker target/release/examples/bench_worker [--pings 1000] [--slots N] [--task bench.burn] [--limit-ms 25]
 
 One ping after the other, by hand over Redis, so that both are measured by the same client: PUBLISH to the fanout exchange, BRPOP from a
-reply queue of its own. A worker is busy when `active` shows as many tasks as it has slots, before and after the pings. Ends with 1 where a
+reply queue of its own. `bench.burn` fills no more slots than celeriac's runtime has threads, one a core. A worker is busy when `active` shows as many tasks as it has slots, before and after the pings. Ends with 1 where a
 ping of celeriac's is not answered within a second or its 99th percentile is above the limit.
 """
 import argparse
