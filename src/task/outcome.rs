@@ -12,6 +12,7 @@ use crate::protocol::exception::Exception;
 use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
 use crate::result::GetError;
+use crate::traces::Ended;
 
 /// The module under which Rust errors travel: no Python process can import it, so Python makes a class of the error's name.
 pub const ERRORS_MODULE: &str = "celeriac.errors";
@@ -167,6 +168,29 @@ pub enum Outcome {
     Revoked(&'static str),
     /// A cold stop or a lost lease cut it off: nothing is settled.
     Abandoned,
+}
+
+impl Outcome {
+    /// What a span says of it.
+    pub(crate) fn ended(&self) -> Ended<'_> {
+        let state = match self {
+            Self::Success(_) => "SUCCESS",
+            Self::Failure(_) | Self::Lost(_) => "FAILURE",
+            Self::Retry(_) => "RETRY",
+            Self::Reject { .. } => "REJECTED",
+            Self::Ignore | Self::Replace(_) => "IGNORED",
+            Self::Revoked(_) | Self::Abandoned => "REVOKED",
+        };
+        let failure = match self {
+            Self::Failure(failure) | Self::Lost(failure) => Some((&failure.exception, failure.traceback.as_deref())),
+            _ => None,
+        };
+        let retry = match self {
+            Self::Retry(retry) => retry.cause.as_ref().map(|cause| &cause.exception),
+            _ => None,
+        };
+        Ended { state, failure, retry }
+    }
 }
 
 #[cfg(test)]

@@ -15,3 +15,27 @@ mod otel;
 pub(crate) use self::off::Traces;
 #[cfg(feature = "otel")]
 pub use self::otel::Traces;
+use crate::protocol::{Exception, TimeLimit};
+
+/// Where a run takes place.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "nobody makes spans"))]
+pub(crate) struct Place<'a> {
+    /// The queue its message came from.
+    pub(crate) queue: &'a str,
+    /// The node that runs it.
+    pub(crate) hostname: &'a str,
+    pub(crate) timelimit: TimeLimit,
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "nobody makes spans"))]
+pub(crate) struct Ended<'a> {
+    /// The state, as Celery names it.
+    pub(crate) state: &'static str,
+    /// What it failed with, and where.
+    pub(crate) failure: Option<(&'a Exception, Option<&'a str>)>,
+    /// Why it is to be retried.
+    pub(crate) retry: Option<&'a Exception>,
+}

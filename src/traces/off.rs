@@ -1,9 +1,8 @@
 //! Without the feature there are no spans, and no value of these types.
 
+use super::{Ended, Place};
 use crate::protocol::Message;
 use crate::routing::Address;
-use crate::task::outcome::Outcome;
-use crate::task::request::RequestInfo;
 
 #[derive(Debug)]
 pub(crate) enum Traces {}
@@ -16,13 +15,13 @@ impl Traces {
         match *self {}
     }
 
-    pub(crate) fn run(&self, _: &mut RequestInfo) -> Run {
+    pub(crate) fn run(&self, _: &mut Message, _: Place<'_>) -> Run {
         match *self {}
     }
 }
 
 impl Run {
-    pub(crate) fn end(self, _: &Outcome) {
+    pub(crate) fn end(self, _: Ended<'_>) {
         match self {}
     }
 }

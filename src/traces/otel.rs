@@ -13,12 +13,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
+use super::{Ended, Place};
 use crate::config::Env;
 use crate::error::{Error, Result};
-use crate::protocol::{Map, Message, TRACE_HEADERS, Value, trace_headers};
+use crate::protocol::{Exception, Map, Message, TRACE_HEADERS, Value, trace_headers};
 use crate::routing::Address;
-use crate::task::outcome::{Failure, Outcome};
-use crate::task::request::RequestInfo;
 
 /// How long the last spans may take to go out.
 const LAST: Duration = Duration::from_secs(3);
@@ -96,12 +95,12 @@ impl Traces {
     }
 
     /// The span of a run, as a child of what its message names; from then on the message names it, for what follows the task.
-    pub(crate) fn run(&self, info: &mut RequestInfo) -> Run {
-        let parent = self.extract(&trace_headers(info.headers()));
-        let span = self.tracer.span_builder(format!("run/{}", info.task())).with_kind(SpanKind::Consumer);
-        let span = span.with_attributes(run_attributes(info));
+    pub(crate) fn run(&self, message: &mut Message, place: Place<'_>) -> Run {
+        let parent = self.extract(&trace_headers(&message.headers));
+        let span = self.tracer.span_builder(format!("run/{}", message.headers.task)).with_kind(SpanKind::Consumer);
+        let span = span.with_attributes(run_attributes(message, place));
         let context = parent.with_span(span.start_with_context(&self.tracer, &parent));
-        self.inject(&context, &mut info.message.headers.custom);
+        self.inject(&context, &mut message.headers.custom);
         Run(context)
     }
 
@@ -132,68 +131,59 @@ impl fmt::Debug for Run {
 
 impl Run {
     /// Says how it went.
-    pub(crate) fn end(self, outcome: &Outcome) {
+    pub(crate) fn end(self, ended: Ended<'_>) {
         let span = self.0.span();
-        let state = match outcome {
-            Outcome::Success(_) => "SUCCESS",
-            Outcome::Failure(failure) | Outcome::Lost(failure) => {
-                span.set_status(Status::error(failure.exception.message()));
-                span.add_event("exception", exception_attributes(failure));
-                "FAILURE"
-            }
-            Outcome::Retry(retry) => {
-                let reason = retry.cause.as_ref().map(|cause| cause.exception.message()).unwrap_or_default();
-                span.set_attribute(KeyValue::new("celery.retry.reason", reason));
-                "RETRY"
-            }
-            Outcome::Reject { .. } => "REJECTED",
-            Outcome::Ignore | Outcome::Replace(_) => "IGNORED",
-            Outcome::Revoked(_) | Outcome::Abandoned => "REVOKED",
-        };
-        span.set_attribute(KeyValue::new("celery.state", state));
+        if let Some((exception, traceback)) = ended.failure {
+            span.set_status(Status::error(exception.message()));
+            span.add_event("exception", exception_attributes(exception, traceback));
+        }
+        if let Some(reason) = ended.retry {
+            span.set_attribute(KeyValue::new("celery.retry.reason", reason.message()));
+        }
+        span.set_attribute(KeyValue::new("celery.state", ended.state));
         span.end();
     }
 }
 
 /// What the Python instrumentation says of a request, and today's conventions.
-fn run_attributes(info: &RequestInfo) -> Vec<KeyValue> {
-    let (headers, properties) = (info.headers(), info.properties());
-    let delivery = info.delivery_info();
+fn run_attributes(message: &Message, place: Place<'_>) -> Vec<KeyValue> {
+    let (headers, properties) = (&message.headers, &message.properties);
+    let delivery = &properties.delivery_info;
     let mut attributes = vec![
         KeyValue::new("celery.action", "run"),
-        KeyValue::new("celery.task_name", info.task().to_owned()),
-        KeyValue::new("celery.hostname", info.hostname.clone()),
-        KeyValue::new("messaging.message.id", info.id().to_owned()),
+        KeyValue::new("celery.task_name", headers.task.clone()),
+        KeyValue::new("celery.hostname", place.hostname.to_owned()),
+        KeyValue::new("messaging.message.id", headers.id.clone()),
         KeyValue::new("messaging.destination", delivery.routing_key.clone()),
-        KeyValue::new("messaging.destination.name", info.queue.clone()),
+        KeyValue::new("messaging.destination.name", place.queue.to_owned()),
         KeyValue::new("messaging.operation.type", "process"),
         KeyValue::new("messaging.system", "redis"),
     ];
     let limit = |limit: Option<f64>| limit.map_or_else(String::new, |seconds| seconds.to_string());
-    let limits = info.timelimit;
+    let limits = place.timelimit;
     let timelimit =
         [limits.hard, limits.soft].iter().any(Option::is_some).then(|| format!("{}, {}", limit(limits.hard), limit(limits.soft)));
     let optional = [
-        ("messaging.conversation_id", Some(properties.correlation_id.clone().unwrap_or_else(|| info.id().to_owned()))),
+        ("messaging.conversation_id", Some(properties.correlation_id.clone().unwrap_or_else(|| headers.id.clone()))),
         ("celery.eta", headers.eta.map(|eta| eta.to_string())),
         ("celery.expires", headers.expires.map(|expires| expires.to_string())),
         ("celery.timelimit", timelimit),
         ("celery.delivery_info", Some(format!("exchange={} routing_key={}", delivery.exchange, delivery.routing_key))),
     ];
     attributes.extend(optional.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?))));
-    if info.retries() > 0 {
-        attributes.push(KeyValue::new("celery.retries", i64::from(info.retries())));
+    if headers.retries > 0 {
+        attributes.push(KeyValue::new("celery.retries", i64::from(headers.retries)));
     }
     attributes
 }
 
-fn exception_attributes(failure: &Failure) -> Vec<KeyValue> {
-    let shown = failure.exception.to_string();
+fn exception_attributes(exception: &Exception, traceback: Option<&str>) -> Vec<KeyValue> {
+    let shown = exception.to_string();
     let mut attributes = vec![
         KeyValue::new("exception.type", shown.split('(').next().unwrap_or_default().to_owned()),
-        KeyValue::new("exception.message", failure.exception.message()),
+        KeyValue::new("exception.message", exception.message()),
     ];
-    attributes.extend(failure.traceback.clone().map(|traceback| KeyValue::new("exception.stacktrace", traceback)));
+    attributes.extend(traceback.map(|traceback| KeyValue::new("exception.stacktrace", traceback.to_owned())));
     attributes
 }
 

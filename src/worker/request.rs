@@ -35,6 +35,7 @@ use crate::task::context::{Context, Environment};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
+use crate::traces::Place;
 
 /// What all requests of a worker share.
 #[derive(Debug)]
@@ -267,7 +268,8 @@ impl Request {
         tracked.accepted(info.task(), !late);
         self.shared.announcer.started(&info);
         self.shared.settler.started(&info, task).await;
-        let span = self.shared.app.traces().map(|traces| traces.run(&mut info));
+        let place = Place { queue: &info.queue, hostname: &info.hostname, timelimit: info.timelimit };
+        let span = self.shared.app.traces().map(|traces| traces.run(&mut info.message, place));
         let begun = Instant::now();
         let stops = tracked.stops();
         let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
@@ -279,7 +281,7 @@ impl Request {
             outcome = Outcome::Revoked("terminated");
         }
         if let Some(span) = span {
-            span.end(&outcome);
+            span.end(outcome.ended());
         }
         if outcome == Outcome::Abandoned {
             return self.abandoned(&info, late).await;
