@@ -16,6 +16,7 @@ mod follow;
 mod heart;
 mod lifeline;
 mod load;
+mod loops;
 mod rates;
 mod request;
 mod scrape;
@@ -32,20 +33,18 @@ mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use self::announce::Announcer;
 use self::autoscale::Bounds;
-use self::consumer::Fetcher;
+use self::consumer::{Fetcher, Reserved};
 use self::control::{Aside, Mailbox, Mingle, Panel, Recall};
 use self::errback::Errbacks;
 use self::follow::Follower;
 use self::lifeline::Lifeline;
+use self::loops::Loops;
 use self::request::Shared;
 use self::serving::Serving;
 use self::settle::Settler;
@@ -62,9 +61,6 @@ use crate::pool::ChildPool;
 
 /// Bytes of messages in one fetch.
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
-
-/// How long a worker that holds nothing more may take to say that it leaves.
-const LEAVE: Duration = Duration::from_secs(1);
 
 /// What a worker is started with.
 #[derive(Debug, Clone)]
@@ -105,67 +101,32 @@ impl Worker {
     }
 
     async fn work(self, shutdown: Shutdown) -> Result<StopReason> {
-        let broker = Arc::clone(self.app.broker());
-        let lease = self.app.settings().celeriac.lease.duration();
-        broker.declare(&self.app.declared(&self.options.queues)?).await?;
-        let leases = Arc::new(Leases::default());
-        let settings = &self.app.settings().celeriac;
-        let revoked = Revoked::new(settings.revokes_max, settings.revoke_expires.duration());
-        let state = Arc::new(WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone(), revoked));
-        let (lifeline, aside) = (Lifeline::new(), Aside::new(&self.app)?);
-        let missed = Arc::new(Notify::new());
-        let mailbox = lifeline.run(aside.clone().listener()).await.flatten();
+        self.app.broker().declare(&self.app.declared(&self.options.queues)?).await?;
+        let (mut loops, aside) = (Loops::new(Lifeline::new()), Aside::new(&self.app)?);
+        let state = Arc::new(self.state());
+        let (leases, missed) = (Arc::<Leases>::default(), Arc::new(Notify::new()));
+        let mailbox = loops.lifeline.run(aside.clone().listener()).await.flatten();
         let (events, sender) = self.events(&aside);
         let shared = Arc::new(self.shared(shutdown.clone(), &state, &events).await?);
-        let (batches, received) = mpsc::channel(1);
         let slots = shared.window.slots.size();
-        let fetcher = Fetcher {
-            broker: Arc::clone(&broker),
-            options: self.consumer_options(lease, &shutdown),
-            shutdown: shutdown.clone(),
-            queues: state.queues.subscribe(),
-            window: Arc::clone(&shared.window),
-            leases: Arc::clone(&leases),
-            batches,
-        };
-        // Events are sent until all else has ended, the last of them that the worker goes offline.
-        let stop_sending = CancellationToken::new();
-        let mut sending = JoinSet::new();
-        lifeline.spawn(&mut sending, sender.run(stop_sending.clone()));
-        // Leases are renewed until the very end, what still runs during a warm stop must stay ours; so are heartbeats and remote control.
-        let ended = CancellationToken::new();
-        let mut loops = JoinSet::new();
-        scrape::answer(&mut loops, &shared, &ended).await?;
-        self.heart(&lifeline, &mut loops, &events, &state, &ended);
+
+        loops.send(sender);
+        scrape::answer(&mut loops, &shared).await?;
+        self.heart(&mut loops, &events, &state);
         let panel = Panel { shared: Arc::clone(&shared), events, aside: aside.clone(), missed: Arc::clone(&missed) };
-        self.control(&lifeline, &mut loops, panel, mailbox, &ended);
+        self.control(&mut loops, panel, mailbox);
         // What is revoked is known before the first fetch.
         let recall = Recall::begin(aside.revocations(), Arc::clone(&state), self.mingle(&aside, &state), missed);
-        let recall = lifeline.run(recall).await.ok_or(Error::Shutdown)??;
-        lifeline.spawn(&mut loops, recall.run(ended.clone()));
-        self.leases(&lifeline, &mut loops, &aside, &leases, &ended);
-        loops.spawn(stopping::watch(Arc::clone(&shared), ended.clone()));
-        loops.spawn(dump::listen(Arc::clone(&shared), Arc::clone(&leases), ended.clone()));
-        loops.spawn(timer::restore_orphans(Arc::clone(&broker), lease, shutdown.stopping().clone()));
-        loops.spawn(timer::release_due(Arc::clone(&broker), Arc::clone(&shared.parked), shutdown.stopping().clone()));
-        if let Some(bounds) = &shared.autoscale {
-            loops.spawn(autoscale::scale(Arc::clone(&shared), Arc::clone(bounds), shutdown.quieted().clone()));
-        }
-        loops.spawn(rates::admit_limited(Arc::clone(&shared), shutdown.quieted().clone()));
-        loops.spawn(fetcher.run());
+        let recall = loops.lifeline.run(recall).await.ok_or(Error::Shutdown)??;
+        loops.spawn_aside(recall.run(loops.ended()));
+        self.leases(&mut loops, &aside, &leases);
+        self.queues(&mut loops, &shared);
+        let received = self.fetch(&mut loops, &shared, &leases);
         tracing::info!(queues = ?self.options.queues, concurrency = slots, "{} ready.", self.options.nodename);
 
         Serving::new(Arc::clone(&shared), leases).run(received).await;
         stopping::idle_out(&shared).await;
-        let told = async {
-            ended.cancel();
-            while loops.join_next().await.is_some() {}
-            stop_sending.cancel();
-            while sending.join_next().await.is_some() {}
-        };
-        if timeout(LEAVE, told).await.is_err() {
-            tracing::warn!("leaving without having told anybody: the broker does not answer");
-        }
+        loops.end().await;
         Ok(match state.cut_off.load(Relaxed) {
             _ if shutdown.restarts() => StopReason::Restart,
             0 => StopReason::Warm,
@@ -173,30 +134,59 @@ impl Worker {
         })
     }
 
+    fn state(&self) -> WorkerState {
+        let settings = &self.app.settings().celeriac;
+        let revoked = Revoked::new(settings.revokes_max, settings.revoke_expires.duration());
+        WorkerState::new(Arc::clone(self.app.clock()), self.options.queues.clone(), revoked)
+    }
+
+    /// Begins to fetch.
+    fn fetch(&self, loops: &mut Loops, shared: &Arc<Shared>, leases: &Arc<Leases>) -> mpsc::Receiver<Vec<Reserved>> {
+        let (batches, received) = mpsc::channel(1);
+        let fetcher = Fetcher {
+            broker: Arc::clone(self.app.broker()),
+            options: self.consumer_options(&shared.shutdown),
+            shutdown: shared.shutdown.clone(),
+            queues: shared.state.queues.subscribe(),
+            window: Arc::clone(&shared.window),
+            leases: Arc::clone(leases),
+            batches,
+        };
+        loops.spawn(stopping::watch(Arc::clone(shared), loops.ended()));
+        loops.spawn(dump::listen(Arc::clone(shared), Arc::clone(leases), loops.ended()));
+        loops.spawn(fetcher.run());
+        received
+    }
+
+    /// Looks after what lies in the queues and beside them, as long as anything is fetched.
+    fn queues(&self, loops: &mut Loops, shared: &Arc<Shared>) {
+        let (broker, lease) = (self.app.broker(), self.app.settings().celeriac.lease.duration());
+        let (stopping, quieted) = (shared.shutdown.stopping(), shared.shutdown.quieted());
+        loops.spawn(timer::restore_orphans(Arc::clone(broker), lease, stopping.clone()));
+        loops.spawn(timer::release_due(Arc::clone(broker), Arc::clone(&shared.parked), stopping.clone()));
+        loops.spawn(rates::admit_limited(Arc::clone(shared), quieted.clone()));
+        if let Some(bounds) = &shared.autoscale {
+            loops.spawn(autoscale::scale(Arc::clone(shared), Arc::clone(bounds), quieted.clone()));
+        }
+    }
+
     /// Says that the worker lives.
-    fn heart(
-        &self,
-        lifeline: &Lifeline,
-        loops: &mut JoinSet<()>,
-        events: &EventDispatcher,
-        state: &Arc<WorkerState>,
-        ended: &CancellationToken,
-    ) {
+    fn heart(&self, loops: &mut Loops, events: &EventDispatcher, state: &Arc<WorkerState>) {
         let settings = &self.app.settings().celeriac;
         if settings.heartbeat {
             let freq = settings.heartbeat_interval.duration();
-            lifeline.spawn(loops, heart::beat(events.clone(), Arc::clone(state), freq, ended.clone()));
+            loops.spawn_aside(heart::beat(events.clone(), Arc::clone(state), freq, loops.ended()));
         }
     }
 
     /// Keeps the leases.
-    fn leases(&self, lifeline: &Lifeline, loops: &mut JoinSet<()>, aside: &Aside, leases: &Arc<Leases>, ended: &CancellationToken) {
+    fn leases(&self, loops: &mut Loops, aside: &Aside, leases: &Arc<Leases>) {
         let settings = self.app.settings();
         let (broker, lease) = (Arc::clone(&aside.broker), settings.celeriac.lease.duration());
         let (renewed, seen) = watch::channel(Instant::now());
-        lifeline.spawn(loops, timer::renew_leases(broker, Arc::clone(leases), lease, renewed, ended.clone()));
+        loops.spawn_aside(timer::renew_leases(broker, Arc::clone(leases), lease, renewed, loops.ended()));
         if settings.worker_cancel_long_running_tasks_on_connection_loss {
-            lifeline.spawn(loops, timer::doubt_leases(Arc::clone(leases), lease, seen));
+            loops.spawn_aside(timer::doubt_leases(Arc::clone(leases), lease, seen));
         }
     }
 
@@ -216,22 +206,15 @@ impl Worker {
     }
 
     /// Starts remote control, each part on a path of its own.
-    fn control(
-        &self,
-        lifeline: &Lifeline,
-        loops: &mut JoinSet<()>,
-        panel: Panel,
-        opened: Option<Box<dyn Listener>>,
-        ended: &CancellationToken,
-    ) {
+    fn control(&self, loops: &mut Loops, panel: Panel, opened: Option<Box<dyn Listener>>) {
         let settings = self.app.settings();
         if !settings.worker_enable_remote_control {
             return;
         }
         let (broker, exchange) = (Arc::clone(&panel.aside.broker), settings.event_exchange.clone());
         let (events, clock) = (panel.events.clone(), Arc::clone(self.app.clock()));
-        lifeline.spawn(loops, control::vote(broker, exchange, settings.celeriac.gossip, events, clock, ended.clone()));
-        lifeline.spawn(loops, Mailbox::new(panel, opened).run(ended.clone()));
+        loops.spawn_aside(control::vote(broker, exchange, settings.celeriac.gossip, events, clock, loops.ended()));
+        loops.spawn_aside(Mailbox::new(panel, opened).run(loops.ended()));
     }
 
     async fn shared(&self, shutdown: Shutdown, state: &Arc<WorkerState>, events: &EventDispatcher) -> Result<Shared> {
@@ -249,12 +232,12 @@ impl Worker {
         Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, autoscale, parked, app })
     }
 
-    fn consumer_options(&self, lease: Duration, shutdown: &Shutdown) -> ConsumerOptions {
+    fn consumer_options(&self, shutdown: &Shutdown) -> ConsumerOptions {
         ConsumerOptions {
             queues: self.options.queues.clone(),
             nodename: self.options.nodename.clone(),
             max_bytes: FETCH_BYTES,
-            lease,
+            lease: self.app.settings().celeriac.lease.duration(),
             stop: shutdown.quieted().clone(),
         }
     }

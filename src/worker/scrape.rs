@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+use super::loops::Loops;
 use super::request::Shared;
 use crate::error::{Error, Result};
 use crate::metrics::{Metrics, Snapshot, http};
@@ -21,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it may take for the worker to be ready.
 const READY: Duration = Duration::from_millis(250);
 
-/// Answers at the address that the settings name, if they do, until `stop`.
-pub(super) async fn answer(loops: &mut JoinSet<()>, shared: &Arc<Shared>, stop: &CancellationToken) -> Result<()> {
+/// Answers at the address that the settings name, if they do.
+pub(super) async fn answer(loops: &mut Loops, shared: &Arc<Shared>) -> Result<()> {
     let settings = &shared.app.settings().celeriac;
     let (Some(metrics), Some(address)) = (shared.app.metrics(), &settings.metrics_addr) else { return Ok(()) };
     let wrong = |error: std::io::Error| Error::config(format!("celeriac.metrics_addr: cannot listen on {address}: {error}"));
@@ -30,7 +29,7 @@ pub(super) async fn answer(loops: &mut JoinSet<()>, shared: &Arc<Shared>, stop: 
     let shown = listener.local_addr().map_or_else(|_| address.clone(), |address| address.to_string());
     tracing::info!("metrics on http://{shown}/metrics");
     let site = Arc::new(Scrape { shared: Arc::clone(shared), metrics: Arc::clone(metrics), queues: settings.metrics_queues });
-    loops.spawn(http::serve(listener, site, stop.clone()));
+    loops.spawn(http::serve(listener, site, loops.ended()));
     Ok(())
 }
 
