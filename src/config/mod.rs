@@ -32,7 +32,7 @@ pub use inert::{INERT, Inert};
 pub use load::{CORE, ConfigFile, Loaded, Sources, Value, load};
 pub use names::nearest;
 pub use origin::{Origin, Problem, ProblemKind, Problems};
-pub use routes::{QueueOptions, Route, TaskQueues, TaskRoutes, matches};
+pub use routes::{QueueOptions, Route, TaskQueues, TaskRoutes};
 pub use settings::Settings;
 pub use table::{Effect, Env, Kind, Setting, Table, Var};
 pub use transport::{BrokerTransportOptions, FanoutPrefix, PublishRetryPolicy, QueueOrder, ResultTransportOptions};

@@ -11,6 +11,7 @@ pub mod compression;
 pub mod envelope;
 pub mod event;
 pub mod exception;
+pub(crate) mod glob;
 pub mod headers;
 pub mod json;
 pub mod message;

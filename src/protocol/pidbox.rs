@@ -6,6 +6,7 @@
 use regex::Regex;
 
 use super::envelope::Envelope;
+use super::glob;
 use super::message::DecodeOptions;
 use super::value::{Map, Value};
 use crate::error::{Error, Result};
@@ -106,33 +107,10 @@ impl Request {
             Some((pattern, matcher)) if matcher == "pcre" => {
                 Regex::new(&format!("^(?:{pattern})")).is_ok_and(|regex| regex.is_match(nodename))
             }
-            Some((pattern, _)) => Regex::new(&glob(pattern)).is_ok_and(|regex| regex.is_match(nodename)),
+            Some((pattern, _)) => glob::matches(pattern, nodename),
             None => true,
         }
     }
-}
-
-/// A shell pattern as a regular expression, as Python's `fnmatch` translates it.
-fn glob(pattern: &str) -> String {
-    let mut regex = String::from("(?s)^");
-    let mut rest = pattern.chars();
-    while let Some(next) = rest.next() {
-        let set = rest.as_str();
-        // A bracket right after the opening one, or after its `!`, belongs to the set.
-        let end = set.char_indices().skip(if set.starts_with('!') { 2 } else { 1 }).find(|(_, c)| *c == ']').map(|(at, _)| at);
-        match (next, end) {
-            ('*', _) => regex.push_str(".*"),
-            ('?', _) => regex.push('.'),
-            ('[', Some(end)) => {
-                let (negation, members) = set[..end].strip_prefix('!').map_or(("", &set[..end]), |members| ("^", members));
-                let escaped = members.replace('\\', r"\\").replace('[', r"\[").replace(']', r"\]").replace('^', r"\^");
-                regex.push_str(&format!("[{negation}{escaped}]"));
-                rest = set[end + 1..].chars();
-            }
-            (other, _) => regex.push_str(&regex::escape(&other.to_string())),
-        }
-    }
-    regex + "$"
 }
 
 fn named<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Map {
