@@ -30,7 +30,12 @@ pub(crate) fn priority(envelope: &[u8]) -> i64 {
 /// The envelope with its redelivered marks, and with its count of deliveries one higher if `raise_count`. Text that is no envelope
 /// stays as it is.
 pub(crate) fn redelivered(envelope: &[u8], raise_count: bool) -> Vec<u8> {
-    marked(envelope, raise_count).unwrap_or_else(|| envelope.to_vec())
+    marked(envelope, raise_count, false).unwrap_or_else(|| envelope.to_vec())
+}
+
+/// The same for one that was run and goes to the tail of its queue: it has had its turn.
+pub(crate) fn requeued(envelope: &[u8], raise_count: bool) -> Vec<u8> {
+    marked(envelope, raise_count, true).unwrap_or_else(|| envelope.to_vec())
 }
 
 /// The envelope with the mark that a turn is given to it when it goes on.
@@ -46,11 +51,13 @@ pub(crate) fn with_turn(envelope: &[u8]) -> Vec<u8> {
     marked().unwrap_or_else(|| envelope.to_vec())
 }
 
-fn marked(envelope: &[u8], raise_count: bool) -> Option<Vec<u8>> {
+fn marked(envelope: &[u8], raise_count: bool, had_turn: bool) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     let mut headers = whole.object("headers").unwrap_or_default();
     headers.set("redelivered", b"true".to_vec());
-    headers.remove(TURN);
+    if had_turn {
+        headers.remove(TURN);
+    }
     if raise_count {
         let count = headers.number(DELIVERY_COUNT).unwrap_or(0).max(0).saturating_add(1);
         headers.set(DELIVERY_COUNT, count.to_string().into_bytes());

@@ -208,7 +208,7 @@ pub trait Broker: Timetable + Debug + Send + Sync {
     async fn release_due(&self, limit: usize) -> Result<Released>;
 
     /// Takes a turn for a leased message, or puts it behind those that wait for one. It bears the header `x-rate-limit-turn` when it comes
-    /// back: a turn was given to it then.
+    /// back: a turn was given to it then, which it keeps until it is requeued.
     async fn take_turn(&self, delivery: &Delivery, limit: &RateLimit<'_>) -> Result<Turn>;
 
     /// Returns messages of these queues that wait for a turn to the heads of their queues: as many as there are turns, `most` at most.

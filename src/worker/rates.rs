@@ -43,6 +43,11 @@ impl Rates {
         task.options.rate_limit.clone().or_else(|| app.settings().task_default_rate_limit.clone())
     }
 
+    /// Whether a task is limited now.
+    pub(super) fn limits(&self, shared: &Shared, task: &Task) -> bool {
+        !self.limit(shared, task).every.is_zero()
+    }
+
     /// Changes the limit of a task, also for its messages that wait already.
     pub(super) fn set(&self, task: &str, rate: Option<Rate>) {
         self.set_limits().insert(task.to_owned(), rate);

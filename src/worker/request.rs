@@ -65,6 +65,9 @@ pub(super) enum Left {
     HandBack,
 }
 
+/// How long what must not go back waits for a slot: as long as it takes.
+const PATIENT: Duration = Duration::from_secs(365 * 86_400);
+
 /// A slot, and how long it was waited for.
 #[derive(Debug)]
 struct Slot {
@@ -242,7 +245,7 @@ impl Request {
             }
             let window = &self.shared.window;
             let since = Instant::now();
-            match timeout(PATIENCE, window.slots.acquire()).await {
+            match timeout(self.patience(info), window.slots.acquire()).await {
                 Ok(permit) => permit.map(|permit| Slot { _permit: permit, waited: since.elapsed() }),
                 Err(_) => {
                     window.waited();
@@ -255,6 +258,12 @@ impl Request {
             () = self.shared.shutdown.stopping().cancelled() => None,
             slot = ready => slot,
         }
+    }
+
+    /// How long it waits for a slot: what has been given a turn keeps it.
+    fn patience(&self, info: &RequestInfo) -> Duration {
+        let limited = self.task(info).is_some_and(|task| self.shared.state.rates.limits(&self.shared, task));
+        if limited { PATIENT } else { PATIENCE }
     }
 
     async fn start(&self, mut info: RequestInfo, tracked: &Tracked, slot: Slot) -> Left {

@@ -108,7 +108,7 @@ impl State {
     /// Puts a leased message to the tail of its queue, marked.
     pub(super) fn requeue(&mut self, tag: &str, raise_count: bool, options: &Options) {
         if let Some(lease) = self.leases.remove(tag) {
-            let marked = envelope::redelivered(&lease.envelope, raise_count);
+            let marked = envelope::requeued(&lease.envelope, raise_count);
             self.list(&lease.queue, envelope::priority(&marked), options).push_back(marked.into());
         }
     }

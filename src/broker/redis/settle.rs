@@ -64,7 +64,7 @@ impl Shared {
         let entry = self.entries(&[tag.to_owned()]).await?.into_iter().next().flatten();
         let entry = entry.as_deref().and_then(envelope::entry);
         Ok(entry.map(|Entry { envelope, routing_key, .. }| {
-            let text = envelope::redelivered(&envelope, raise_count);
+            let text = envelope::requeued(&envelope, raise_count);
             (self.keys.list(&routing_key, envelope::priority(&text)), text)
         }))
     }
