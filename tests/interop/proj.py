@@ -9,6 +9,7 @@ app = Celery("proj", broker=os.environ.get("CELERY_BROKER_URL"), backend=os.envi
 app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True, worker_lost_wait=1)
 # The variables that celeriac reads for the same settings.
 app.conf.worker_soft_shutdown_timeout = float(os.environ.get("CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT", 0))
+app.conf.worker_pool_restarts = os.environ.get("CELERY_WORKER_POOL_RESTARTS") == "true"
 app.conf.task_track_started = os.environ.get("CELERY_TASK_TRACK_STARTED") == "true"
 
 

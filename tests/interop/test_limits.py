@@ -72,6 +72,25 @@ def test_a_pool_grows_and_shrinks_between_its_bounds_without_flapping(client, en
 
 
 @pytest.mark.parametrize("side", ["celeriac", "python"])
+def test_a_restart_of_the_pool_replaces_its_children(side, client, environment, interop_worker_program, tmp_path):
+    env = {**environment, "CELERY_WORKER_POOL_RESTARTS": "true"}
+    if side == "celeriac":
+        worker = celeriac(interop_worker_program, "restarted", tmp_path, env, concurrency=1)
+    else:
+        worker = PythonWorker("proj", "restarted", ["celery"], tmp_path, env, concurrency=1)
+
+    def child():
+        return client.send_task("proj.child_sleeps", (0,)).get(timeout=30)
+
+    with worker:
+        before = child()
+        assert child() == before
+        [reply] = client.control.broadcast("pool_restart", reply=True, timeout=5)
+        assert list(reply.values()) == [{"ok": "reload started"}]
+        wait_until(lambda: child() != before, 20, "another child")
+
+
+@pytest.mark.parametrize("side", ["celeriac", "python"])
 def test_a_flood_of_every_priority_is_served_in_their_order(side, client, environment, interop_worker_program, tmp_path):
     results = {}
     for n in range(80):
