@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion};
@@ -20,10 +22,13 @@ use super::{Call, Server, failure};
 use crate::error::{Error, Result};
 
 /// How long an answer may take before the connection counts as dead.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(8);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a connection that is being made is joined by another: what was sent may have been swallowed on its way.
+const JOINED_AFTER: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-const LAST_BACKOFF: Duration = Duration::from_secs(5);
+/// With a pause no longer than this we are back within two seconds of the server.
+const LAST_BACKOFF: Duration = Duration::from_millis(1500);
 
 /// Gets what the server sends unasked, and `Disconnection` from the driver. Must not block.
 pub(crate) type PushSender = Arc<dyn Fn(PushInfo) + Send + Sync>;
@@ -153,7 +158,7 @@ impl Link {
         if let Some(time) = trouble.not_before {
             tokio::time::sleep_until(time).await;
         }
-        match self.connect(trouble.generation + 1).await {
+        match self.connect_by_one_of_several(trouble.generation + 1).await {
             Ok(live) => {
                 if let Some(since) = trouble.since {
                     tracing::info!(server = %self.0.server.redacted(), downtime = ?since.elapsed(), "connected to Redis again");
@@ -207,6 +212,21 @@ impl Link {
         let live = self.get().await?;
         let mut connection = live.connection.clone();
         live.within("unsubscribing", connection.unsubscribe(channels)).await
+    }
+
+    /// The first answer to several tries, each begun while those before it are kept waiting. A server that is slow has as long for its
+    /// answer as with one try; behind a hole in the network that has closed, the next try gets through.
+    async fn connect_by_one_of_several(&self, generation: u64) -> Result<Live, RedisError> {
+        let mut tries = FuturesUnordered::new();
+        loop {
+            tries.push(self.connect(generation));
+            // A try that is dropped closes its connection; nothing was sent on it but who we are.
+            tokio::select! {
+                biased;
+                Some(answer) = tries.next() => return answer,
+                () = tokio::time::sleep(JOINED_AFTER) => {}
+            }
+        }
     }
 
     async fn connect(&self, generation: u64) -> Result<Live, RedisError> {

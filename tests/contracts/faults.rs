@@ -8,6 +8,7 @@ use celeriac::backend;
 use celeriac::broker;
 use celeriac::settlement::{Settled, Settlement, Write};
 use redis::Commands;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::ground::{Ground, LEASE, message, names, settlement, state, tags};
 
@@ -77,6 +78,29 @@ async fn a_server_that_stands_still_for_a_while_answers_in_the_end() {
     assert!(tokio::time::timeout(Duration::from_millis(800), &mut fetch).await.is_err());
     ground.server().signal("CONT");
     assert_eq!(names(&fetch.await.unwrap()), ["1"]);
+}
+
+/// Behind a hole in the network a try to connect gets no answer, and nobody says so: the next does not wait until it has failed.
+#[tokio::test]
+async fn a_try_to_connect_that_was_swallowed_is_joined_by_another() {
+    let Some(mut ground) = Ground::redis() else { return };
+    let port = ground.server().port();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/0", listener.local_addr().unwrap());
+    let way = async {
+        let (_swallowed, _) = listener.accept().await.unwrap();
+        let (mut through, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        tokio::io::copy_bidirectional(&mut through, &mut server).await
+    };
+    let broker = broker::open(&url, broker::Options::default()).unwrap();
+    tokio::select! {
+        // A try by itself has five seconds.
+        answer = tokio::time::timeout(Duration::from_secs(4), broker.queue_len("q")) => {
+            assert_eq!(answer.expect("the second try answers before the first has failed").unwrap(), 0);
+        }
+        ended = way => unreachable!("{ended:?}"),
+    }
 }
 
 #[tokio::test]
