@@ -15,6 +15,7 @@ use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::value::{Map, Value};
 use celeriac::task::{Arguments, Context, TaskError};
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -121,14 +122,75 @@ struct Logged {
 
 /// Says in a log of its own when it begins and when it has ended. It says the latter and ends in one step, so that nothing can come between.
 async fn logged(_: Context, Logged { port, x, seconds }: Logged) -> Result<i64, TaskError> {
-    let mut log = TcpStream::connect(("127.0.0.1", port)).await?;
-    log.write_all(format!("RPUSH log begun:{x}\r\n").as_bytes()).await?;
-    let _ = log.read(&mut [0; 32]).await?;
+    let mut log = begin(port, x).await?;
     tokio::time::sleep(Duration::try_from_secs_f64(seconds)?).await;
-    log.write_all(format!("RPUSH log ended:{x}\r\n").as_bytes()).await?;
+    log.write_all(entry("ended", x).as_bytes()).await?;
     Ok(x)
 }
 
+/// Says that it begins, and hears that this is written down.
+async fn begin(port: u16, x: i64) -> std::io::Result<TcpStream> {
+    let mut log = TcpStream::connect(("127.0.0.1", port)).await?;
+    log.write_all(entry("begun", x).as_bytes()).await?;
+    let _ = log.read(&mut [0; 64]).await?;
+    Ok(log)
+}
+
+/// An entry of the log, with the process that writes it; the server adds the time.
+fn entry(what: &str, x: i64) -> String {
+    format!("XADD log * {what} {x} pid {}\r\n", std::process::id())
+}
+
+#[derive(Deserialize)]
+struct Poisoned {
+    /// As in [`Logged`].
+    port: u16,
+    x: i64,
+    kind: Death,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Death {
+    Abort,
+    Segv,
+    Exit,
+    /// As the kernel does when memory is short.
+    Kill,
+    /// Asks for more memory than its limit allows.
+    Oom,
+    Hang,
+    /// Takes the whole worker along.
+    Worker,
+}
+
+/// Says in the log that it begins, then kills the process it runs in.
+async fn poisoned(ctx: Context, Poisoned { port, x, kind }: Poisoned) -> Result<(), TaskError> {
+    begin(port, x).await?;
+    match kind {
+        Death::Worker => Ok(kill_process(getpid(), Signal::KILL)?),
+        kind => Ok(ctx.isolated(&DEATHS, kind).await?),
+    }
+}
+
+fn die(kind: Death) -> Result<(), Failure> {
+    match kind {
+        Death::Abort => std::process::abort(),
+        Death::Exit => std::process::exit(3),
+        // Twice: Rust's handler lets the first pass and expects the fault to come again.
+        Death::Segv => kill_process(getpid(), Signal::SEGV).and_then(|()| kill_process(getpid(), Signal::SEGV))?,
+        Death::Kill | Death::Worker => kill_process(getpid(), Signal::KILL)?,
+        Death::Oom => {
+            let limit = Rlimit { current: Some(1 << 30), maximum: Some(1 << 30) };
+            setrlimit(Resource::As, limit)?;
+            std::mem::forget(vec![1_u8; 2 << 30]);
+        }
+        Death::Hang => std::thread::sleep(Duration::from_secs(3600)),
+    }
+    Ok(())
+}
+
+const DEATHS: Isolated<Death, ()> = Isolated::new("proj.deaths");
 const SLEEPS: Isolated<Sleeps, u32> = Isolated::new("proj.child_sleeps");
 const EXITS: Isolated<Exits, ()> = Isolated::new("proj.child_exits");
 const DIES: Isolated<(), ()> = Isolated::new("proj.child_dies");
@@ -159,6 +221,7 @@ fn functions() -> Functions {
             })
         })
         .with(&EXITS, |_| Ok(|Exits { code }| -> Result<(), Failure> { std::process::exit(code) }))
+        .with(&DEATHS, |_| Ok(die))
         .with(&DIES, |_| Ok(|()| -> Result<(), Failure> { std::process::abort() }))
         .with(&GROWS, |_| {
             Ok(|Grows { mib }| {
@@ -186,6 +249,8 @@ fn tasks(app: &mut AppBuilder) {
     app.task("proj.early", part).acks_early();
     app.task("proj.busy", busy);
     app.task("proj.logged", logged);
+    app.task("proj.logged_early", logged).acks_early();
+    app.task("proj.poisoned", poisoned).reject_on_worker_lost().acks_on_timeout(false);
     app.isolated_task(&SLEEPS);
     app.isolated_task(&EXITS);
     app.isolated_task(&DIES);

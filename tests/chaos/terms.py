@@ -21,6 +21,7 @@ import redis
 from celery import Celery
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
+from oracle import Oracle  # noqa: E402
 from processes import TARGET, CeleriacWorker, RedisServer, wait_until  # noqa: E402
 
 QUEUE = "celery"
@@ -140,7 +141,7 @@ def busy_stops(workers, load, log, chosen):
         wait_until(lambda: worker.output().count(" received") > CONCURRENCY, 60, "the worker is busy")
         if n % chosen.overlong_every == chosen.overlong_every - 1:
             overlong = load.send(chosen.grace * 1.5)
-            wait_until(lambda: f"begun:{overlong}".encode() in log.lrange("log", -200, -1), 60, "the overlong task runs")
+            wait_until(lambda: log.has_begun(overlong), 60, "the overlong task runs")
         stop, worker = Stop(worker, chosen.grace), workers.start()
         cut += stop.ended()
         seconds.append(stop.seconds)
@@ -155,16 +156,16 @@ def wait_for_rest(load, broker, patience):
 
 def faults(load, results, log, chosen, idle, busy, cut):
     """What must not be."""
-    entries = [entry.decode().split(":") for entry in log.lrange("log", 0, -1)]
+    entries = log.entries()
     ended, again = set(), []
-    for what, number in entries:
-        if number in ended:
-            again.append(number)
-        if what == "ended":
-            ended.add(number)
+    for entry in entries:
+        if entry.number in ended:
+            again.append(entry.number)
+        if entry.what == "ended":
+            ended.add(entry.number)
     metas = {number: results.get(f"celery-task-meta-{result.id}") for number, result in load.sent.items()}
     lost = [number for number, meta in metas.items() if not meta or json.loads(meta)["status"] != "SUCCESS"]
-    begun = sum(what == "begun" for what, _ in entries)
+    begun = sum(entry.what == "begun" for entry in entries)
     found = [f"task {number} was lost" for number in lost] + [f"task {number} ran again after it had finished" for number in again]
     found += [f"an idle worker took {seconds:.3f} s" for seconds in idle if seconds >= IDLE_SECONDS]
     found += [f"a worker took {seconds:.2f} s" for seconds in busy if seconds >= chosen.grace]
@@ -184,11 +185,10 @@ def spread(seconds):
 
 def run(chosen, folder):
     """One run; its figures."""
-    for name in ("broker", "log"):
-        (folder / name).mkdir()
-    with RedisServer(folder / "broker") as server, RedisServer(folder / "log") as oracle:
-        server.ready(), oracle.ready()
-        broker, results, log = (redis.Redis.from_url(url) for url in (server.broker_url, server.result_backend, oracle.broker_url))
+    (folder / "broker").mkdir()
+    with RedisServer(folder / "broker") as server, Oracle(folder) as log:
+        server.ready()
+        broker, results = redis.Redis.from_url(server.broker_url), redis.Redis.from_url(server.result_backend)
         client = Celery("client", broker=server.broker_url, backend=server.result_backend)
         # Results are collected later than the server ends; then there is nothing left to unsubscribe from.
         client.backend.result_consumer.cancel_for = lambda *_: None
@@ -197,7 +197,7 @@ def run(chosen, folder):
             "CELERY_RESULT_BACKEND": server.result_backend,
             "CELERIAC_SHUTDOWN_GRACE": str(chosen.grace),
         }
-        load = Load(client, broker, oracle.port, chosen)
+        load = Load(client, broker, log.port, chosen)
         with Workers(chosen, folder, environment) as workers:
             idle = idle_stops(workers, chosen)
             load.start()

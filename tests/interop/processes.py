@@ -84,6 +84,10 @@ class Process:
             self._end_group()
             raise AssertionError(f"{self.name} did not stop within {seconds} s:\n{self.output()[-4000:]}") from None
 
+    def kill_group(self):
+        """Ends the process and its children at once, as when their container is killed."""
+        self._end_group()
+
     def _end_group(self):
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -100,15 +104,15 @@ class Process:
 
 
 class RedisServer(Process):
-    """A throw-away Redis without persistence. Messages lie in database 0, results in database 1."""
+    """A throw-away Redis, without persistence unless `flags` say otherwise. Messages lie in database 0, results in database 1."""
 
-    def __init__(self, folder):
-        self.port = free_port()
+    def __init__(self, folder, port=None, flags=()):
+        self.port = port or free_port()
         self.broker_url = f"redis://127.0.0.1:{self.port}/0"
         self.result_backend = f"redis://127.0.0.1:{self.port}/1"
         super().__init__(
             "redis",
-            [shutil.which("redis-server"), "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            [shutil.which("redis-server"), "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *flags],
             folder,
         )
 
@@ -121,10 +125,10 @@ class RedisServer(Process):
             self.check()
             try:
                 return client.ping()
-            except redis.ConnectionError:
+            except redis.ConnectionError:  # Not there yet, or still loading.
                 return False
 
-        wait_until(answers, 20, "redis-server answers")
+        wait_until(answers, 20, "redis-server answers", poll=0.005)
         return self
 
 

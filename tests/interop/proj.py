@@ -1,6 +1,10 @@
 """A Celery application whose tasks also exist, under the same names, in celeriac's example `interop_worker`."""
 
+import json
 import os
+import resource
+import signal
+import socket
 import time
 
 from celery import Celery, chain, chord, group
@@ -10,6 +14,7 @@ app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, broker_connec
 # The variables that celeriac reads for the same settings.
 app.conf.worker_soft_shutdown_timeout = float(os.environ.get("CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT", 0))
 app.conf.worker_pool_restarts = os.environ.get("CELERY_WORKER_POOL_RESTARTS") == "true"
+app.conf.broker_transport_options = json.loads(os.environ.get("CELERY_BROKER_TRANSPORT_OPTIONS", "{}"))
 app.conf.task_track_started = os.environ.get("CELERY_TASK_TRACK_STARTED") == "true"
 
 
@@ -130,3 +135,39 @@ def child_grows(mib):
 
 
 kept = []
+
+
+def log(port, what, x):
+    """An entry of the log that scenarios of tests/chaos are judged by, with the worker that writes it."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"XADD log * {what} {x} pid {os.getppid()}\r\n".encode())
+        connection.recv(64)
+
+
+@app.task(name="proj.logged")
+def logged(port, x, seconds):
+    """Says in a log of its own when it begins and when it has ended."""
+    log(port, "begun", x)
+    time.sleep(seconds)
+    log(port, "ended", x)
+    return x
+
+
+@app.task(name="proj.logged_early", acks_late=False)
+def logged_early(port, x, seconds):
+    return logged(port, x, seconds)
+
+
+@app.task(name="proj.poisoned", reject_on_worker_lost=True, acks_on_failure_or_timeout=False)
+def poisoned(port, x, kind):
+    """Says in the log that it begins, then kills the process it runs in."""
+    log(port, "begun", x)
+    if kind == "hang":
+        time.sleep(3600)
+    if kind == "exit":
+        os._exit(3)
+    if kind == "oom":
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        bytearray(2 << 30)
+    numbers = {"abort": signal.SIGABRT, "segv": signal.SIGSEGV}
+    os.kill(os.getppid() if kind == "worker" else os.getpid(), numbers.get(kind, signal.SIGKILL))
