@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
 import killed  # noqa: E402, F401
+import paused  # noqa: E402, F401
+import poison  # noqa: E402, F401
 import taken_away  # noqa: E402, F401
 from registry import SCENARIOS  # noqa: E402
 from stage import TARGET, Play  # noqa: E402
