@@ -21,6 +21,7 @@ use crate::backend::Backend;
 use crate::broker::{Broker, Queue};
 use crate::config::{BeatEntry, Settings};
 use crate::control::Control;
+use crate::dead_letters::DeadLetters;
 use crate::error::Result;
 use crate::events::Clock;
 use crate::metrics::Metrics;
@@ -340,6 +341,11 @@ impl App {
     /// What sends commands to workers.
     pub fn control(&self) -> Control {
         Control::new(Arc::clone(&self.inner.broker), self.settings(), Arc::clone(&self.inner.clock), self.decode_options())
+    }
+
+    /// What was given up on its broker.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(Arc::clone(&self.inner.broker))
     }
 
     /// Waits until a task has ended; its meta.

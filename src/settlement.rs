@@ -6,6 +6,9 @@
 //! # Celery
 //! `app/trace.py` and `backends/base.py` do these steps one by one, with a window between each two of them.
 
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
 /// A message on its way into a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
@@ -116,6 +119,32 @@ pub enum ChordState {
     Busy,
 }
 
+/// Why a message will not be run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// One sentence for the person who looks.
+    pub reason: String,
+    /// The node that gave it up.
+    pub nodename: String,
+    /// How often it was delivered.
+    pub deliveries: u32,
+}
+
+/// A message that was given up: kept for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// What it is known by: the tag of its last delivery.
+    pub id: String,
+    /// The queue it came from.
+    pub queue: String,
+    /// The message as it was delivered.
+    pub envelope: Bytes,
+    /// Why, by whom, after how many deliveries.
+    pub letter: DeadLetter,
+    /// When.
+    pub time: DateTime<Utc>,
+}
+
 /// How the delivery itself ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposal {
@@ -126,6 +155,8 @@ pub enum Disposal {
         /// Counts as a delivery whose process died.
         raise_count: bool,
     },
+    /// Its message is kept as a dead letter, also one that was acked before it ran.
+    DeadLetter(Box<Dead>),
 }
 
 /// Everything that follows from one delivery.
@@ -151,7 +182,8 @@ impl Settlement {
 
     /// True when there is nothing to carry out: the message was acked early, and nothing follows.
     pub fn is_empty(&self) -> bool {
-        self.tag.is_none() && self.writes.is_empty() && self.chord_part.is_none() && self.publish.is_empty()
+        let kept = matches!(self.disposal, Disposal::DeadLetter(_));
+        self.tag.is_none() && self.writes.is_empty() && self.chord_part.is_none() && self.publish.is_empty() && !kept
     }
 }
 

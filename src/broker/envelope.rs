@@ -51,6 +51,29 @@ pub(crate) fn with_turn(envelope: &[u8]) -> Vec<u8> {
     marked().unwrap_or_else(|| envelope.to_vec())
 }
 
+/// The envelope as if it were new: without the redelivered marks, and with no delivery, retry or turn counted. `None`: it is none.
+pub(crate) fn renewed(envelope: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Object::parse(envelope)?;
+    if let Some(mut headers) = whole.object("headers") {
+        [DELIVERY_COUNT, TURN, "redelivered"].into_iter().for_each(|name| headers.remove(name));
+        if headers.get("retries").is_some() {
+            headers.set("retries", b"0".to_vec());
+        }
+        let headers = headers.to_text();
+        whole.set("headers", headers);
+    }
+    if let Some(mut properties) = whole.object("properties") {
+        if let Some(mut info) = properties.object("delivery_info") {
+            info.remove("redelivered");
+            let info = info.to_text();
+            properties.set("delivery_info", info);
+        }
+        let properties = properties.to_text();
+        whole.set("properties", properties);
+    }
+    Some(whole.to_text())
+}
+
 fn marked(envelope: &[u8], raise_count: bool, had_turn: bool) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     let mut headers = whole.object("headers").unwrap_or_default();
@@ -206,6 +229,17 @@ mod tests {
         assert!(twice.contains(r#""x-delivery-count": 2"#), "{twice}");
         assert!(again(&twice, false).contains(r#""x-delivery-count": 2"#));
         assert!(!again(ENVELOPE, false).contains("x-delivery-count"));
+    }
+
+    #[test]
+    fn a_renewed_envelope_is_the_one_that_was_sent() {
+        let sent = String::from_utf8(renewed(ENVELOPE.as_bytes()).unwrap()).unwrap();
+        assert!(!sent.contains("redelivered") && sent.contains("123456789012345678901234567890"), "{sent}");
+        let again = with_turn(again(&again(&sent, true), true).as_bytes());
+        assert_eq!(String::from_utf8(renewed(&again).unwrap()).unwrap(), sent);
+        let retried = renewed(br#"{"headers": {"retries": 3, "id": "1"}}"#).unwrap();
+        assert_eq!(String::from_utf8(retried).unwrap(), r#"{"headers": {"retries": 0, "id": "1"}}"#);
+        assert_eq!(renewed(b"[1]"), None);
     }
 
     #[test]

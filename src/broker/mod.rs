@@ -39,6 +39,7 @@ pub use self::options::{Options, QueueOrder};
 pub use self::queue::{ExchangeType, Queue};
 pub use self::redis::server_info;
 pub use self::timetable::{Lead, Tick, Ticked, Timetable};
+pub use crate::settlement::{Dead, DeadLetter};
 
 /// A message taken from a queue, leased to us under `tag`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,17 +65,6 @@ pub struct ConsumerOptions {
     pub lease: Duration,
     /// Tells a waiting fetch to return what it has: stopping is told, never a dropped future.
     pub stop: CancellationToken,
-}
-
-/// A message that will not be run again, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// One sentence for the person who looks.
-    pub reason: String,
-    /// The node that gave it up.
-    pub nodename: String,
-    /// How often it was delivered.
-    pub deliveries: u32,
 }
 
 impl DeadLetter {
@@ -219,6 +209,23 @@ pub trait Broker: Timetable + Debug + Send + Sync {
 
     /// Moves a leased message to the dead-letter list. False: it was not ours any more.
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool>;
+
+    /// The ids of the dead letters of at least and at most these ages, oldest first.
+    async fn dead_letter_ids(&self, min_age: Duration, max_age: Option<Duration>) -> Result<Vec<String>>;
+
+    /// The dead letters under these ids, in their order; those that are gone are left out.
+    async fn dead_letters(&self, ids: &[String]) -> Result<Vec<Dead>>;
+
+    /// Appends dead letters to the tails of their queues as if they were new: without redelivered marks, counts of deliveries and
+    /// retries. Push and removal of a letter are one step. Returns the ids of those that went; what is gone, is no envelope, or whose
+    /// queue is no queue stays as it is.
+    async fn requeue_dead_letters(&self, ids: &[String]) -> Result<Vec<String>>;
+
+    /// Removes dead letters for ever, and returns how many there were.
+    async fn discard_dead_letters(&self, ids: &[String]) -> Result<usize>;
+
+    /// Removes dead letters that are older, and of more than `most` the oldest; a bounded number at a time. Returns how many.
+    async fn trim_dead_letters(&self, older: Option<Duration>, most: usize) -> Result<usize>;
 
     /// Carries settlements out, each by itself; `backend` says where their writes go and is on this broker's server.
     /// With `None` their `writes` and `chord_part` are already done and are ignored here.

@@ -28,6 +28,7 @@ mod beat;
 mod bindings;
 mod call;
 mod client;
+mod dlq;
 mod events;
 pub mod exit;
 pub mod logging;

@@ -10,7 +10,7 @@ use super::args::{Cli, Command, GlobalArgs, ListCommand};
 use super::exit::{Exit, Failure};
 use super::remote::{self, Side};
 use super::settings::{self, Surroundings};
-use super::{beat, bindings, call, events, purge, report, worker};
+use super::{beat, bindings, call, dlq, events, purge, report, worker};
 use crate::app::{App, AppBuilder};
 use crate::config::{Env, Loaded, Table};
 use crate::pool::{CHILD_ARGUMENT, ChildPoolOptions, Functions, child_main};
@@ -136,6 +136,7 @@ impl Program {
             Command::Call(args) => call::call(self, args, global),
             Command::Result(args) => call::result(self, args, global),
             Command::Purge(args) => purge::run(self, args, global),
+            Command::Dlq { command } => dlq::run(self, command, global),
             Command::Events(args) => events::run(self, args, global),
             Command::List { command: ListCommand::Bindings } => bindings::run(self, global),
             Command::Beat(args) => beat::run(self, args, global),

@@ -5,13 +5,12 @@
 //! a rate limit is thrown away with its queue; nobody is asked who is not there to answer: without a terminal it needs `-f`.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, Write as _};
 
 use super::args::{GlobalArgs, PurgeArgs};
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::program::Program;
-use super::terminal::{print, stdin_is_terminal};
+use super::terminal::{confirmed, print, stdin_is_terminal};
 use super::worker;
 use crate::broker::Depth;
 use crate::protocol::{Map, Value, json};
@@ -67,16 +66,6 @@ fn question(depths: &[(String, Depth)]) -> String {
     }
     text + "There is no undo for this operation! (to skip this prompt use the -f option)\n\
             Are you sure you want to delete all tasks? [y/N]: "
-}
-
-/// Asks on standard error, so that standard output is only for what came of it.
-fn confirmed(question: &str) -> Result<bool, Failure> {
-    let asked = |error: io::Error| Failure::write("the question", &error);
-    let mut stderr = io::stderr().lock();
-    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(asked)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failure, "no answer").why(error))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn told(removed: &[(String, usize)]) -> String {

@@ -1,10 +1,10 @@
 //! What kind of terminal there is, and writing to standard output.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use crate::config::Env;
 
 /// Whether a person may watch standard error.
@@ -35,6 +35,20 @@ pub fn bars(env: &Env) -> bool {
     let ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     stderr_is_terminal() && !ci && !dumb
+}
+
+/// Asks on standard error, so that standard output is only for what came of it.
+pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
+    tell(question)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failure, "no answer").why(error))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Writes text to standard error.
+pub(super) fn tell(text: &str) -> Result<(), Failure> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).map_err(|error| Failure::write("standard error", &error))
 }
 
 /// Writes text to standard output.

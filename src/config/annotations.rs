@@ -22,6 +22,9 @@ pub struct Annotation {
     /// How often it is retried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// Whether it is kept as a dead letter when its retries are used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_exhausted: Option<bool>,
     /// The first pause before a retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_retry_delay: Option<Seconds>,
@@ -74,6 +77,7 @@ impl TaskAnnotations {
             rate_limit: own.rate_limit.or(any.rate_limit),
             rate_limit_scope: own.rate_limit_scope.or(any.rate_limit_scope),
             max_retries: own.max_retries.or(any.max_retries),
+            dead_letter_exhausted: own.dead_letter_exhausted.or(any.dead_letter_exhausted),
             default_retry_delay: own.default_retry_delay.or(any.default_retry_delay),
             time_limit: own.time_limit.or(any.time_limit),
             soft_time_limit: own.soft_time_limit.or(any.soft_time_limit),

@@ -30,6 +30,14 @@ crate::settings! {
         shutdown_grace: Option<Seconds> = None, Kind::Seconds;
         /// How often a message may be delivered before it goes to the dead letters; 0: without end.
         max_deliveries: u32 = 5, Kind::Integer(0, 1_000_000);
+        /// Whether a task whose retries are used up is kept as a dead letter, too; a task and an annotation may say so for themselves.
+        dead_letter_exhausted: bool = false, Kind::Flag;
+        /// How long dead letters are kept; 0: until there are too many.
+        dead_letters_expires: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
+        /// How many dead letters are kept; of more the youngest.
+        dead_letters_max: usize = 100_000, Kind::Integer(1, 100_000_000);
+        /// Remote control commands that a worker does not obey: `["shutdown", "pool_grow"]`.
+        control_disabled: Vec<String> = Vec::new(), Kind::Names;
         /// How many bytes a message's body may have after it is unpacked.
         max_body_bytes: usize = 128 * 1024 * 1024, Kind::Integer(1024, 1 << 32);
         /// How long a revoked task stays revoked, on the broker and in each worker; 0: on the broker not at all.

@@ -52,6 +52,8 @@ pub struct TaskOptions {
     pub acks_on_timeout: Option<bool>,
     /// How often it may be retried; Celery's default is 3.
     pub max_retries: Option<u32>,
+    /// Keep its message as a dead letter when its retries are used up.
+    pub dead_letter_exhausted: Option<bool>,
     /// The back-off of its retries.
     pub backoff: Option<Backoff>,
     /// The delay of a retry that names none, where there is no back-off; Celery's default is 180 s.
@@ -147,6 +149,12 @@ impl TaskOptions {
         self.max_retries(u32::MAX)
     }
 
+    /// Whether its message is kept as a dead letter when its retries are used up.
+    pub fn dead_letter_exhausted(&mut self, keeps: bool) -> &mut Self {
+        self.dead_letter_exhausted = Some(keeps);
+        self
+    }
+
     /// Sets the back-off of retries.
     pub fn retry_backoff(&mut self, backoff: Backoff) -> &mut Self {
         self.backoff = Some(backoff);
@@ -222,6 +230,7 @@ impl TaskOptions {
             }
         }
         set(&mut self.max_retries, annotation.max_retries);
+        set(&mut self.dead_letter_exhausted, annotation.dead_letter_exhausted);
         set(&mut self.default_retry_delay, annotation.default_retry_delay.map(Seconds::duration));
         set(&mut self.rate_limit, annotation.rate_limit.clone());
         set(&mut self.rate_limit_scope, annotation.rate_limit_scope);

@@ -24,12 +24,18 @@ pub struct Failure {
     pub exception: Exception,
     /// The chain of causes, outermost first.
     pub traceback: Option<String>,
+    /// It would have been retried, but may not be any more.
+    pub exhausted: bool,
 }
 
 impl Failure {
     /// A failure without a traceback.
     pub fn new(exception: Exception) -> Self {
-        Self { exception, traceback: None }
+        Self { exception, traceback: None, exhausted: false }
+    }
+
+    fn traced(exception: Exception, traceback: String) -> Self {
+        Self { traceback: Some(traceback), ..Self::new(exception) }
     }
 }
 
@@ -64,7 +70,7 @@ impl TaskError {
             module => format!("{module}.{}", exception.exc_type),
         };
         let traceback = traceback(Location::caller(), &format!("{shown}: {}", exception.message()), &[]);
-        Self::Failure(Box::new(Failure { exception, traceback: Some(traceback) }))
+        Self::Failure(Box::new(Failure::traced(exception, traceback)))
     }
 
     /// A failure of the Python class `exc_type` of `builtins`, raised where this is called.
@@ -90,7 +96,7 @@ impl<E: StdError + 'static> From<E> for TaskError {
         let any: &dyn std::any::Any = &error;
         // What another task failed with is handed on as that task's worker stored it.
         if let Some(GetError::Failed(other)) = any.downcast_ref() {
-            let failure = Failure { exception: other.exception.clone(), traceback: other.traceback.clone() };
+            let failure = Failure { traceback: other.traceback.clone(), ..Failure::new(other.exception.clone()) };
             return Self::Failure(Box::new(failure));
         }
         match any.downcast_ref::<CallError>() {
@@ -111,7 +117,7 @@ fn failed_call(error: &CallError, place: &Location<'_>) -> Failure {
         other => Exception::runtime_error(other.to_string()),
     };
     let traceback = traceback(place, &format!("{}.{}: {error}", exception.exc_module, exception.exc_type), &[]);
-    Failure { exception, traceback: Some(traceback) }
+    Failure::traced(exception, traceback)
 }
 
 /// The failure an error becomes on the wire, under this class name.
@@ -124,7 +130,7 @@ fn failure_at(error: &(dyn StdError + 'static), exc_type: &str, place: &Location
     }
     let traceback = traceback(place, &format!("{ERRORS_MODULE}.{exc_type}: {error}"), &causes);
     let message = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
-    Failure { exception: Exception::new(ERRORS_MODULE, exc_type, vec![Value::from(message)]), traceback: Some(traceback) }
+    Failure::traced(Exception::new(ERRORS_MODULE, exc_type, vec![Value::from(message)]), traceback)
 }
 
 /// A traceback as Python prints one: the place where the error left the task's code, the error, and its causes.

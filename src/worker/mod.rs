@@ -101,6 +101,7 @@ impl Worker {
     }
 
     async fn work(self, shutdown: Shutdown) -> Result<StopReason> {
+        control::check_disabled(&self.app)?;
         self.app.broker().declare(&self.app.declared(&self.options.queues)?).await?;
         let (mut loops, aside) = (Loops::new(Lifeline::new()), Aside::new(&self.app)?);
         let state = Arc::new(self.state());
@@ -163,6 +164,9 @@ impl Worker {
         let (broker, lease) = (self.app.broker(), self.app.settings().celeriac.lease.duration());
         let (stopping, quieted) = (shared.shutdown.stopping(), shared.shutdown.quieted());
         loops.spawn(timer::restore_orphans(Arc::clone(broker), lease, stopping.clone()));
+        let settings = &self.app.settings().celeriac;
+        let (expires, most) = (settings.dead_letters_expires.limit(), settings.dead_letters_max);
+        loops.spawn(timer::trim_dead_letters(Arc::clone(broker), expires, most, stopping.clone()));
         loops.spawn(timer::release_due(Arc::clone(broker), Arc::clone(&shared.parked), stopping.clone()));
         loops.spawn(rates::admit_limited(Arc::clone(shared), quieted.clone()));
         if let Some(bounds) = &shared.autoscale {

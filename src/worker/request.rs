@@ -22,7 +22,7 @@ use super::strategy::{Rules, Verdict};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use super::window::{PATIENCE, Permit, Window};
 use crate::app::App;
-use crate::broker::{DeadLetter, Delivery, Turn};
+use crate::broker::{Dead, DeadLetter, Delivery, Turn};
 use crate::config::Seconds;
 use crate::error::Result;
 use crate::protocol::exception::Exception;
@@ -168,18 +168,28 @@ impl Request {
         tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
         let outcome = Outcome::Failure(Failure::new(Exception::worker_lost(&reason)));
         let announced = self.shared.announcer.ended(&info, &outcome, Duration::ZERO, None);
-        let ending = Ending { tag: None, ..self.ending(&info, outcome) };
+        let ending = Ending { disposal: self.kept(reason, deliveries), ..self.ending(&info, outcome) };
         self.settle(ending, &announced).await;
-        self.dead_letter(reason, deliveries).await
+        Left::Done
     }
 
     /// Keeps a message that will not be run, for a person to look at.
     async fn dead_letter(&self, reason: String, deliveries: u32) -> Left {
-        let letter = DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries };
+        let letter = self.letter(reason, deliveries);
         match self.shared.app.broker().dead_letter(&self.delivery.tag, &letter).await {
             Ok(_) => Left::Done,
             Err(_) => Left::HandBack,
         }
+    }
+
+    fn letter(&self, reason: String, deliveries: u32) -> DeadLetter {
+        DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries }
+    }
+
+    /// Keeps the message in the same step that settles it.
+    fn kept(&self, reason: String, deliveries: u32) -> Disposal {
+        let Delivery { tag, queue, envelope } = self.delivery.clone();
+        Disposal::DeadLetter(Box::new(Dead { id: tag, queue, envelope, letter: self.letter(reason, deliveries), time: Utc::now() }))
     }
 
     async fn run(&self, info: RequestInfo) -> Left {
@@ -301,7 +311,7 @@ impl Request {
         let announced = self.shared.announcer.ended(&info, &outcome, begun.elapsed(), tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());
         let (children, added) = (context.children(), context.take_added());
-        let disposal = self.disposal(task, &outcome);
+        let disposal = self.disposal(task, &info, &outcome);
         let ending = Ending { tag, children, added, disposal, ..self.ending(&info, outcome) };
         self.settle(ending, &announced).await;
         Left::Done
@@ -324,13 +334,20 @@ impl Request {
     }
 
     /// What becomes of the message after a run.
-    fn disposal(&self, task: &Task, outcome: &Outcome) -> Disposal {
-        let acks_on_timeout = || task.options.acks_on_timeout.unwrap_or_else(|| self.shared.app.settings().acks_on_timeout());
+    fn disposal(&self, task: &Task, info: &RequestInfo, outcome: &Outcome) -> Disposal {
+        let (options, settings) = (&task.options, self.shared.app.settings());
+        let acks_on_timeout = || options.acks_on_timeout.unwrap_or_else(|| settings.acks_on_timeout());
+        let keeps_exhausted = || options.dead_letter_exhausted.unwrap_or(settings.celeriac.dead_letter_exhausted);
         match outcome {
             Outcome::Reject { requeue: true, .. } => Disposal::Requeue { raise_count: false },
             Outcome::Lost(_) => Disposal::Requeue { raise_count: true },
             Outcome::Failure(failure) if failure.exception.is_a("billiard.exceptions.TimeLimitExceeded") && !acks_on_timeout() => {
                 Disposal::Requeue { raise_count: true }
+            }
+            Outcome::Failure(failure) if failure.exhausted && keeps_exhausted() => {
+                let reason = format!("its retries are used up ({}): {}", info.retries(), failure.exception);
+                tracing::error!("Task {}[{}] kept as a dead letter: {reason}", info.task(), info.id());
+                self.kept(reason, info.lost_deliveries().saturating_add(1))
             }
             _ => Disposal::Ack,
         }

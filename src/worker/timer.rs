@@ -20,6 +20,8 @@ use crate::outage::Outage;
 const RELEASE: usize = 500;
 /// How long the releaser sleeps when nothing is parked, and at most: a worker that dies leaves what it parked to others.
 const RELEASE_EVERY: Duration = Duration::from_millis(1000);
+/// How often dead letters are counted, about.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 
 /// Renews every lease a quarter of its length apart, and says when.
 pub(super) async fn renew_leases(
@@ -90,6 +92,20 @@ pub(super) async fn release_due(broker: Arc<dyn Broker>, parked: Arc<Notify>, st
             () = stop.cancelled() => return,
             () = parked.notified() => {}
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Removes dead letters that are too old or too many.
+pub(super) async fn trim_dead_letters(broker: Arc<dyn Broker>, older: Option<Duration>, most: usize, stop: CancellationToken) {
+    let mut outage = Outage::new("removing old dead letters");
+    loop {
+        if let Some(count @ 1..) = outage.seen(broker.trim_dead_letters(older, most).await) {
+            tracing::warn!(count, "removed dead letters that were too old or too many");
+            continue;
+        }
+        if !pause(TRIM_EVERY.mul_f64(0.5 + fastrand::f64()), &stop).await {
+            return;
         }
     }
 }

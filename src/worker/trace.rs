@@ -172,10 +172,11 @@ impl Concluding<'_> {
     }
 
     fn worker_lost(self, failure: Failure) -> Outcome {
-        if self.on_worker_lost.retry && !self.exhausted(&Retry::default()) {
+        let OnWorkerLost { reject, retry } = self.on_worker_lost;
+        if retry && !self.exhausted(&Retry::default()) {
             return self.retry_for(failure);
         }
-        if self.on_worker_lost.reject { Outcome::Lost(failure) } else { Outcome::Failure(failure) }
+        if reject { Outcome::Lost(failure) } else { Outcome::Failure(Failure { exhausted: retry, ..failure }) }
     }
 
     fn retry_for(self, failure: Failure) -> Outcome {
@@ -190,7 +191,8 @@ impl Concluding<'_> {
         let Self { task, request, .. } = self;
         retry.bind(&request.message, task.handler.parameters());
         if self.exhausted(&retry) {
-            return Outcome::Failure(retry.cause.take().unwrap_or_else(|| exceeded(&retry, request)));
+            let failure = retry.cause.take().unwrap_or_else(|| exceeded(&retry, request));
+            return Outcome::Failure(Failure { exhausted: true, ..failure });
         }
         if retry.eta.is_none() && retry.countdown.is_none() {
             let backoff = task.options.backoff.map(|backoff| backoff.delay(request.retries(), fastrand::f64()));

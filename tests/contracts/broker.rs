@@ -309,7 +309,7 @@ async fn a_lost_message_cannot_be_parked_or_given_up(ground: Ground) {
     let letter = DeadLetter { reason: "why".to_owned(), nodename: "n".to_owned(), deliveries: 1 };
     assert!(!ground.broker.park(&delivery.tag, Utc::now()).await.unwrap());
     assert!(!ground.broker.dead_letter(&delivery.tag, &letter).await.unwrap());
-    assert!(ground.dead_letters().is_empty());
+    assert!(ground.dead_letters().await.is_empty());
     assert_eq!(ground.broker.release_due(10).await.unwrap().count, 0);
     assert_eq!(names(&ground.drain("q").await), ["1"]);
 }
@@ -375,10 +375,10 @@ async fn a_dead_letter_keeps_its_message_and_its_history(ground: Ground) {
     assert!(ground.broker.dead_letter(&delivery.tag, &letter).await.unwrap());
     let envelope = message("q", "1", 0).envelope;
     let expected = Dead { envelope, queue: "q".to_owned(), reason: letter.reason.clone(), deliveries: 6 };
-    assert_eq!(ground.dead_letters(), [expected]);
+    assert_eq!(ground.dead_letters().await, [expected]);
     assert_eq!((ground.leased_len(), ground.broker.queue_len("q").await.unwrap()), (0, 0));
     assert!(!ground.broker.dead_letter(&delivery.tag, &letter).await.unwrap());
-    assert_eq!(ground.dead_letters().len(), 1);
+    assert_eq!(ground.dead_letters().await.len(), 1);
 }
 
 async fn text_that_is_no_envelope_becomes_a_dead_letter_and_the_next_message_comes(ground: Ground) {
@@ -387,7 +387,7 @@ async fn text_that_is_no_envelope_becomes_a_dead_letter_and_the_next_message_com
         ground.broker.publish(&[nonsense, message("q", "good", 0)]).await.unwrap();
         let taken = ground.consumer(&["q"]).await.fetch(1).await.unwrap();
         assert_eq!(names(&taken), ["good"], "{text}");
-        let dead = ground.dead_letters().pop().unwrap();
+        let dead = ground.dead_letters().await.pop().unwrap();
         assert_eq!((dead.envelope.as_str(), dead.queue.as_str()), (text, "q"));
         assert!(dead.reason.contains("no JSON object"), "{}", dead.reason);
     }

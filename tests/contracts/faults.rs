@@ -222,7 +222,7 @@ async fn what_can_never_be_pushed_becomes_a_dead_letter_and_what_can_is_pushed_o
     let publish = vec![message("right", "before", 0), message("wrong", "x", 0), message("right", "after", 0)];
     assert_eq!(ground.settle(&Settlement { publish: publish.clone(), ..settlement(&bad) }).await, Settled::Done);
     assert_eq!((ground.leased_len(), ground.broker.queue_len("right").await.unwrap()), (0, 2));
-    let dead = ground.dead_letters();
+    let dead = ground.dead_letters().await;
     assert_eq!(dead.iter().map(|dead| &dead.envelope).collect::<Vec<_>>(), [&publish[1].envelope]);
     assert!(dead[0].reason.contains("no queue"), "{}", dead[0].reason);
 }

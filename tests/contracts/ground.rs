@@ -154,31 +154,16 @@ impl Ground {
         found.map(|value| String::from_utf8(value).unwrap())
     }
 
-    /// The dead letters by time.
-    pub(crate) fn dead_letters(&self) -> Vec<Dead> {
-        match &self.below {
-            Below::Memory(broker) => {
-                let letter = |dead: broker::memory::Dead| Dead {
-                    envelope: String::from_utf8(dead.envelope.to_vec()).unwrap(),
-                    queue: dead.queue,
-                    reason: dead.letter.reason,
-                    deliveries: dead.letter.deliveries.into(),
-                };
-                broker.dead_letters().into_iter().map(letter).collect()
-            }
-            Below::Redis(_) => {
-                let mut raw = self.raw(0);
-                let tags: Vec<String> = raw.zrange("b:celeriac.dead_letters_index", 0, -1).unwrap();
-                let letter = |tag: &String| {
-                    let text: String = raw.hget("b:celeriac.dead_letters", tag).unwrap();
-                    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-                    let text = |name: &str| json[name].as_str().unwrap().to_owned();
-                    let deliveries = json["deliveries"].as_u64().unwrap();
-                    Dead { envelope: text("envelope"), queue: text("queue"), reason: text("reason"), deliveries }
-                };
-                tags.iter().map(letter).collect()
-            }
-        }
+    /// The dead letters, oldest first.
+    pub(crate) async fn dead_letters(&self) -> Vec<Dead> {
+        let ids = self.broker.dead_letter_ids(Duration::ZERO, None).await.unwrap();
+        let letter = |dead: celeriac::broker::Dead| Dead {
+            envelope: String::from_utf8(dead.envelope.to_vec()).unwrap(),
+            queue: dead.queue,
+            reason: dead.letter.reason,
+            deliveries: dead.letter.deliveries.into(),
+        };
+        self.broker.dead_letters(&ids).await.unwrap().into_iter().map(letter).collect()
     }
 
     /// How many messages are leased, by everybody.

@@ -12,6 +12,7 @@
 mod backend;
 mod broker;
 mod chord;
+mod dead_letters;
 mod exchanges;
 mod faults;
 mod ground;

@@ -157,7 +157,7 @@ async fn a_row_without_its_message_is_swept_and_a_torn_message_given_up() {
     raw.hset::<_, _, _, ()>("b:unacked", "celeriac:x:1:2", "[no json, \"\", \"q\"]").unwrap();
     assert_eq!(ground.broker.restore_orphans(crate::ground::LEASE).await.unwrap(), 0);
     assert_eq!(raw.exists::<_, usize>(&["b:unacked", "b:unacked_index"]).unwrap(), 0);
-    let dead = ground.dead_letters().remove(0);
+    let dead = ground.dead_letters().await.remove(0);
     assert_eq!((dead.envelope.as_str(), dead.queue.as_str()), ("no json", "q"));
 }
 

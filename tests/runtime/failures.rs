@@ -142,7 +142,7 @@ async fn a_task_whose_child_dies_each_time_is_given_up_or_has_used_up_its_retrie
         assert_eq!(house.call(Signature::new(name).arg(99)).await.exception().unwrap().exc_type, "WorkerLostError", "{name}");
     }
     worker.stop().await;
-    assert_eq!((house.broker.leased_len(), house.broker.dead_letters().len()), (0, 1));
+    assert_eq!((house.broker.leased_len(), house.broker.dead_letters_len()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

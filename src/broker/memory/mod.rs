@@ -3,6 +3,7 @@
 //! Clones share one broker. [`pair`] makes a broker and a backend that count as one server, so that a settlement is one step.
 
 mod consumer;
+mod dead;
 mod fanout;
 mod kept;
 mod state;
@@ -20,11 +21,10 @@ use uuid::Uuid;
 
 use self::consumer::MemoryConsumer;
 use self::fanout::{MemoryReplies, binding};
-pub use self::state::Dead;
 use self::state::State;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue, RateLimit,
-    Released, Turn, Vitals,
+    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue,
+    RateLimit, Released, Turn, Vitals,
 };
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
@@ -64,9 +64,9 @@ impl MemoryBroker {
         }
     }
 
-    /// The messages that were given up, oldest first.
-    pub fn dead_letters(&self) -> Vec<Dead> {
-        self.lock().dead.clone()
+    /// How many messages were given up.
+    pub fn dead_letters_len(&self) -> usize {
+        self.lock().graveyard.letters().len()
     }
 
     /// How many messages wait for their time.
@@ -120,11 +120,13 @@ impl MemoryBroker {
             if let Some(results) = self.results.as_ref().filter(|_| !closes.is_empty()) {
                 closes.into_iter().for_each(|write| results.lock().apply(write));
             }
+            match (&settlement.disposal, &settlement.tag) {
+                (Disposal::Requeue { raise_count }, Some(tag)) => state.requeue(tag, *raise_count, options),
+                (Disposal::DeadLetter(dead), _) => state.graveyard.keep((**dead).clone()),
+                _ => {}
+            }
             if let Some(tag) = &settlement.tag {
-                match settlement.disposal {
-                    Disposal::Ack => drop(state.leases.remove(tag)),
-                    Disposal::Requeue { raise_count } => state.requeue(tag, raise_count, options),
-                }
+                state.leases.remove(tag);
             }
             Ok(Settled::Done)
         })
@@ -201,6 +203,28 @@ impl Broker for MemoryBroker {
         Ok(self.lock().bury(tag, letter))
     }
 
+    async fn dead_letter_ids(&self, min_age: Duration, max_age: Option<Duration>) -> Result<Vec<String>> {
+        Ok(self.lock().graveyard.ids(min_age, max_age))
+    }
+
+    async fn dead_letters(&self, ids: &[String]) -> Result<Vec<Dead>> {
+        let state = self.lock();
+        Ok(ids.iter().filter_map(|id| state.graveyard.find(id).cloned()).collect())
+    }
+
+    async fn requeue_dead_letters(&self, ids: &[String]) -> Result<Vec<String>> {
+        Ok(self.change(|state, options| ids.iter().filter(|id| state.revive(id, options)).cloned().collect()))
+    }
+
+    async fn discard_dead_letters(&self, ids: &[String]) -> Result<usize> {
+        let mut state = self.lock();
+        Ok(ids.iter().filter(|id| state.graveyard.discard(id)).count())
+    }
+
+    async fn trim_dead_letters(&self, older: Option<Duration>, most: usize) -> Result<usize> {
+        Ok(self.lock().graveyard.trim(older, most))
+    }
+
     async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>> {
         if backend.is_some_and(|backend| *backend != self.location) {
             let refuse = || Err(Error::config("the backend is not on this memory broker"));
@@ -259,7 +283,7 @@ impl Broker for MemoryBroker {
     }
 
     async fn vitals(&self) -> Result<Vitals> {
-        Ok(Vitals { dead_letters: self.lock().dead.len(), ..Vitals::default() })
+        Ok(Vitals { dead_letters: self.lock().graveyard.letters().len(), ..Vitals::default() })
     }
 
     async fn purge(&self, queue: &str) -> Result<usize> {

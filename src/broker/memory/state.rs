@@ -4,36 +4,24 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::time::Instant;
 
+use super::dead::Graveyard;
 use super::fanout::Exchanges;
 use super::kept::Sets;
 use super::timetable::Table;
 use super::turns::Turns;
 use crate::broker::rotation::Place;
 use crate::broker::tag::age;
-use crate::broker::{Admitted, DeadLetter, Delivery, Depth, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
+use crate::broker::{Admitted, Delivery, Depth, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
 use crate::settlement::Outgoing;
-
-/// A message that was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dead {
-    /// The message.
-    pub envelope: Bytes,
-    /// The queue it came from.
-    pub queue: String,
-    /// Why, by whom, after how many deliveries.
-    pub letter: DeadLetter,
-    /// When.
-    pub time: DateTime<Utc>,
-}
 
 /// A leased message.
 #[derive(Debug)]
 pub(super) struct Lease {
-    queue: String,
-    envelope: Bytes,
+    pub(super) queue: String,
+    pub(super) envelope: Bytes,
     /// When it was fetched or last renewed.
     pub(super) renewed: Instant,
 }
@@ -47,7 +35,7 @@ pub(super) struct State {
     /// By due time and arrival.
     pub(super) parked: BTreeMap<(Instant, u64), (String, Bytes)>,
     parked_ever: u64,
-    pub(super) dead: Vec<Dead>,
+    pub(super) graveyard: Graveyard,
     pub(super) declared: BTreeSet<String>,
     pub(super) exchanges: Exchanges,
     pub(super) timetable: Table,
@@ -58,7 +46,7 @@ pub(super) struct State {
 }
 
 impl State {
-    fn list(&mut self, queue: &str, priority: i64, options: &Options) -> &mut VecDeque<Bytes> {
+    pub(super) fn list(&mut self, queue: &str, priority: i64, options: &Options) -> &mut VecDeque<Bytes> {
         let lists = self.queues.entry(queue.to_owned()).or_default();
         lists.resize_with(options.priority_steps.len().max(1), VecDeque::new);
         let step = options.step(priority).min(lists.len() - 1);
@@ -158,12 +146,6 @@ impl State {
         }
         let next_in = self.parked.keys().next().map(|(due, _)| due.saturating_duration_since(now));
         Released { count: due.len(), next_in }
-    }
-
-    pub(super) fn bury(&mut self, tag: &str, letter: &DeadLetter) -> bool {
-        let Some(lease) = self.leases.remove(tag) else { return false };
-        self.dead.push(Dead { envelope: lease.envelope, queue: lease.queue, letter: letter.clone(), time: Utc::now() });
-        true
     }
 
     /// The parked messages of these queues among those that are due next.

@@ -73,6 +73,13 @@ impl Keys {
         (0..self.options.priority_steps.len()).map(|step| self.step_list(queue, step)).collect()
     }
 
+    /// The queue of a list, whatever its step.
+    pub(super) fn queue_of_list<'a>(&self, list: &'a str) -> &'a str {
+        let queue = list.strip_prefix(self.options.global_keyprefix.as_str()).unwrap_or(list);
+        let step = |name: &'a str| name.rsplit_once(self.options.sep.as_str()).filter(|(_, step)| step.parse::<u8>().is_ok());
+        step(queue).map_or(queue, |(queue, _)| queue)
+    }
+
     /// The lists of all queues as they are served, each with its queue: step before queue.
     pub(super) fn serving<'a>(&self, queues: &'a [String]) -> Vec<(String, &'a str)> {
         let steps = 0..self.options.priority_steps.len();
@@ -156,6 +163,7 @@ mod tests {
         let queues = ["a".to_owned(), "b".to_owned()];
         let lists: Vec<String> = keys.serving(&queues).into_iter().map(|(list, _)| list).collect();
         assert_eq!(lists, ["p:a", "p:b", "p:a\u{6}\u{16}5", "p:b\u{6}\u{16}5"]);
+        assert_eq!(lists.iter().map(|list| keys.queue_of_list(list)).collect::<Vec<_>>(), ["a", "b", "a", "b"]);
         assert_eq!(keys.unacked, "p:unacked");
         assert_eq!(keys.binding_sets("q"), ["p:_kombu.binding.q", "p:_kombu.binding_permanent.q"]);
         assert_eq!(keys.binding("k", "q"), "k\u{6}\u{16}\u{6}\u{16}q");

@@ -9,6 +9,7 @@
 mod binding;
 mod collector;
 mod consumer;
+mod dead;
 mod depth;
 mod fanout;
 mod info;
@@ -36,8 +37,8 @@ pub use self::info::server_info;
 use self::keys::Keys;
 use self::replies::RedisReplies;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue, RateLimit,
-    Released, Turn, Vitals,
+    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue,
+    RateLimit, Released, Turn, Vitals,
 };
 use crate::connection::{Link, Script, Server, command, locate};
 use crate::error::Result;
@@ -70,6 +71,8 @@ struct Scripts {
     keep: Script,
     kept: Script,
     settle: Script,
+    requeue: Script,
+    trim: Script,
     timetable: timetable::Scripts,
 }
 
@@ -86,6 +89,8 @@ impl RedisBroker {
             keep: Script::new(include_str!("keep.lua")),
             kept: Script::new(include_str!("kept.lua")),
             settle: Script::new(settle::SCRIPT),
+            requeue: Script::new(include_str!("requeue.lua")),
+            trim: Script::new(include_str!("trim.lua")),
             timetable: timetable::Scripts::new(),
         };
         let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
@@ -165,6 +170,26 @@ impl Broker for RedisBroker {
 
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {
         self.shared.dead_letter(tag, letter).await
+    }
+
+    async fn dead_letter_ids(&self, min_age: Duration, max_age: Option<Duration>) -> Result<Vec<String>> {
+        self.shared.dead_letter_ids(min_age, max_age).await
+    }
+
+    async fn dead_letters(&self, ids: &[String]) -> Result<Vec<Dead>> {
+        self.shared.dead_letters(ids).await
+    }
+
+    async fn requeue_dead_letters(&self, ids: &[String]) -> Result<Vec<String>> {
+        self.shared.requeue_dead_letters(ids).await
+    }
+
+    async fn discard_dead_letters(&self, ids: &[String]) -> Result<usize> {
+        self.shared.discard_dead_letters(ids).await
+    }
+
+    async fn trim_dead_letters(&self, older: Option<Duration>, most: usize) -> Result<usize> {
+        self.shared.trim_dead_letters(older, most).await
     }
 
     async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>> {

@@ -1,20 +1,17 @@
-//! Messages that leave `unacked` without being run: parked until they are due, or given up.
+//! Messages that leave `unacked` without being run until they are due.
 //!
 //! # Celery
 //! A Python worker keeps tasks with an ETA in its memory and in `unacked`; a parked one lies in `celeriac.parked`, by due time.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use redis::pipe;
-use serde_json::json;
 
 use super::Shared;
 use super::lease::Row;
 use crate::broker::envelope::{self, Entry};
-use crate::broker::{DeadLetter, Parked, Released};
+use crate::broker::{Parked, Released};
 use crate::connection::command;
 use crate::error::Result;
 
@@ -70,32 +67,9 @@ impl Shared {
             None => (tag, String::new(), Vec::new()),
         }
     }
-
-    pub(super) async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {
-        let entry = self.entries(&[tag.to_owned()]).await?.into_iter().next().flatten();
-        let Some(entry) = entry else { return Ok(false) };
-        let Entry { envelope, routing_key, .. } = envelope::entry(&entry).unwrap_or_else(|| envelope::torn_entry(&entry));
-        self.bury(tag, &envelope, &routing_key, letter).await
-    }
-
-    /// Makes a leased message a dead letter: JSON with its envelope, as text, or in base64 if it is no text.
-    pub(super) async fn bury(&self, tag: &str, envelope: &[u8], queue: &str, letter: &DeadLetter) -> Result<bool> {
-        let now = Utc::now();
-        let mut value = json!({
-            "queue": queue, "reason": letter.reason, "nodename": letter.nodename, "deliveries": letter.deliveries,
-            "time": now.to_rfc3339(),
-        });
-        match std::str::from_utf8(envelope) {
-            Ok(text) => value["envelope"] = text.into(),
-            Err(_) => value["envelope_base64"] = STANDARD.encode(envelope).into(),
-        }
-        let keys = [&self.keys.unacked, &self.keys.unacked_index, &self.keys.dead, &self.keys.dead_index];
-        let call = self.scripts.relocate.call(&keys).arg(tag).arg(seconds(now)).arg(value.to_string());
-        self.link.call("giving a message up", &call).await
-    }
 }
 
 /// A time as a score: exact to the microsecond.
-fn seconds(time: DateTime<Utc>) -> String {
+pub(super) fn seconds(time: DateTime<Utc>) -> String {
     format!("{}.{:06}", time.timestamp(), time.timestamp_subsec_micros())
 }

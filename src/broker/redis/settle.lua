@@ -5,8 +5,9 @@
 -- ARGV     1 our database, 2 the results' database; then for each settlement the number of its values and these:
 --          tag ('' for none); number of writes, each with 4 values; number of chord parts (0 or 1), each with 8 values;
 --          number of chords to end, each with 'close' or 'fail', base and token; number of pushes, each with list and text;
---          list to requeue to ('' to ack) and text to requeue
--- Returns  for each settlement 0 lost, 1 done, 2 chord complete and ours, 3 chord complete and another's, or '!' and an error.
+--          'requeue', list and text, or 'bury', id and dead letter, or '' three times to ack
+-- Returns  for each settlement 0 lost, 1 done, 2 chord complete and ours, 3 chord complete and another's, '+' and the lists that refused
+--          a message if it is done but for these, or '!' and an error.
 local at, here = 2, ARGV[1]
 
 local function take()
@@ -38,32 +39,41 @@ end
 local ours = {}
 for _, key in ipairs(KEYS) do ours[key] = true end
 
--- Pushes a message. A signature may name what is no queue, the broker's own keys even while they are empty: a push that can never succeed
+local function bury(id, letter)
+  local t = redis.call('TIME')
+  redis.call('ZADD', KEYS[4], t[1] .. '.' .. string.format('%06d', t[2]), id)
+  redis.call('HSET', KEYS[3], id, letter)
+end
+
+-- Pushes a message; the list if it is none. A signature may name what is no queue, the broker's own keys even while they are empty: a push that can never succeed
 -- makes a dead letter, for trying again would hold the worker for ever and push what comes before it each time.
 local function push(list, text)
   local answer = not ours[list] and redis.pcall('LPUSH', list, text)
   if type(answer) == 'number' then return end
   if answer and not answer.err:find('WRONGTYPE', 1, true) then error(answer) end
-  local t, tag = redis.call('TIME'), redis.sha1hex(list .. text)
-  local reason = 'its queue is no queue: another key has that name'
-  redis.call('ZADD', KEYS[4], t[1] .. '.' .. string.format('%06d', t[2]), tag)
-  redis.call('HSET', KEYS[3], tag, cjson.encode({ queue = list, reason = reason, nodename = '', deliveries = 0, envelope = text }))
+  local reason, seconds = 'its queue is no queue: another key has that name', tonumber(redis.call('TIME')[1])
+  bury(redis.sha1hex(list .. text),
+    cjson.encode({ list = list, reason = reason, nodename = '', deliveries = 0, seconds = seconds, envelope = text }))
+  return list
 end
 
--- In ours: everything but the ack.
+-- In ours: everything but the ack; the lists that refused a message.
 local function publish(closes)
+  local refused = {}
   at = closes
   local count = tonumber(take())
   at = at + 3 * count
-  for _ = 1, take() do push(take(), take()) end
-  local list, text = take(), take()
+  for _ = 1, take() do refused[#refused + 1] = push(take(), take()) end
+  local how, place, text = take(), take(), take()
   if count > 0 then
     use(ARGV[2])
     at = closes + 1
     for _ = 1, count do end_chord(take(), take(), take()) end
     use(ARGV[1])
   end
-  if list ~= '' then push(list, text) end
+  if how == 'requeue' then refused[#refused + 1] = push(place, text) end
+  if how == 'bury' then bury(place, text) end
+  return refused
 end
 
 local answers, alive, settled, any_results = {}, {}, {}, false
@@ -93,16 +103,17 @@ for _, one in ipairs(alive) do
   if ok then answers[one.number], one.closes = answer, closes else fail(one.number, answer) end
 end
 use(ARGV[1])
-local acks, acked = {}, {}
+local acks, acked, incomplete = {}, {}, {}
 for _, one in ipairs(alive) do
   if answers[one.number] == 1 then
     if settled[one.tag] then
       answers[one.number] = 0 -- twice in one call
     else
-      local ok, cause = pcall(publish, one.closes)
+      local ok, refused = pcall(publish, one.closes)
       use(ARGV[1])
+      if ok and #refused > 0 then incomplete[one.number] = '+' .. table.concat(refused, ' ') end
       if not ok then
-        fail(one.number, cause)
+        fail(one.number, refused)
       elseif one.tag ~= '' then
         settled[one.tag] = true
         acks[#acks + 1], acked[#acked + 1] = one.tag, one.number
@@ -116,5 +127,8 @@ if #acks > 0 then
   if type(removed) == 'table' then
     for _, number in ipairs(acked) do fail(number, removed) end
   end
+end
+for number, refused in pairs(incomplete) do
+  if answers[number] == 1 then answers[number] = refused end
 end
 return answers

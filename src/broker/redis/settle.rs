@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::Shared;
+use super::dead::written;
 use crate::broker::envelope::{self, Entry};
 use crate::connection::results::{chord_key, encode_part, encode_write, results_script};
 use crate::error::{Error, Result};
@@ -25,11 +26,12 @@ pub(super) struct Encoded {
 impl Shared {
     /// Encodes a settlement; `None` if it requeues a message that is not ours any more.
     pub(super) async fn encode(&self, settlement: &Settlement, backend: Option<&Location>) -> Result<Option<Encoded>> {
-        let (list, text) = match (&settlement.tag, &settlement.disposal) {
+        let (how, place, text) = match (&settlement.tag, &settlement.disposal) {
             (Some(tag), Disposal::Requeue { raise_count }) => match self.requeued(tag, *raise_count).await? {
-                Some(requeued) => requeued,
+                Some((list, text)) => ("requeue", list, text),
                 None => return Ok(None),
             },
+            (_, Disposal::DeadLetter(dead)) => ("bury", dead.id.clone(), written(dead).into_bytes()),
             _ => Default::default(),
         };
         let mut values = vec![Vec::new(), settlement.tag.clone().unwrap_or_default().into_bytes()];
@@ -53,7 +55,7 @@ impl Shared {
             let list = self.keys.list(&message.queue, message.priority);
             values.extend([list.into_bytes(), message.envelope.clone().into_bytes()]);
         }
-        values.extend([list.into_bytes(), text]);
+        values.extend([how.into(), place.into_bytes(), text]);
         values[0] = (values.len() - 1).to_string().into_bytes();
         let bytes = values.iter().map(Vec::len).sum();
         Ok(Some(Encoded { database: backend.map(|backend| backend.db), values, bytes }))
@@ -81,6 +83,11 @@ pub(super) fn settled(answer: &Value) -> Result<Settled> {
         Value::Int(1) => Ok(Settled::Done),
         Value::Int(2) => Ok(Settled::ChordComplete),
         Value::Int(3) => Ok(Settled::ChordBusy),
+        Value::BulkString(text) if text.starts_with(b"+") => {
+            let lists = String::from_utf8_lossy(&text[1..]);
+            tracing::error!(%lists, "a message was refused, because its queue is no queue: made a dead letter");
+            Ok(Settled::Done)
+        }
         Value::BulkString(text) => {
             let reason = String::from_utf8_lossy(text);
             Err(Error::Refused { context: format!("settling: {}", reason.trim_start_matches('!')), source: None })

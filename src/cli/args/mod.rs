@@ -6,6 +6,7 @@
 
 mod beat;
 mod client;
+mod dlq;
 mod remote;
 mod worker;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::exit::Failure;
 pub use client::{CallArgs, EventsArgs, ListCommand, PurgeArgs, ResultArgs};
+pub use dlq::{ActArgs, DlqCommand, Which};
 pub use remote::{AskedArgs, RemoteArgs};
 
 pub use beat::BeatArgs;
@@ -79,6 +81,12 @@ pub enum Command {
     Result(ResultArgs),
     /// Throw away what waits in queues
     Purge(PurgeArgs),
+    /// Look after messages that were given up (dead letters)
+    Dlq {
+        /// How
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
     /// Print the events of tasks and workers as they come
     Events(EventsArgs),
     /// Look into the broker

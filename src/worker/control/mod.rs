@@ -9,6 +9,7 @@ mod arguments;
 mod aside;
 mod change;
 mod conf;
+mod disabled;
 mod gossip;
 mod inspect;
 mod mingle;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 use self::arguments::Arguments;
 pub(super) use self::aside::Aside;
+pub(super) use self::disabled::check as check_disabled;
 pub(super) use self::gossip::vote;
 pub(super) use self::mingle::Mingle;
 pub(super) use self::recall::Recall;
@@ -198,6 +200,7 @@ impl Panel {
 
     /// Carries one command out.
     async fn call(&self, method: &str, map: &Map) -> Answer {
+        disabled::refuse(&self.shared.app.settings().celeriac.control_disabled, method)?;
         let own = ControlCall { nodename: self.shared.nodename.clone(), arguments: map.clone() };
         if let Some(answer) = self.shared.app.commands().call(method, own) {
             return answer.await.map(Some);
