@@ -1,0 +1,1 @@
+//! `docs/lifecycle.md` and the model say the same.
