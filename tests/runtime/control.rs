@@ -680,3 +680,29 @@ async fn a_shutdown_is_warm_and_a_worker_votes_in_elections() {
     client.send("shutdown", Value::map()).await;
     assert_eq!(worker.ended().await, StopReason::Warm);
 }
+
+#[tokio::test(start_paused = true)]
+async fn commands_that_are_switched_off_are_refused_in_clear_words_and_do_nothing() {
+    let mut settings = Settings::default();
+    settings.celeriac.control_disabled = ["shutdown", "pool_grow", "conf"].map(str::to_owned).into();
+    let house = House::with(settings);
+    let worker = house.worker(1);
+    let mut client = Client::new(&house).await;
+    for method in ["shutdown", "pool_grow", "conf", "dump_conf"] {
+        let answer = json::write(&client.call(method, Value::map()).await);
+        let words = format!("the command {method} is switched off on this worker (celeriac.control_disabled)");
+        assert!(answer.contains("\"error\"") && answer.contains(&words), "{answer}");
+    }
+    let grown = client.call("pool_shrink", object([("n", 0.into())])).await;
+    assert!(json::write(&grown).contains("ok"), "the others are not: {grown:?}");
+    assert_eq!(house.call(Signature::new("t.add").arg(1).arg(1)).await.status, State::Success, "it goes on");
+    assert_eq!(worker.stop().await, StopReason::Warm);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_does_not_start_with_a_misspelt_command_switched_off() {
+    let mut settings = Settings::default();
+    settings.celeriac.control_disabled = vec!["shutdwon".to_owned()];
+    let said = House::with(settings).fails_to_start().await;
+    assert!(said.contains("celeriac.control_disabled") && said.contains("shutdwon"), "{said}");
+}

@@ -119,6 +119,10 @@ async fn a_message_whose_workers_keep_dying_is_given_up() {
     assert_eq!(house.call(Signature::new("t.add").arg(1).arg(1)).await.status, State::Success);
     survivor.stop().await;
     assert_eq!((house.broker.dead_letters_len(), house.traces.runs()), (1, 5));
+    let letter = house.app.dead_letters().find(&id).await.unwrap().unwrap();
+    assert_eq!((letter.task.as_deref(), letter.dead.letter.nodename.as_str()), (Some("t.blocks"), "celery@survivor"));
+    assert_eq!((letter.dead.letter.deliveries, letter.dead.queue.as_str()), (5, "celery"));
+    assert!(letter.dead.letter.reason.contains("delivered 5 times"), "{}", letter.dead.letter.reason);
 }
 
 /// Stores its success itself, then fails.

@@ -5,6 +5,7 @@
 mod calls;
 mod canvas;
 mod control;
+mod dead_letters;
 mod errbacks;
 mod failures;
 mod house;
