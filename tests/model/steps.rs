@@ -46,7 +46,9 @@ impl Steps<'_> {
             Place::New if at < 2 || self.life.doubled => ("publish", Message { place: Place::Queued, ..message }),
             Place::Parked if anybody => ("due", Message { place: Place::Queued, due: true, ..message }),
             Place::Limited if anybody => ("admit", Message { place: Place::Queued, turn: true, ..message }),
-            Place::Dead if self.life.replays => ("replay", Message { place: Place::Queued, deaths: 0, handed_on: 0, ..message }),
+            Place::Dead if self.life.replays => {
+                ("requeue from the dead", Message { place: Place::Queued, deaths: 0, handed_on: 0, ..message })
+            }
             Place::Leased { run_out: false } => {
                 ("the lease runs out", Message { place: Place::Leased { run_out: true }, ..message })
             }

@@ -31,10 +31,10 @@ pub(crate) const TABLE: &[Row] = &[
     row("settle", &["ended"], "settled", "`settle.lua`"),
     row("retry", &["ended"], "queued", "`settle.lua`: a new message, and the ack of the old"),
     row("requeue", &["ended"], "queued", "`settle.lua`: its child died, or it was rejected"),
-    row("bury", &["ended"], "dead", "`settle.lua` and `move.lua`: it was given up"),
+    row("bury", &["ended"], "dead", "`settle.lua`: it was given up"),
     row("claim", &["ended"], "joining", "`settle.lua`: its part completes a chord"),
     row("close", &["joining"], "settled", "`settle.lua`: the body is pushed, the chord closed"),
-    row("close and bury", &["joining"], "dead", "`settle.lua` and `move.lua`: the same, of one that was given up"),
+    row("close and bury", &["joining"], "dead", "`settle.lua`: the same, of one that was given up"),
     row("claim lost", &["joining"], "ended", "`settle.lua`: another has the claim by now"),
     row("crash", &["leased", "running", "ended", "joining"], "orphaned", "the worker is no more"),
     row(
@@ -43,7 +43,7 @@ pub(crate) const TABLE: &[Row] = &[
         "queued",
         "any worker, when its lease has run out: `page.lua`, then `restore.lua`",
     ),
-    row("replay", &["dead"], "queued", "a person"),
+    row("requeue from the dead", &["dead"], "queued", "a person: `requeue.lua`"),
 ];
 
 /// Every single move of the table.
