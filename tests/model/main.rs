@@ -4,7 +4,9 @@
 
 mod broken;
 mod checker;
+mod deaths;
 mod document;
+mod fate;
 mod life;
 mod sound;
 mod steps;

@@ -1,0 +1,186 @@
+//! A broker and a backend whose worker dies at the n-th of its calls: before it is made, or after it was carried out and before its answer
+//! is seen.
+
+use std::collections::HashMap;
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac::backend::{Backend, Look};
+use celeriac::broker::{
+    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Lead, Listener, Parked, Queue, RateLimit,
+    Released, Tick, Ticked, Timetable, Turn, Vitals,
+};
+use celeriac::error::Result;
+use celeriac::settlement::{ChordPart, ChordState, Location, Outgoing, Settled, Settlement, Write};
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+/// On which side of its call a worker dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// When a worker dies.
+#[derive(Debug)]
+pub(crate) struct Fate {
+    at: usize,
+    side: Side,
+    calls: AtomicUsize,
+    /// Given when it is to die; no call is answered from then on.
+    pub(crate) dead: CancellationToken,
+}
+
+impl Fate {
+    pub(crate) fn new(at: usize, side: Side) -> Arc<Self> {
+        Arc::new(Self { at, side, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.dead.is_cancelled() || (number == self.at && self.side == Side::Before) {
+            return self.dies().await;
+        }
+        let answer = call.await;
+        if self.dead.is_cancelled() || number == self.at {
+            return self.dies().await;
+        }
+        answer
+    }
+
+    async fn dies<T>(&self) -> T {
+        self.dead.cancel();
+        pending().await
+    }
+}
+
+/// One of them, as a mortal worker sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Mortal<T> {
+    inner: T,
+    fate: Arc<Fate>,
+}
+
+pub(crate) fn mortal(
+    (broker, backend): (Arc<dyn Broker>, Arc<dyn Backend>),
+    fate: &Arc<Fate>,
+) -> (Arc<dyn Broker>, Arc<dyn Backend>) {
+    let backend = Mortal { inner: backend, fate: Arc::clone(fate) };
+    (Arc::new(Mortal { inner: broker, fate: Arc::clone(fate) }), Arc::new(backend))
+}
+
+/// A contract whose methods do what the inner ones do, if the worker lives; those of `besides` are written out.
+macro_rules! mortal {
+    (
+        impl $contract:ident for $inner:ty {
+            $(fn $name:ident(&self $(, $arg:ident: $kind:ty)*) -> $answer:ty;)+
+        }
+        besides { $($rest:tt)* }
+    ) => {
+        #[async_trait]
+        impl $contract for Mortal<$inner> {
+            $(async fn $name(&self $(, $arg: $kind)*) -> $answer {
+                self.fate.call(self.inner.$name($($arg),*)).await
+            })+
+            $($rest)*
+        }
+    };
+}
+
+mortal! {
+    impl Timetable for Arc<dyn Broker> {
+        fn lead(&self, candidate: &str, lease: Duration) -> Result<Lead>;
+        fn resign(&self, token: &str) -> Result<()>;
+        fn entries(&self, token: &str, names: &[String], fresh: &str) -> Result<Option<HashMap<String, String>>>;
+        fn tick(&self, tick: &Tick) -> Result<Ticked>;
+    }
+    besides {}
+}
+
+mortal! {
+    impl Broker for Arc<dyn Broker> {
+        fn declare(&self, queues: &[Queue]) -> Result<()>;
+        fn bindings(&self, exchange: &str) -> Result<Vec<Queue>>;
+        fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>>;
+        fn publish(&self, messages: &[Outgoing]) -> Result<()>;
+        fn renew(&self, tags: &[String]) -> Result<Vec<String>>;
+        fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize>;
+        fn restore_orphans(&self, lease: Duration) -> Result<usize>;
+        fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool>;
+        fn release_due(&self, limit: usize) -> Result<Released>;
+        fn take_turn(&self, delivery: &Delivery, limit: &RateLimit<'_>) -> Result<Turn>;
+        fn admit(&self, limit: &RateLimit<'_>, queues: &[String], most: usize) -> Result<Admitted>;
+        fn limited(&self) -> Result<Vec<String>>;
+        fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool>;
+        fn dead_letter_ids(&self, min_age: Duration, max_age: Option<Duration>) -> Result<Vec<String>>;
+        fn dead_letters(&self, ids: &[String]) -> Result<Vec<Dead>>;
+        fn requeue_dead_letters(&self, ids: &[String]) -> Result<Vec<String>>;
+        fn discard_dead_letters(&self, ids: &[String]) -> Result<usize>;
+        fn trim_dead_letters(&self, older: Option<Duration>, most: usize) -> Result<usize>;
+        fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>>;
+        fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>>;
+        fn broadcast(&self, exchange: &str, routing_key: &str, envelope: &str) -> Result<usize>;
+        fn listen(&self, exchange: &str, routing_key: &str) -> Result<Box<dyn Listener>>;
+        fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize>;
+        fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()>;
+        fn replies(&self, queue: &str) -> Result<Box<dyn Listener>>;
+        fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()>;
+        fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()>;
+        fn kept(&self, set: &str, since: u64, expires: Duration, most: usize) -> Result<Kept>;
+        fn queue_len(&self, queue: &str) -> Result<usize>;
+        fn vitals(&self) -> Result<Vitals>;
+        fn depth(&self, queue: &str) -> Result<Depth>;
+        fn purge(&self, queue: &str) -> Result<usize>;
+        fn location(&self) -> Result<Location>;
+    }
+    besides {
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        let inner = self.fate.call(self.inner.consumer(options)).await?;
+        Ok(Box::new(MortalConsumer { inner, fate: Arc::clone(&self.fate) }))
+    }
+
+    fn sibling(&self) -> Result<Arc<dyn Broker>> {
+        Ok(Arc::new(Mortal { inner: self.inner.sibling()?, fate: Arc::clone(&self.fate) }))
+    }
+    }
+}
+
+#[derive(Debug)]
+struct MortalConsumer {
+    inner: Box<dyn Consumer>,
+    fate: Arc<Fate>,
+}
+
+#[async_trait]
+impl Consumer for MortalConsumer {
+    async fn fetch(&mut self, limit: usize) -> Result<Vec<Delivery>> {
+        self.fate.call(self.inner.fetch(limit)).await
+    }
+
+    fn set_queues(&mut self, queues: Vec<String>) {
+        self.inner.set_queues(queues);
+    }
+}
+
+mortal! {
+    impl Backend for Arc<dyn Backend> {
+        fn apply(&self, writes: &[Write]) -> Result<()>;
+        fn chord_part(&self, part: &ChordPart) -> Result<ChordState>;
+        fn chord_entries(&self, group_id: &str, ordered: bool) -> Result<Vec<Vec<u8>>>;
+        fn extend_claim(&self, group_id: &str, token: &str, claim_s: u64) -> Result<bool>;
+        fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>>;
+        fn watch(&self, keys: &[String], timeout: Duration, look: Look<'_>) -> Result<()>;
+        fn mark(&self, key: &str, marks: &[(usize, u8)], ttl: Option<u64>) -> Result<Vec<u8>>;
+        fn forget(&self, keys: &[String]) -> Result<()>;
+        fn location(&self) -> Result<Location>;
+    }
+    besides {
+    fn sibling(&self) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(Mortal { inner: self.inner.sibling()?, fate: Arc::clone(&self.fate) }))
+    }
+    }
+}
