@@ -47,14 +47,19 @@ impl Ground {
         Self { broker: Arc::new(broker), backend: Arc::new(backend), stop: CancellationToken::new(), below }
     }
 
-    /// Broker in database 0, backend in database 1 of a fresh server, both with a key prefix.
+    /// Broker in database 0, backend in database 1 of a fresh server, both with a key prefix, under the ACL that is documented for workers.
     pub(crate) fn redis() -> Option<Self> {
-        let server = RedisServer::start()?;
+        let server = RedisServer::start_with(|port| {
+            let mut arguments = vec!["--port".to_owned(), port.to_string(), "--user".to_owned()];
+            arguments.extend(documented_user());
+            arguments
+        })?;
+        let url = |db| server.url(db).replace("redis://", "redis://celeriac-worker:PASSWORD@");
         let broker = broker::Options { global_keyprefix: "b:".to_owned(), ..broker::Options::default() };
         let backend = backend::Options { global_keyprefix: "r".to_owned() };
         Some(Self {
-            broker: broker::open(&server.url(0), broker).unwrap(),
-            backend: backend::open(&server.url(1), backend).unwrap(),
+            broker: broker::open(&url(0), broker).unwrap(),
+            backend: backend::open(&url(1), backend).unwrap(),
             stop: CancellationToken::new(),
             below: Below::Redis(server),
         })
@@ -179,6 +184,18 @@ impl Ground {
             }
         }
     }
+}
+
+/// The rules of `docs/security.md` for a worker, with the prefixes of these tests.
+fn documented_user() -> impl Iterator<Item = String> {
+    let text = include_str!("../../docs/security.md");
+    let line = text.lines().find_map(|line| line.strip_prefix("ACL SETUSER celeriac-worker ")).unwrap();
+    let rules = line.split(' ').flat_map(|rule| match rule {
+        "~app:*" => vec!["~b:*".to_owned(), "~r_*".to_owned()],
+        "&app:*" => vec!["&b:*".to_owned(), "&r_*".to_owned()],
+        rule => vec![rule.to_owned()],
+    });
+    std::iter::once("celeriac-worker".to_owned()).chain(rules)
 }
 
 /// Makes everything in a database older.

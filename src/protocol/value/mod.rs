@@ -8,6 +8,8 @@ mod ser;
 
 use std::fmt;
 
+use serde::de::{Expected, Unexpected};
+
 pub use self::de::from_value;
 pub(super) use self::de::read_at_most;
 pub use self::ser::{ValueSerializer, to_value};
@@ -58,6 +60,29 @@ impl ValueError {
 impl serde::de::Error for ValueError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("invalid type: {}, expected {expected}", kind(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("invalid value: {}, expected {expected}", kind(found)))
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!("unknown variant, expected one of {}", expected.join(", ")))
+    }
+}
+
+/// What a value is, without the value: it may be a secret.
+fn kind(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(_) => "boolean".to_owned(),
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "integer".to_owned(),
+        Unexpected::Float(_) => "floating point number".to_owned(),
+        Unexpected::Char(_) | Unexpected::Str(_) => "string".to_owned(),
+        other => other.to_string(),
     }
 }
 
