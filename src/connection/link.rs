@@ -46,7 +46,12 @@ struct Inner {
     trouble: tokio::sync::Mutex<Trouble>,
     /// [`Trouble::failures`], to be read without waiting.
     failures: AtomicU64,
+    silence: Silence,
 }
+
+/// Since when a call of some link to this server had no answer: a connection on which nothing was heard since then is not trusted
+/// any more, though nobody asked anything on it. Siblings share it, so that a hole in the network costs them one deadline together.
+type Silence = Arc<Mutex<Option<Instant>>>;
 
 /// How long nothing has worked.
 #[derive(Default)]
@@ -69,6 +74,9 @@ pub(crate) struct Live {
     /// When it was made.
     pub(crate) since: Instant,
     broken: Arc<AtomicBool>,
+    /// When the last answer came.
+    heard: Arc<Mutex<Instant>>,
+    silence: Silence,
 }
 
 impl Live {
@@ -93,8 +101,12 @@ impl Live {
 
     /// Waits for an answer until the deadline; gives the connection up if it broke or kept silent.
     async fn within<T>(&self, context: &'static str, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T> {
+        let asked = Instant::now();
         match tokio::time::timeout(DEADLINE, answer).await {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(value)) => {
+                *lock(&self.heard) = Instant::now();
+                Ok(value)
+            }
             Ok(Err(cause)) => {
                 if failure::breaks(&cause) {
                     self.give_up();
@@ -102,6 +114,7 @@ impl Live {
                 Err(failure::error(context, cause))
             }
             Err(_) => {
+                lock(&self.silence).replace(asked);
                 self.give_up();
                 Err(Error::Connection { context: format!("{context}: no answer within {DEADLINE:?}"), source: None })
             }
@@ -113,7 +126,8 @@ impl Live {
     }
 
     fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
+        let is_silent = || lock(&self.silence).is_some_and(|silence| *lock(&self.heard) < silence);
+        self.broken.load(Ordering::Acquire) || is_silent()
     }
 }
 
@@ -126,14 +140,18 @@ impl fmt::Debug for Link {
 impl Link {
     /// A link that connects at its first use.
     pub(crate) fn new(server: &Server, pushes: Option<PushSender>) -> Result<Self> {
+        Self::with(server, pushes, Silence::default())
+    }
+
+    fn with(server: &Server, pushes: Option<PushSender>, silence: Silence) -> Result<Self> {
         let client = client(server)?;
         let (server, live, trouble) = (server.clone(), Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { server, client, pushes, live, trouble, failures: AtomicU64::default() })))
+        Ok(Self(Arc::new(Inner { server, client, pushes, live, trouble, failures: AtomicU64::default(), silence })))
     }
 
     /// Another connection to the same server.
     pub(crate) fn sibling(&self, pushes: Option<PushSender>) -> Result<Self> {
-        Self::new(&self.0.server, pushes)
+        Self::with(&self.0.server, pushes, Arc::clone(&self.0.silence))
     }
 
     /// Where it leads.
@@ -165,7 +183,7 @@ impl Link {
                 }
                 *trouble = Trouble { generation: live.generation, ..Trouble::default() };
                 self.0.failures.store(0, Ordering::Release);
-                *self.lock() = Some(live.clone());
+                *lock(&self.0.live) = Some(live.clone());
                 Ok(live)
             }
             Err(cause) => {
@@ -247,16 +265,24 @@ impl Link {
             .set_pipeline_buffer_size(1024)
             .set_push_sender(on_push);
         let connection = self.0.client.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok(Live { connection, generation, since: Instant::now(), broken })
+        let now = Instant::now();
+        Ok(Live {
+            connection,
+            generation,
+            since: now,
+            broken,
+            heard: Arc::new(Mutex::new(now)),
+            silence: Arc::clone(&self.0.silence),
+        })
     }
 
     fn current(&self) -> Option<Live> {
-        self.lock().as_ref().filter(|live| !live.is_broken()).cloned()
+        lock(&self.0.live).as_ref().filter(|live| !live.is_broken()).cloned()
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<Live>> {
-        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read<T: FromRedisValue>(context: &'static str, value: Value) -> Result<T> {

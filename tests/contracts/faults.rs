@@ -9,6 +9,8 @@ use celeriac::broker;
 use celeriac::settlement::{Settled, Settlement, Write};
 use redis::Commands;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::ground::{Ground, LEASE, message, names, settlement, state, tags};
 
@@ -101,6 +103,49 @@ async fn a_try_to_connect_that_was_swallowed_is_joined_by_another() {
         }
         ended = way => unreachable!("{ended:?}"),
     }
+}
+
+/// A fetch connection that had nothing to say while the network swallowed everything is as dead as the one on which that was noticed.
+#[tokio::test]
+async fn a_hole_in_the_network_costs_all_connections_of_a_worker_one_deadline_together() {
+    let Some(mut ground) = Ground::redis() else { return };
+    let port = ground.server().port();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/0", listener.local_addr().unwrap());
+    let (hole, before) = (CancellationToken::new(), CancellationToken::new());
+    let (closes, opens) = (hole.clone(), before.clone());
+    let way = tokio::spawn(async move {
+        let mut swallowed = Vec::new();
+        let mut ways = JoinSet::new();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            if closes.is_cancelled() {
+                ways.spawn(async move { drop(tokio::io::copy_bidirectional(&mut near, &mut far).await) });
+                continue;
+            }
+            let until = opens.clone();
+            // Kept, and not read from any more.
+            swallowed.push(tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    () = until.cancelled() => {}
+                }
+                (near, far)
+            }));
+        }
+    });
+    let broker = broker::open(&url, broker::Options { global_keyprefix: "b:".to_owned(), ..Default::default() }).unwrap();
+    let mut consumer = broker.consumer(ground.options(&["q"])).await.unwrap();
+    ground.publish("q", &["1", "2"]).await;
+    assert_eq!(names(&consumer.fetch(1).await.unwrap()), ["1"]);
+    assert_eq!(broker.queue_len("q").await.unwrap(), 1);
+    before.cancel();
+    assert!(broker.queue_len("q").await.unwrap_err().is_transient());
+    hole.cancel();
+    let fetched = tokio::time::timeout(Duration::from_secs(4), consumer.fetch(1)).await;
+    assert_eq!(names(&fetched.expect("the fetch connection is not asked in vain").unwrap()), ["2"]);
+    way.abort();
 }
 
 #[tokio::test]
