@@ -18,7 +18,7 @@ import killed  # noqa: E402, F401
 import paused  # noqa: E402, F401
 import poison  # noqa: E402, F401
 import taken_away  # noqa: E402, F401
-from registry import SCENARIOS  # noqa: E402
+from registry import SCENARIOS, Found  # noqa: E402
 from stage import TARGET, Play  # noqa: E402
 
 
@@ -45,7 +45,12 @@ def run(name, chosen, folder):
     size.update((key, float(value) if "." in value else int(value)) for key, value in (pair.split("=") for pair in chosen.set))
     setting = Play(folder, size, chosen.seed, chosen.worker, chosen.worker_program)
     began = time.monotonic()
-    found = play(setting)
+    try:
+        found = play(setting)
+    except AssertionError as waited:
+        # What a scenario waits for in vain is its fault, whoever's workers they are.
+        found = Found()
+        found.fault_if(True, str(waited).splitlines()[0])
     machine, build = setting.machine()
     head = {"scenario": name, "title": title, "worker": chosen.worker, "seed": chosen.seed, "machine": machine, "build": build}
     return {**head, "size": size, **found, "seconds": round(time.monotonic() - began, 1), "faults": found.faults}

@@ -33,7 +33,7 @@ def restart(stage, how, seconds):
 @scenario(
     "R28",
     "Redis refuses: maxmemory, READONLY, MASTERDOWN, LOADING",
-    short={"tasks": 1000, "rounds": 1, "longest": 2},
+    short={"tasks": 1000, "rounds": 1, "longest": 2, "lease": 6},
     full={"tasks": 4000, "rounds": 5, "longest": 10},
 )
 def refusals(play):
@@ -43,7 +43,10 @@ def refusals(play):
         kinds = [short_of_memory, replica, cut_off_replica, loading] * size["rounds"]
         for kind, entries in zip(kinds, draw.sample(range(10, int(size["tasks"] * 1.7)), len(kinds))):
             harms.at.append((entries, kind, draw.uniform(1, size["longest"])))
-        return harms.play()
+        found = harms.play()
+        missing = {"READONLY", "MASTERDOWN", "LOADING"} - set(found["refusals"])
+        found.fault_if(missing, f"nobody was refused with {missing}: the scenario did not happen")
+        return found
 
 
 def short_of_memory(stage, seconds):
@@ -87,6 +90,8 @@ class Harms:
         self._stage = stage
         # After so many entries of the oracle: what, and its arguments.
         self.at = []
+        # The names of Redis's refusals; it forgets them with a restart.
+        self._refusals = set()
 
     def play(self):
         stage, draw = self._stage, self._stage.play.draw
@@ -95,6 +100,7 @@ class Harms:
         for entries, harm, *arguments in sorted(self.at, key=lambda row: row[0]):
             stage.progress(entries)
             healed = harm(stage, *arguments)
+            self._refusals |= {name.removeprefix("errorstat_") for name in stage.broker.info("errorstats")}
             seconds = stage.resumed(healed) if worker.alive() else None
             if seconds is None:
                 # A supervisor would start it again.
@@ -103,7 +109,7 @@ class Harms:
                 worker = stage.start()
             else:
                 resumed.append(seconds)
-        found.update(settled=stage.rest(), lost=len(stage.lost()), harms=len(self.at))
+        found.update(settled=stage.rest(), lost=len(stage.lost()), harms=len(self.at), refusals=sorted(self._refusals))
         found["worker ended or stood still"] = ends
         found.update({f"resumed after, {name}": value for name, value in spread(resumed).items()})
         found["extra runs"] = sum(len(begins) - 1 for begins in stage.oracle.begins().values())
