@@ -114,25 +114,21 @@ async fn a_hole_in_the_network_costs_all_connections_of_a_worker_one_deadline_to
     let url = format!("redis://{}/0", listener.local_addr().unwrap());
     let (hole, before) = (CancellationToken::new(), CancellationToken::new());
     let (closes, opens) = (hole.clone(), before.clone());
-    let way = tokio::spawn(async move {
-        let mut swallowed = Vec::new();
-        let mut ways = JoinSet::new();
+    // Ended when it is dropped.
+    let mut way = JoinSet::new();
+    way.spawn(async move {
+        let mut ways = JoinSet::<()>::new();
         loop {
             let (mut near, _) = listener.accept().await.unwrap();
             let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            if closes.is_cancelled() {
-                ways.spawn(async move { drop(tokio::io::copy_bidirectional(&mut near, &mut far).await) });
-                continue;
-            }
-            let until = opens.clone();
-            // Kept, and not read from any more.
-            swallowed.push(tokio::spawn(async move {
+            let until = if closes.is_cancelled() { CancellationToken::new() } else { opens.clone() };
+            ways.spawn(async move {
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                    () = until.cancelled() => {}
+                    // Kept open, and not read from any more.
+                    () = until.cancelled() => std::future::pending().await,
                 }
-                (near, far)
-            }));
+            });
         }
     });
     let broker = broker::open(&url, broker::Options { global_keyprefix: "b:".to_owned(), ..Default::default() }).unwrap();
@@ -145,7 +141,7 @@ async fn a_hole_in_the_network_costs_all_connections_of_a_worker_one_deadline_to
     hole.cancel();
     let fetched = tokio::time::timeout(Duration::from_secs(4), consumer.fetch(1)).await;
     assert_eq!(names(&fetched.expect("the fetch connection is not asked in vain").unwrap()), ["2"]);
-    way.abort();
+    drop(way);
 }
 
 #[tokio::test]
