@@ -2,6 +2,7 @@
 //! is seen.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,13 +41,23 @@ impl Fate {
         Arc::new(Self { at, side, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
     }
 
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Counts a call; on which side of it the worker dies.
+    pub(crate) fn next(&self) -> Option<Side> {
+        (self.calls.fetch_add(1, Ordering::SeqCst) == self.at).then_some(self.side)
+    }
+
     async fn call<T>(&self, call: impl Future<Output = T>) -> T {
-        let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        if self.dead.is_cancelled() || (number == self.at && self.side == Side::Before) {
+        let dies = self.next();
+        if self.dead.is_cancelled() || dies == Some(Side::Before) {
             return self.dies().await;
         }
         let answer = call.await;
-        if self.dead.is_cancelled() || number == self.at {
+        if self.dead.is_cancelled() || dies.is_some() {
             return self.dies().await;
         }
         answer
@@ -55,6 +66,12 @@ impl Fate {
     async fn dies<T>(&self) -> T {
         self.dead.cancel();
         pending().await
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dead {:?} call {}", self.side, self.at)
     }
 }
 
