@@ -1,11 +1,11 @@
 //! A broker and a backend whose worker dies at the n-th of its calls: before it is made, or after it was carried out and before its answer
-//! is seen.
+//! is seen. Or with faults by chance: calls that are late, fail, or whose answer is lost.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, pending};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,9 +14,10 @@ use celeriac::broker::{
     Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Lead, Listener, Parked, Queue, RateLimit,
     Released, Tick, Ticked, Timetable, Turn, Vitals,
 };
-use celeriac::error::Result;
+use celeriac::error::{Error, Result};
 use celeriac::settlement::{ChordPart, ChordState, Location, Outgoing, Settled, Settlement, Write};
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// On which side of its call a worker dies.
@@ -26,9 +27,37 @@ pub(crate) enum Side {
     After,
 }
 
+/// What can be said instead of an answer.
+pub(crate) trait Answer {
+    fn failed() -> Self;
+}
+
+impl<T> Answer for Result<T> {
+    fn failed() -> Self {
+        Err(Error::Connection { context: "a simulated fault".to_owned(), source: None })
+    }
+}
+
+impl<T> Answer for Vec<Result<T>> {
+    fn failed() -> Self {
+        vec![Answer::failed()]
+    }
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Late(Duration),
+    Fails,
+    Unheard,
+    Dies(Side),
+}
+
 /// When a worker dies.
 #[derive(Debug)]
 pub(crate) struct Fate {
+    /// Faults by chance, until a time.
+    chance: Option<(Mutex<fastrand::Rng>, Instant)>,
     at: usize,
     side: Side,
     calls: AtomicUsize,
@@ -38,7 +67,32 @@ pub(crate) struct Fate {
 
 impl Fate {
     pub(crate) fn new(at: usize, side: Side) -> Arc<Self> {
-        Arc::new(Self { at, side, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
+        Arc::new(Self { chance: None, at, side, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
+    }
+
+    /// Faults as a seed says, none from `quiet` on.
+    pub(crate) fn random(seed: u64, quiet: Instant) -> Arc<Self> {
+        let chance = Some((Mutex::new(fastrand::Rng::with_seed(seed)), quiet));
+        Arc::new(Self { chance, at: usize::MAX, side: Side::Before, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
+    }
+
+    /// What happens to the next call: to one of five something, to one of a hundred the worst.
+    fn fault(&self) -> Option<Fault> {
+        if let Some(side) = self.next() {
+            return Some(Fault::Dies(side));
+        }
+        let (rng, quiet) = self.chance.as_ref()?;
+        if Instant::now() >= *quiet {
+            return None;
+        }
+        let mut rng = rng.lock().unwrap();
+        match rng.u8(0..100) {
+            0..10 => Some(Fault::Late(Duration::from_millis(rng.u64(1..8000)))),
+            10..15 => Some(Fault::Fails),
+            15..20 => Some(Fault::Unheard),
+            20 => Some(Fault::Dies(if rng.bool() { Side::Before } else { Side::After })),
+            _ => None,
+        }
     }
 
     /// How many calls there were.
@@ -51,16 +105,22 @@ impl Fate {
         (self.calls.fetch_add(1, Ordering::SeqCst) == self.at).then_some(self.side)
     }
 
-    async fn call<T>(&self, call: impl Future<Output = T>) -> T {
-        let dies = self.next();
-        if self.dead.is_cancelled() || dies == Some(Side::Before) {
-            return self.dies().await;
+    async fn call<T: Answer>(&self, call: impl Future<Output = T>) -> T {
+        let fault = self.fault();
+        match fault {
+            _ if self.dead.is_cancelled() => return self.dies().await,
+            Some(Fault::Dies(Side::Before)) => return self.dies().await,
+            Some(Fault::Fails) => return T::failed(),
+            Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+            _ => {}
         }
         let answer = call.await;
-        if self.dead.is_cancelled() || dies.is_some() {
-            return self.dies().await;
+        match fault {
+            _ if self.dead.is_cancelled() => self.dies().await,
+            Some(Fault::Dies(_)) => self.dies().await,
+            Some(Fault::Unheard) => T::failed(),
+            _ => answer,
         }
-        answer
     }
 
     async fn dies<T>(&self) -> T {
