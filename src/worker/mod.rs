@@ -27,6 +27,7 @@ mod state;
 mod states;
 mod stopping;
 mod strategy;
+mod suspects;
 mod timer;
 mod trace;
 mod window;
@@ -52,6 +53,7 @@ pub use self::shutdown::{Shutdown, Stage, StopReason};
 use self::state::{Leases, Revoked, WorkerState};
 #[cfg(feature = "cli")]
 pub(crate) use self::stopping::last_moment;
+use self::suspects::Suspects;
 use self::window::Window;
 use crate::app::App;
 use crate::broker::{ConsumerOptions, Listener};
@@ -233,7 +235,8 @@ impl Worker {
         let (nodename, state) = (self.options.nodename.clone(), Arc::clone(state));
         let announcer = Announcer::new(events.clone(), &app, &self.options.nodename);
         let parked = Arc::default();
-        Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, autoscale, parked, app })
+        let suspects = Suspects::new(app.settings().celeriac.max_deliveries);
+        Ok(Shared { nodename, decode, environment, settler, window, state, announcer, shutdown, autoscale, parked, suspects, app })
     }
 
     fn consumer_options(&self, shutdown: &Shutdown) -> ConsumerOptions {

@@ -19,6 +19,7 @@ use super::settle::{Ending, Settler};
 use super::shutdown::Shutdown;
 use super::state::{Phase, Tracked, WorkerState};
 use super::strategy::{Rules, Verdict};
+use super::suspects::{Admission, Suspects};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use super::window::{PATIENCE, Permit, Window};
 use crate::app::App;
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) autoscale: Option<Arc<Bounds>>,
     /// Told when a message was parked.
     pub(super) parked: Arc<Notify>,
+    /// Of those that may be what kills the worker, one runs at a time.
+    pub(super) suspects: Suspects,
 }
 
 /// How a request left the worker.
@@ -106,13 +109,9 @@ impl Request {
             Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
                 self.end(&info, Outcome::Revoked("revoked")).await
             }
-            Verdict::Run(info) => match self.turn(&info).await {
-                Ok(Turn::Taken) => self.run(*info).await,
-                Ok(Turn::Deferred | Turn::Lost) => Left::Done,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot ask for a turn; handing the message back");
-                    Left::HandBack
-                }
+            Verdict::Run(info) => match shared.suspects.admit(&info) {
+                Admission::Runs(_place) => self.run_in_turn(*info).await,
+                Admission::Waits(time) => self.put_aside(Utc::now() + time).await,
             },
             Verdict::Park(info, due) => self.park(&info, due).await,
             Verdict::Expired(info) => self.end(&info, Outcome::Revoked("expired")).await,
@@ -121,6 +120,17 @@ impl Request {
             Verdict::Discard(reason) => {
                 tracing::error!(queue = %self.delivery.queue, %reason, "Received and deleted unknown message. Wrong destination?!?");
                 self.dead_letter(reason, 0).await
+            }
+        }
+    }
+
+    async fn run_in_turn(&self, info: RequestInfo) -> Left {
+        match self.turn(&info).await {
+            Ok(Turn::Taken) => self.run(info).await,
+            Ok(Turn::Deferred | Turn::Lost) => Left::Done,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot ask for a turn; handing the message back");
+                Left::HandBack
             }
         }
     }
@@ -139,6 +149,11 @@ impl Request {
     async fn park(&self, info: &RequestInfo, due: chrono::DateTime<Utc>) -> Left {
         self.shared.announcer.received(info);
         let _tracked = self.shared.state.requests.receive(info.id(), &self.delivery.envelope, Phase::Scheduled);
+        self.put_aside(due).await
+    }
+
+    /// Moves the message out of the worker until it is due.
+    async fn put_aside(&self, due: chrono::DateTime<Utc>) -> Left {
         match self.shared.app.broker().park(&self.delivery.tag, due).await {
             Ok(_) => {
                 tracing::debug!(%due, "parked");

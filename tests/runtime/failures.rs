@@ -158,3 +158,29 @@ async fn a_hard_limit_is_the_end_unless_the_message_is_to_come_back() {
     let told = house.state("told").await.unwrap().result;
     assert_eq!(told, Value::List(vec!["again".into()]), "the first run is a failure in any case");
 }
+
+/// Which of them kills the worker, the next death would not say if they ran side by side; those that did nothing would be given up too.
+#[tokio::test(start_paused = true)]
+async fn of_messages_whose_worker_died_twice_one_runs_at_a_time() {
+    let house = House::new();
+    let suspects = [house.send(Signature::new("t.blocks")).await, house.send(Signature::new("t.blocks")).await];
+    for _ in 0..2 {
+        let worker = house.worker(4);
+        house.traces.begun.notified().await;
+        house.traces.begun.notified().await;
+        worker.dies().await;
+        house.broker.restore_orphans(Duration::ZERO).await.unwrap();
+    }
+    let worker = house.worker(4);
+    house.traces.begun.notified().await;
+    let fresh = house.send(Signature::new("t.add").arg(1).arg(1)).await;
+    assert_eq!(house.ended(&fresh).await.status, State::Success, "others run beside it");
+    assert!(tokio::time::timeout(Duration::from_secs(60), house.traces.begun.notified()).await.is_err(), "the second waits");
+    house.traces.release.notify_one();
+    house.traces.begun.notified().await;
+    house.traces.release.notify_one();
+    for id in &suspects {
+        assert_eq!(house.ended(id).await.result, Value::from(2_u64));
+    }
+    worker.stop().await;
+}
