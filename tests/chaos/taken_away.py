@@ -73,11 +73,11 @@ def cut_off_replica(stage, seconds):
 
 def loading(stage, seconds):
     """A restart that reads its data slowly: until it has, it answers LOADING."""
-    keys = 100
-    for key in range(keys):
-        stage.broker.set(f"filling-{key}", "x" * 1024)
+    for key in range(100):
+        stage.broker.set(f"filling-{key}", "x" * 1024, ex=600)
     stage.broker.bgrewriteaof()
     wait_until(lambda: not stage.broker.info()["aof_rewrite_in_progress"], 20, "the data are written")
+    keys = stage.broker.dbsize() + stage.results.dbsize()
     stage.stop_server("kill")
     # Microseconds for each key.
     return stage.start_server("--key-load-delay", str(int(seconds / keys * 1e6)), "--loading-process-events-interval-bytes", "1024")

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import scenarios  # noqa: E402
 
 
-@pytest.mark.parametrize("name", ["R1", "R2", "R3", "R4", "R6", "R8", "R11", "R28"])
+@pytest.mark.parametrize("name", ["R1", "R2", "R3", "R4", "R6", "R8", "R11", "R12", "R28"])
 def test_a_celeriac_worker_keeps_the_promise(interop_worker_program, tmp_path, name):
     words = [name, "--seed", "1", "--worker-program", str(interop_worker_program)]
 
