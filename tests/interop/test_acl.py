@@ -7,7 +7,7 @@ import redis as redis_client
 from celery import Celery, chord
 from kombu.exceptions import OperationalError
 
-from processes import ROOT, CeleriacWorker
+from processes import ROOT, CeleriacWorker, wait_until
 
 PREFIX = {"global_keyprefix": "app:"}
 CONFIG = '[broker_transport_options]\nglobal_keyprefix = "app:"\n[result_backend_transport_options]\nglobal_keyprefix = "app:"\n'
@@ -63,7 +63,19 @@ def test_a_worker_and_a_python_producer_work_under_the_documented_users(worker, 
     )
     assert body.get(timeout=30) == 20
     assert refusals(admin) == []
-    worker.check()
+    assert "NOPERM" not in worker.output() and "no permissions" not in worker.output(), worker.output()
+
+
+def test_a_worker_under_its_user_is_seen_and_told(worker, producer, admin, redis):
+    operator = Celery("operator", broker=redis.broker_url, backend=redis.result_backend)
+    operator.conf.update(broker_transport_options=PREFIX)
+    with contextlib.closing(operator):
+        [[node]] = wait_until(lambda: operator.control.ping(timeout=0.5), 30, "the worker answers")
+        assert operator.control.inspect([node]).stats()[node]["total"] == {}
+        operator.control.revoke("nobody", destination=[node])
+        operator.control.shutdown(destination=[node])
+        assert worker.ended() == 0
+    assert refusals(admin) == []
 
 
 def test_a_producer_can_neither_command_workers_nor_touch_what_they_hold(worker, producer, admin, redis):
@@ -72,7 +84,7 @@ def test_a_producer_can_neither_command_workers_nor_touch_what_they_hold(worker,
         producer.control.broadcast("shutdown")
     own = redis_client.Redis(port=redis.port, username="celeriac-producer", password="PASSWORD")
     for command in (["HGETALL", "app:unacked"], ["LRANGE", "app:celery", 0, -1], ["LPUSH", "app:unacked", "x"], ["KEYS", "*"],
-                    ["SET", "app:_celery-task-meta-1", "{}"], ["PUBLISH", "app:/0.celery.pidbox", "x"], ["FLUSHALL"]):
+                    ["SET", "app:celery-task-meta-1", "{}"], ["PUBLISH", "app:/0.celery.pidbox", "x"], ["FLUSHALL"]):
         with pytest.raises(redis_client.exceptions.NoPermissionError):
             own.execute_command(*command)
     theirs = redis_client.Redis(port=redis.port, username="celeriac-worker", password="PASSWORD")
