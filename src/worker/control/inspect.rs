@@ -164,14 +164,19 @@ impl Panel {
         Message::decode(&Envelope::parse(envelope).ok()?, &self.shared.decode).ok()
     }
 
-    /// A request as Celery shows it; `safe`: its arguments as text.
+    /// A request as Celery shows it; `safe`: its arguments as text. Where their sender has them seen as something else, which is no
+    /// list and no map (`argsrepr="***"`), they are shown as that.
     fn info(&self, message: &Message, begun: Option<DateTime<Utc>>, acknowledged: bool, pid: Option<u32>, safe: bool) -> Value {
         let (headers, properties) = (&message.headers, &message.properties);
-        let (args, kwargs) = if safe {
-            (repr::args(&message.args).into(), repr::kwargs(&message.kwargs).into())
-        } else {
-            (Value::List(message.args.clone()), Value::Map(message.kwargs.clone()))
-        };
+        let hidden = |shown: &Option<String>| shown.clone().filter(|shown| !shown.starts_with(['(', '[', '{'])).map(Value::from);
+        let args = hidden(&headers.argsrepr).unwrap_or_else(|| match safe {
+            true => repr::args(&message.args).into(),
+            false => Value::List(message.args.clone()),
+        });
+        let kwargs = hidden(&headers.kwargsrepr).unwrap_or_else(|| match safe {
+            true => repr::kwargs(&message.kwargs).into(),
+            false => Value::Map(message.kwargs.clone()),
+        });
         object([
             ("id", Value::from(&headers.id)),
             ("name", headers.shown_name().into()),
