@@ -3,6 +3,9 @@
 //! # Celery
 //! `worker/request.py`. Difference: the steps move one value on, so that none can be skipped or done twice.
 
+mod given_up;
+mod log;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::log::log_outcome;
 use super::announce::{Announcer, Told};
 use super::autoscale::Bounds;
 use super::consumer::Reserved;
@@ -23,17 +27,16 @@ use super::suspects::{Admission, Suspects};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use super::window::{PATIENCE, Permit, Window};
 use crate::app::App;
-use crate::broker::{Dead, DeadLetter, Delivery, Turn};
+use crate::broker::{Delivery, Turn};
 use crate::config::Seconds;
 use crate::error::Result;
-use crate::protocol::exception::Exception;
 use crate::protocol::message::DecodeOptions;
 use crate::protocol::meta::Meta;
 use crate::protocol::state::State;
 use crate::settlement::Disposal;
 use crate::task::arguments::Arguments;
 use crate::task::context::{Context, Environment};
-use crate::task::outcome::{Failure, Outcome};
+use crate::task::outcome::Outcome;
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
 use crate::traces::Place;
@@ -166,45 +169,6 @@ impl Request {
                 Left::HandBack
             }
         }
-    }
-
-    async fn unknown(&self, info: RequestInfo) -> Left {
-        tracing::error!("Received unregistered task of type '{}'. The message has been ignored and discarded.", info.task());
-        let failure = Failure::new(Exception::not_registered(info.task()));
-        self.shared.settler.settle_unknown(&self.delivery.tag, &info, &failure, &self.lost).await;
-        self.shared.announcer.unknown(&info, &failure);
-        Left::Done
-    }
-
-    /// Gives a message up that was delivered too often: its state says so, its chord and errbacks are told, and it is kept for a person.
-    async fn give_up(&self, info: RequestInfo) -> Left {
-        let deliveries = info.lost_deliveries();
-        let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
-        tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());
-        let outcome = Outcome::Failure(Failure::new(Exception::worker_lost(&reason)));
-        let announced = self.shared.announcer.ended(&info, &outcome, Duration::ZERO, None);
-        let ending = Ending { disposal: self.kept(reason, deliveries), ..self.ending(&info, outcome) };
-        self.settle(ending, &announced).await;
-        Left::Done
-    }
-
-    /// Keeps a message that will not be run, for a person to look at.
-    async fn dead_letter(&self, reason: String, deliveries: u32) -> Left {
-        let letter = self.letter(reason, deliveries);
-        match self.shared.app.broker().dead_letter(&self.delivery.tag, &letter).await {
-            Ok(_) => Left::Done,
-            Err(_) => Left::HandBack,
-        }
-    }
-
-    fn letter(&self, reason: String, deliveries: u32) -> DeadLetter {
-        DeadLetter { reason, nodename: self.shared.nodename.clone(), deliveries }
-    }
-
-    /// Keeps the message in the same step that settles it.
-    fn kept(&self, reason: String, deliveries: u32) -> Disposal {
-        let Delivery { tag, queue, envelope } = self.delivery.clone();
-        Disposal::DeadLetter(Box::new(Dead { id: tag, queue, envelope, letter: self.letter(reason, deliveries), time: Utc::now() }))
     }
 
     async fn run(&self, info: RequestInfo) -> Left {
@@ -433,34 +397,5 @@ impl Request {
 
     fn task(&self, info: &RequestInfo) -> Option<&Task> {
         self.shared.app.registry().get(info.task())
-    }
-}
-
-/// Celery's words for how a run ended.
-fn log_outcome(info: &RequestInfo, outcome: &Outcome, runtime: Duration) {
-    let (name, id, runtime) = (info.task(), info.id(), runtime.as_secs_f64());
-    match outcome {
-        Outcome::Success(value) => {
-            tracing::info!("Task {name}[{id}] succeeded in {runtime}s");
-            tracing::debug!(?value, "Task {name}[{id}] returned");
-        }
-        Outcome::Failure(failure) => {
-            tracing::error!(traceback = failure.traceback, "Task {name}[{id}] raised unexpected: {}", failure.exception);
-        }
-        Outcome::Retry(retry) => {
-            let cause = retry.cause.as_ref().map(|failure| failure.exception.to_string()).unwrap_or_default();
-            match (&retry.eta, retry.countdown) {
-                (Some(eta), _) => tracing::info!("Task {name}[{id}] retry: Retry at {eta}: {cause}"),
-                (None, wait) => {
-                    tracing::info!("Task {name}[{id}] retry: Retry in {}s: {cause}", wait.unwrap_or_default().as_secs_f64())
-                }
-            }
-        }
-        Outcome::Lost(failure) => tracing::error!("Task {name}[{id}] goes back to its queue: {}", failure.exception),
-        Outcome::Reject { requeue, reason } => tracing::warn!(requeue, "Task {name}[{id}] rejected: {reason}"),
-        Outcome::Ignore => tracing::info!("Task {name}[{id}] ignored"),
-        Outcome::Replace(signature) => tracing::info!("Task {name}[{id}] replaced by {} in {runtime}s", signature.task),
-        Outcome::Revoked(reason) => tracing::info!("Discarding {reason} task: {name}[{id}]"),
-        Outcome::Abandoned => {}
     }
 }
