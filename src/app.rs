@@ -37,6 +37,7 @@ use crate::protocol::value::Value;
 use crate::result::{AsyncResult, GroupResult, ResultOptions, Results};
 use crate::routing;
 use crate::schedules::Schedule;
+use crate::spill::{ResultStore, Spill};
 use crate::task::FailedCall;
 use crate::task::builtin;
 use crate::task::context::{Context, Environment, States};
@@ -56,6 +57,7 @@ pub struct AppBuilder {
     states: States,
     commands: Commands,
     traces: Option<Arc<Traces>>,
+    spill: Option<Spill>,
 }
 
 impl AppBuilder {
@@ -164,15 +166,25 @@ impl AppBuilder {
         self.commands.contains(name)
     }
 
+    /// Keeps large results here, in place of the directory of `celeriac.result_store`.
+    pub fn result_store(&mut self, store: Arc<dyn ResultStore>) -> &mut Self {
+        self.spill = Some(Spill::new(store));
+        self
+    }
+
     /// Connects to the broker and backend that the settings name.
     pub fn connect(self) -> Result<App> {
         let (broker, backend) = open::open(&self.settings)?;
+        if self.spill.is_none() {
+            open::result_store(&self.settings)?;
+        }
         Ok(self.connect_with(broker, backend))
     }
 
     /// Uses this broker and backend, whatever the settings say.
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
-        let Self { settings, written, mut registry, states, commands, traces } = self;
+        let Self { settings, written, mut registry, states, commands, traces, spill } = self;
+        let spill = spill.or_else(|| open::result_store(&settings).ok().flatten());
         registry.annotate(&settings);
         let ours = &settings.celeriac;
         let metrics = ours.metrics_addr.is_some().then(|| Arc::new(Metrics::new(ours.metrics_celery_compat)));
@@ -194,6 +206,7 @@ impl AppBuilder {
                 producer,
                 metrics,
                 traces,
+                spill,
             }),
         }
     }
@@ -214,6 +227,7 @@ struct Inner {
     /// Where a worker tells of them.
     metrics: Option<Arc<Metrics>>,
     traces: Option<Arc<Traces>>,
+    spill: Option<Spill>,
 }
 
 /// An app. Clones are one app.
@@ -282,6 +296,11 @@ impl App {
         self.inner.metrics.as_ref()
     }
 
+    /// Where its large results are kept.
+    pub(crate) fn spill(&self) -> Option<&Spill> {
+        self.inner.spill.as_ref()
+    }
+
     /// What sends its tasks.
     pub fn producer(&self) -> &Producer {
         &self.inner.producer
@@ -335,7 +354,7 @@ impl App {
     }
 
     fn results(&self) -> Results {
-        Results::new(Arc::clone(&self.inner.backend), self.result_options(), self.control())
+        Results::new(Arc::clone(&self.inner.backend), self.result_options(), self.control()).spilled(self.inner.spill.clone())
     }
 
     /// What sends commands to workers.
@@ -378,6 +397,7 @@ impl App {
             compression: settings.result_compression.as_deref().and_then(Compression::from_name),
             expires: settings.result_lifetime().map(|lifetime| lifetime.as_secs()),
             failure_expires: settings.failure_lifetime().map(|lifetime| lifetime.as_secs()),
+            max_bytes: Some(settings.celeriac.max_result_bytes),
         }
     }
 
@@ -389,6 +409,7 @@ impl App {
             children,
             states: self.inner.states.clone(),
             results: self.result_options(),
+            spill: self.inner.spill.clone(),
         }
     }
 }

@@ -40,6 +40,12 @@ pub enum Error {
         /// What is wrong with them.
         message: String,
     },
+    /// Something is larger than it may be; nothing of it was sent or stored.
+    #[error("too large: {message}")]
+    TooLarge {
+        /// What, how large, how large it may be, and what to do.
+        message: String,
+    },
     /// No task of this name is registered here.
     #[error("not registered: {name}")]
     NotRegistered {
@@ -66,6 +72,11 @@ impl Error {
     /// A [`Error::Protocol`].
     pub fn protocol(message: impl Into<String>) -> Self {
         Self::Protocol { message: message.into() }
+    }
+
+    /// A [`Error::TooLarge`].
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::TooLarge { message: message.into() }
     }
 
     /// A [`Error::Connection`] with its cause.

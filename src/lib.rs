@@ -23,6 +23,7 @@ mod revocations;
 mod routing;
 pub mod schedules;
 pub mod settlement;
+pub mod spill;
 pub mod task;
 #[cfg(feature = "otel")]
 pub mod traces;

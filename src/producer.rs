@@ -13,7 +13,7 @@ use crate::backend::Backend;
 use crate::broker::{Broker, Queue};
 use crate::canvas::{self, Applied, Plan, Publish};
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::Clock;
 use crate::metrics::{Metrics, Step, TaskLabels};
 use crate::protocol::compression::Compression;
@@ -208,6 +208,7 @@ impl Producer {
             reply_to: Some(self.reply_to.to_string()),
             origin: Some(self.origin.to_string()),
             ttl: self.settings.chord_lifetime().map(|lifetime| lifetime.as_secs()),
+            max_chord_parts: self.settings.celeriac.max_chord_parts,
             result_serializer: Serializer::from_name(&self.settings.result_serializer).unwrap_or_default(),
             errbacks_on_header: self.settings.task_allow_error_cb_on_chord_header,
             ..Applied::at(Utc::now())
@@ -239,9 +240,6 @@ impl Producer {
     fn outgoing(&self, publish: &Publish, address: &Address, queues: Vec<String>) -> Result<impl Iterator<Item = Outgoing>> {
         let settings = &self.settings;
         let task = &publish.message.headers.task;
-        if let Some(metrics) = &self.metrics {
-            metrics.count(Step::Sent, TaskLabels { name: task, hostname: &self.origin, queue: &address.queue.name }, None);
-        }
         let route = settings.task_routes.route(task);
         let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
         let mut message = publish.message.clone();
@@ -253,9 +251,21 @@ impl Producer {
             serializer: publish.serializer.or_else(|| Serializer::from_name(&settings.task_serializer)).unwrap_or_default(),
             compression: publish.compression.or_else(|| settings.task_compression.as_deref().and_then(Compression::from_name)),
             exchange: address.exchange.clone(),
+            max_body_bytes: Some(settings.celeriac.max_body_bytes),
             ..EncodeOptions::to_queue(&address.routing_key, fresh_id())
         };
         let (priority, envelope) = (message.properties.priority, message.encode(&options)?.write());
+        let most = settings.celeriac.max_message_bytes;
+        if envelope.len() > most {
+            let message = format!(
+                "the message of {task} has {} bytes; at most {most} are sent (celeriac.max_message_bytes): pass a reference to large data",
+                envelope.len()
+            );
+            return Err(Error::too_large(message));
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.count(Step::Sent, TaskLabels { name: task, hostname: &self.origin, queue: &address.queue.name }, None);
+        }
         Ok(queues.into_iter().map(move |queue| Outgoing { queue, priority, envelope: envelope.clone() }))
     }
 }

@@ -6,6 +6,7 @@ use crate::backend::{self, Backend};
 use crate::broker::{self, Broker, memory};
 use crate::config::{FanoutPrefix, Settings};
 use crate::error::{Error, Result};
+use crate::spill::{DirectoryStore, Spill};
 
 /// Both, by their URLs. Nothing is connected yet.
 pub(super) fn open(settings: &Settings) -> Result<(Arc<dyn Broker>, Arc<dyn Backend>)> {
@@ -18,6 +19,18 @@ pub(super) fn open(settings: &Settings) -> Result<(Arc<dyn Broker>, Arc<dyn Back
         return Ok((Arc::new(broker), Arc::new(backend)));
     }
     Ok((broker::open(broker_url, broker_options(settings))?, backend::open(backend_url, backend_options(settings))?))
+}
+
+/// Where large results are kept, as the settings say.
+pub(super) fn result_store(settings: &Settings) -> Result<Option<Spill>> {
+    let settings = &settings.celeriac;
+    match &settings.result_store {
+        Some(place) => Ok(Some(Spill::new(Arc::new(DirectoryStore::open(place)?)))),
+        None if settings.large_results == "spill" => {
+            Err(Error::config("celeriac.large_results is \"spill\", but celeriac.result_store names no directory"))
+        }
+        None => Ok(None),
+    }
 }
 
 fn broker_options(settings: &Settings) -> broker::Options {

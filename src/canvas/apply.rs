@@ -144,6 +144,7 @@ fn closed(mut body: Signature, group_id: &Value, ids: Ids<'_>) -> Result<Signatu
 }
 
 fn write_start(plan: &mut Plan, header: &ResultTuple, size: u64, applied: &Applied) -> Result<()> {
+    limits::check_chord(size, applied.max_chord_parts)?;
     let nested = header.children.iter().flatten().any(|member| member.children.is_some());
     if nested {
         let value = meta::encode_stored(&meta::group_meta(header), applied.result_serializer, None)?;

@@ -42,6 +42,15 @@ pub(super) fn check(signature: &Signature, carried: u64) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a chord of too many parts.
+pub(crate) fn check_chord(parts: u64, most: u64) -> Result<()> {
+    if parts <= most {
+        return Ok(());
+    }
+    let advice = "make it a chord of chords, each of fewer";
+    Err(Error::too_large(format!("a chord of {parts} parts; at most {most} are sent (celeriac.max_chord_parts): {advice}")))
+}
+
 /// The bytes of what follows a task and of its stamps, which what replaces it gets in its place.
 pub(super) fn carried(message: &Message) -> u64 {
     let embed = &message.embed;
@@ -52,7 +61,7 @@ pub(super) fn carried(message: &Message) -> u64 {
 }
 
 /// About how many bytes a value takes as text.
-pub(super) fn size(value: &Value) -> u64 {
+pub(crate) fn size(value: &Value) -> u64 {
     match value {
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 8,
         Value::BigInt(text) | Value::String(text) => 2 + text.len() as u64,

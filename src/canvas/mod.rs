@@ -61,6 +61,8 @@ pub struct Applied {
     pub trace: Map,
     /// `result_expires`: how long a chord's keys are kept.
     pub ttl: Option<u64>,
+    /// `celeriac.max_chord_parts`.
+    pub max_chord_parts: u64,
     /// `result_serializer`, for a group's structure.
     pub result_serializer: Serializer,
     /// `task_allow_error_cb_on_chord_header`: the errbacks of a chord are linked to the tasks of its header, too.
@@ -80,6 +82,7 @@ impl Applied {
             origin: None,
             trace: Map::new(),
             ttl: None,
+            max_chord_parts: limits::MAX_MESSAGES,
             result_serializer: Serializer::Json,
             errbacks_on_header: false,
         }

@@ -38,8 +38,18 @@ crate::settings! {
         dead_letters_max: usize = 100_000, Kind::Integer(1, 100_000_000);
         /// Remote control commands that a worker does not obey: `["shutdown", "pool_grow"]`.
         control_disabled: Vec<String> = Vec::new(), Kind::Names;
+        /// How many bytes a message may have as it lies in its queue, whether it is sent or received.
+        max_message_bytes: usize = 192 * 1024 * 1024, Kind::Integer(4096, 512 * 1024 * 1024);
         /// How many bytes a message's body may have after it is unpacked.
         max_body_bytes: usize = 128 * 1024 * 1024, Kind::Integer(1024, 1 << 32);
+        /// How many bytes a result may have as it is stored. Redis cuts off who waits for more than 32 MiB at once.
+        max_result_bytes: usize = 16 * 1024 * 1024, Kind::Integer(1024, 256 * 1024 * 1024);
+        /// What becomes of a larger one: `fail`, its task has failed; `spill`, it lies in `result_store` and the backend has a reference to it.
+        large_results: String = "fail".into(), Kind::Choice(&["fail", "spill"]);
+        /// The directory for them, as a path or a `file:///` URL: the same for workers and for who reads results.
+        result_store: Option<String> = None, Kind::Text;
+        /// How many parts a chord that is sent here may have; no canvas comes to more than 100,000 messages at once, whatever this says.
+        max_chord_parts: u64 = 100_000, Kind::Integer(1, 100_000);
         /// How long a revoked task stays revoked, on the broker and in each worker; 0: on the broker not at all.
         revoke_expires: Seconds = Seconds::new(10_800.0), Kind::Seconds, env: &[Var::Is("CELERY_WORKER_REVOKE_EXPIRES")];
         /// How many revoked tasks are remembered; the youngest.

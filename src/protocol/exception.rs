@@ -104,6 +104,11 @@ impl Exception {
         Self::new("billiard.exceptions", "SoftTimeLimitExceeded", Vec::new())
     }
 
+    /// `TooLarge`, of no class that Celery has: a result, or a message that should have followed, is larger than a setting allows.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new("celeriac.errors", "TooLarge", vec![Value::String(message.into())])
+    }
+
     /// `WorkerLostError`: the process died.
     pub fn worker_lost(message: impl Into<String>) -> Self {
         Self::new("billiard.exceptions", "WorkerLostError", vec![Value::String(message.into())])

@@ -15,7 +15,7 @@ use super::repr;
 use super::serializer::Serializer;
 use super::special;
 use super::value::{Map, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A task message.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -87,6 +87,8 @@ pub struct EncodeOptions {
     pub exchange: String,
     /// The routing key.
     pub routing_key: String,
+    /// How large the body may be before it is compressed; none: as large as it is.
+    pub max_body_bytes: Option<usize>,
 }
 
 impl EncodeOptions {
@@ -178,6 +180,12 @@ impl Message {
     /// Writes the message into an envelope of protocol 2, its headers in Python's order.
     pub fn encode(&self, options: &EncodeOptions) -> Result<Envelope> {
         let body = options.serializer.write(&body::write(&self.args, &self.kwargs, &self.embed))?;
+        if let Some(most) = options.max_body_bytes.filter(|most| body.len() > *most) {
+            let (task, size) = (&self.headers.task, body.len());
+            return Err(Error::too_large(format!(
+                "the arguments of {task} have {size} bytes; a worker reads at most {most} (celeriac.max_body_bytes): pass a reference to large data"
+            )));
+        }
         let body = match options.compression {
             Some(compression) => compression.compress(&body)?,
             None => body,

@@ -53,8 +53,11 @@ impl Serializer {
         }
     }
 
-    /// Writes a value.
+    /// Writes a value; an error if it is nested deeper than [`Self::read`] reads.
     pub fn write(self, value: &Value) -> Result<Vec<u8>> {
+        if !nests_at_most(value, json::MAX_DEPTH) {
+            return Err(Error::too_large(format!("a value nested deeper than {}; nobody could read it", json::MAX_DEPTH)));
+        }
         match self {
             Self::Json => Ok(json::write(value).into_bytes()),
             Self::Msgpack => write_msgpack(value),
@@ -67,6 +70,15 @@ impl Serializer {
             Self::Json => json::parse(data),
             Self::Msgpack => read_msgpack(data),
         }
+    }
+}
+
+fn nests_at_most(value: &Value, levels: usize) -> bool {
+    let fits = |inner: &Value| levels > 0 && nests_at_most(inner, levels - 1);
+    match value {
+        Value::List(values) => values.iter().all(fits),
+        Value::Map(map) => map.values().all(fits),
+        _ => true,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::backend::Backend;
 use crate::control::Control;
 use crate::error::Result;
 use crate::protocol::meta::{Meta, meta_key};
+use crate::spill::Spill;
 
 pub use self::async_result::AsyncResult;
 pub use self::error::{GetError, TaskFailure};
@@ -30,12 +31,18 @@ pub struct Results {
     backend: Arc<dyn Backend>,
     options: ResultOptions,
     control: Control,
+    spill: Option<Spill>,
 }
 
 impl Results {
     /// Results of this backend, written and read so, of tasks that are revoked by this control.
     pub fn new(backend: Arc<dyn Backend>, options: ResultOptions, control: Control) -> Self {
-        Self { backend, options, control }
+        Self { backend, options, control, spill: None }
+    }
+
+    /// Reads large results where they are kept.
+    pub(crate) fn spilled(self, spill: Option<Spill>) -> Self {
+        Self { spill, ..self }
     }
 
     /// What is stored of each of these tasks, in their order; one read for all.

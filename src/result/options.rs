@@ -27,13 +27,24 @@ pub struct ResultOptions {
     pub expires: Option<u64>,
     /// Seconds a failure is kept.
     pub failure_expires: Option<u64>,
+    /// How many bytes a value or an exception may have in it; `None`: any number.
+    pub max_bytes: Option<usize>,
 }
+
+/// So many bytes more a meta may have than its value: who sent it, what followed it.
+const BESIDE: usize = 1 << 20;
 
 impl ResultOptions {
     /// The write that stores a state.
     pub fn state(&self, meta: &Meta) -> Result<Write> {
         let ttl = if meta.status == State::Failure { self.failure_expires } else { self.expires };
-        Ok(Write::State { key: meta_key(&meta.task_id), value: self.encode(meta)?, ttl })
+        let value = self.encode(meta)?;
+        if let Some(most) = self.max_bytes.filter(|most| value.len() > most.saturating_add(BESIDE)) {
+            let (id, bytes) = (&meta.task_id, value.len());
+            let message = format!("the state of {id} has {bytes} bytes; at most {most} are stored (celeriac.max_result_bytes)");
+            return Err(Error::too_large(message));
+        }
+        Ok(Write::State { key: meta_key(&meta.task_id), value, ttl })
     }
 
     /// A meta as it is stored.

@@ -14,6 +14,7 @@ use crate::backend::Seen;
 use crate::error::Error;
 use crate::protocol::meta::{ResultTuple, meta_key};
 use crate::protocol::{State, Value};
+use crate::spill;
 
 /// How long a result may stay silent after something before it failed: the worker stores the failure of what follows a moment later, and a
 /// chord's own error says more than its part's.
@@ -114,6 +115,9 @@ impl Results {
             return Err(failure.into());
         }
         if found.missing.is_empty() {
+            for value in found.values.values_mut() {
+                *value = spill::resolve(self.spill.as_ref(), std::mem::take(value)).await?;
+            }
             return Ok(shaped(result, &found.values));
         }
         Err(found.before.map_or_else(|| GetError::Timeout { id: result.id.clone(), waited: timeout }, GetError::Failed))

@@ -80,7 +80,9 @@ async fn chain(_: Context, _: Arguments) -> Result<(), TaskError> {
     Err(TaskError::builtin("NotImplementedError", "chain is not a real task"))
 }
 
-/// `celery.backend_cleanup`: Redis lets results expire by itself, and a memory backend ends with its process.
-async fn backend_cleanup(_: Context, (): ()) -> Result<(), TaskError> {
+/// `celery.backend_cleanup`: Redis lets results expire by itself, and a memory backend ends with its process; of large results the store has to
+/// be told. Workers do so by themselves every hour.
+async fn backend_cleanup(ctx: Context, (): ()) -> Result<(), TaskError> {
+    ctx.expire_results().await?;
     Ok(())
 }

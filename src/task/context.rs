@@ -34,6 +34,7 @@ use crate::protocol::state::State;
 use crate::protocol::trace::trace_headers;
 use crate::protocol::value::{Value, to_value};
 use crate::result::ResultOptions;
+use crate::spill::{self, Spill};
 
 /// Values a program hands to its tasks, one of each type.
 #[derive(Clone, Default)]
@@ -74,6 +75,8 @@ pub struct Environment {
     pub states: States,
     /// How states are written.
     pub results: ResultOptions,
+    /// Where large results are kept.
+    pub(crate) spill: Option<Spill>,
 }
 
 /// What stops a run before it is done.
@@ -144,6 +147,15 @@ impl Context {
         let result = to_value(progress).map_err(|error| Error::protocol(format!("a state's meta: {error}")))?;
         let meta = Meta::new(task_id, State::from(status), result);
         self.environment().backend.apply(&[self.environment().results.state(&meta)?]).await
+    }
+
+    /// Removes large results that have expired; how many.
+    pub(crate) async fn expire_results(&self) -> Result<usize> {
+        let environment = self.environment();
+        match (&environment.spill, environment.results.expires) {
+            (Some(spill), Some(seconds)) => spill.expire(spill::age(seconds)).await,
+            _ => Ok(0),
+        }
     }
 
     /// Sends an event of this task, such as `task-progress`, to whoever watches events, whether the worker's own are switched on or not.

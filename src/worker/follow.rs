@@ -11,7 +11,7 @@ use super::errback::ErrbackCall;
 use super::settle::Ending;
 use super::states::{Ended, States};
 use crate::app::App;
-use crate::canvas::{self, Applied, ChordFailure, Failed, FailedTask, Part, Plan, Told};
+use crate::canvas::{self, Applied, ChordFailure, Failed, FailedTask, Part, Plan, Told, limits};
 use crate::error::{Error, Result};
 use crate::producer::{Producer, fresh_id};
 use crate::protocol::event::Event;
@@ -120,7 +120,8 @@ impl Follower {
         let stored = !self.states.ignored(info, *task);
         match &ending.outcome {
             Outcome::Success(value) => {
-                let mut follow = self.success(info, value, children, stored)?;
+                let kept = ending.spilled.as_ref().unwrap_or(value);
+                let mut follow = self.success(info, (value, kept), children, stored)?;
                 self.grow_chord(&mut follow, info, &ending.added)?;
                 Ok(follow)
             }
@@ -146,7 +147,10 @@ impl Follower {
     /// What follows when what should have followed cannot be made (a callback that is no signature): the task has failed.
     pub(super) fn cannot_follow(&self, ending: &Ending<'_>, error: &Error) -> Follow {
         tracing::error!("Task {}[{}]: what follows it cannot be made: {error}", ending.info.task(), ending.info.id());
-        let failure = Failure::new(Exception::runtime_error(error.to_string()));
+        let failure = Failure::new(match error {
+            Error::TooLarge { message } => Exception::too_large(message),
+            other => Exception::runtime_error(other.to_string()),
+        });
         self.failure(ending.info, &failure, Vec::new(), true).unwrap_or_else(|_| Follow {
             writes: self.failure_only(ending.info, &failure),
             parts: self.own_part(ending.info, &failure).ok().flatten().into_iter().collect(),
@@ -166,10 +170,15 @@ impl Follower {
         self.states.state(info, ended).into_iter().collect()
     }
 
-    /// The values of a complete header, from what the backend holds of it.
-    pub(super) fn join(&self, entries: &[Vec<u8>], structure: Option<&[u8]>) -> Result<Vec<Value>, Box<ChordFailure>> {
+    /// The parts of a complete header, from what the backend holds of it.
+    pub(super) fn entries(&self, entries: &[Vec<u8>]) -> Result<Vec<ChordEntry>, Box<ChordFailure>> {
         let entry = |data: &Vec<u8>| ChordEntry::from_value(self.states.results.serializer.read(data)?);
-        let entries = entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(unjoined)?;
+        entries.iter().map(entry).collect::<Result<Vec<_>>>().map_err(unjoined)
+    }
+
+    /// Their values, as the stored structure says.
+    pub(super) fn join(&self, entries: Result<Vec<ChordEntry>>, structure: Option<&[u8]>) -> Result<Vec<Value>, Box<ChordFailure>> {
+        let entries = entries.map_err(unjoined)?;
         let read = |data: &[u8]| decode_stored(data, self.states.results.serializer, MAX_STRUCTURE);
         let structure = structure.map(read).transpose().map_err(unjoined)?;
         canvas::join(&entries, structure.as_ref().and_then(read_group_meta).as_ref()).map_err(Box::new)
@@ -224,7 +233,14 @@ impl Follower {
         Ok(follow)
     }
 
-    fn success(&self, info: &RequestInfo, value: &Value, mut children: Vec<ResultTuple>, stored: bool) -> Result<Follow> {
+    /// What follows a value, and what is stored of it: it, or a reference to it.
+    fn success(
+        &self,
+        info: &RequestInfo,
+        (value, kept): (&Value, &Value),
+        mut children: Vec<ResultTuple>,
+        stored: bool,
+    ) -> Result<Follow> {
         let (message, applied) = (&info.message, self.applied(info));
         let mut plan = canvas::callbacks(message, value, &applied, &mut fresh_id)?;
         if let Some(next) = canvas::next_in_chain(message, value, &applied, &mut fresh_id)? {
@@ -234,10 +250,10 @@ impl Follower {
         self.add(&mut follow, &plan)?;
         children.extend(plan.children);
         if stored {
-            let ended = Ended { status: State::Success, result: value.clone(), traceback: None, children };
+            let ended = Ended { status: State::Success, result: kept.clone(), traceback: None, children };
             follow.writes.push(self.states.state(info, ended)?);
         }
-        follow.parts.extend(canvas::part_of(message).map(|part| self.report(part, State::Success, value.clone())).transpose()?);
+        follow.parts.extend(canvas::part_of(message).map(|part| self.report(part, State::Success, kept.clone())).transpose()?);
         Ok(follow)
     }
 
@@ -280,6 +296,7 @@ impl Follower {
 
     /// Lets the chord of a task wait for what the task added to its header, and sends that.
     fn grow_chord(&self, follow: &mut Follow, info: &RequestInfo, added: &[Signature]) -> Result<()> {
+        limits::check_chord(added.len() as u64, self.producer.applied().max_chord_parts)?;
         for signature in added {
             let plan = canvas::chord_member(&info.message, signature.clone(), &self.applied(info), &mut fresh_id)?;
             let group_id = info.group_id().unwrap_or_default().to_owned();

@@ -14,6 +14,7 @@ mod dump;
 mod errback;
 mod follow;
 mod heart;
+mod large;
 mod lifeline;
 mod load;
 mod loops;
@@ -44,6 +45,7 @@ use self::consumer::{Fetcher, Reserved};
 use self::control::{Aside, Mailbox, Mingle, Panel, Recall};
 use self::errback::Errbacks;
 use self::follow::Follower;
+use self::large::LargeResults;
 use self::lifeline::Lifeline;
 use self::loops::Loops;
 use self::request::Shared;
@@ -60,6 +62,7 @@ use crate::broker::{ConsumerOptions, Listener};
 use crate::error::{Error, Result};
 use crate::events::{EventDispatcher, EventSender};
 use crate::pool::ChildPool;
+use crate::spill;
 
 /// Bytes of messages in one fetch.
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
@@ -169,6 +172,9 @@ impl Worker {
         let settings = &self.app.settings().celeriac;
         let (expires, most) = (settings.dead_letters_expires.limit(), settings.dead_letters_max);
         loops.spawn(timer::trim_dead_letters(Arc::clone(broker), expires, most, stopping.clone()));
+        if let (Some(spill), Some(expires)) = (self.app.spill(), self.app.result_options().expires) {
+            loops.spawn(timer::expire_results(spill.clone(), spill::age(expires), stopping.clone()));
+        }
         loops.spawn(timer::release_due(Arc::clone(broker), Arc::clone(&shared.parked), stopping.clone()));
         loops.spawn(rates::admit_limited(Arc::clone(shared), quieted.clone()));
         if let Some(bounds) = &shared.autoscale {
@@ -228,7 +234,8 @@ impl Worker {
         let environment = Arc::new(app.environment(self.options.children.clone()));
         let follower = Follower::new(&app, &self.options.nodename);
         let errbacks = Errbacks::new(Arc::clone(&environment));
-        let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower, errbacks).await?;
+        let large = LargeResults::new(&app);
+        let settler = Settler::new(Arc::clone(app.broker()), Arc::clone(app.backend()), follower, errbacks, large).await?;
         let autoscale = app.settings().celeriac.autoscale.map(|bounds| Arc::new(Bounds::new(bounds)));
         let window = Arc::new(self.window());
         let decode = app.decode_options();

@@ -33,6 +33,7 @@ use crate::error::Result;
 use crate::protocol::message::DecodeOptions;
 use crate::protocol::meta::Meta;
 use crate::protocol::state::State;
+use crate::protocol::value::Value;
 use crate::settlement::Disposal;
 use crate::task::arguments::Arguments;
 use crate::task::context::{Context, Environment};
@@ -107,6 +108,7 @@ impl Request {
             decode: &shared.decode,
             nodename: &shared.nodename,
             max_deliveries: shared.app.settings().celeriac.max_deliveries,
+            max_message_bytes: shared.app.settings().celeriac.max_message_bytes,
         };
         match rules.judge(&self.delivery, Utc::now()) {
             Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
@@ -210,7 +212,9 @@ impl Request {
         }
         // What cannot be read now is run: twice is better than never.
         let stored = app.state_of(info.id()).await.ok().flatten();
-        stored.filter(|meta| meta.status == State::Success)
+        let mut meta = stored.filter(|meta| meta.status == State::Success)?;
+        meta.result = self.shared.settler.large().value(meta.result).await.ok()?;
+        Some(meta)
     }
 
     /// A task that succeeded before is not run; what follows it goes out if it has not yet, and its chord part counts once anyway.
@@ -285,13 +289,14 @@ impl Request {
             return self.abandoned(&info, late).await;
         }
         self.shared.window.ran(slot.waited, begun.elapsed());
+        let (outcome, spilled) = self.bounded(&info, task, outcome).await;
         self.shared.state.requests.ended(matches!(outcome, Outcome::Failure(_) | Outcome::Lost(_)));
         log_outcome(&info, &outcome, begun.elapsed());
         let announced = self.shared.announcer.ended(&info, &outcome, begun.elapsed(), tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());
         let (children, added) = (context.children(), context.take_added());
         let disposal = self.disposal(task, &info, &outcome);
-        let ending = Ending { tag, children, added, disposal, ..self.ending(&info, outcome) };
+        let ending = Ending { tag, children, added, disposal, spilled, ..self.ending(&info, outcome) };
         self.settle(ending, &announced).await;
         Left::Done
     }
@@ -301,6 +306,14 @@ impl Request {
         let info = ending.info;
         if self.shared.settler.settle(ending, &self.lost).await {
             self.shared.announcer.tell(info, told);
+        }
+    }
+
+    /// The outcome as it can be stored, and what is stored in the place of a value that is too large. Of what nobody wants nothing is stored.
+    async fn bounded(&self, info: &RequestInfo, task: &Task, outcome: Outcome) -> (Outcome, Option<Value>) {
+        match info.is_chord_part() || !self.shared.settler.ignores(info, task) {
+            true => self.shared.settler.large().bound(outcome).await,
+            false => (outcome, None),
         }
     }
 
@@ -381,18 +394,20 @@ impl Request {
 
     /// Ends a delivery that is not run.
     async fn end(&self, info: &RequestInfo, outcome: Outcome) -> Left {
+        let (outcome, spilled) = self.shared.settler.large().bound(outcome).await;
         if matches!(outcome, Outcome::Revoked(_)) {
             log_outcome(info, &outcome, Duration::ZERO);
         }
         let announced = self.shared.announcer.ended(info, &outcome, Duration::ZERO, None);
-        self.settle(self.ending(info, outcome), &announced).await;
+        self.settle(Ending { spilled, ..self.ending(info, outcome) }, &announced).await;
         Left::Done
     }
 
     /// The end of a delivery that was not acked yet and has left nothing behind.
     fn ending<'a>(&'a self, info: &'a RequestInfo, outcome: Outcome) -> Ending<'a> {
         let (children, added) = (Vec::new(), Vec::new());
-        Ending { tag: Some(&self.delivery.tag), info, outcome, disposal: Disposal::Ack, children, added, task: self.task(info) }
+        let (tag, disposal) = (Some(self.delivery.tag.as_str()), Disposal::Ack);
+        Ending { tag, info, outcome, spilled: None, disposal, children, added, task: self.task(info) }
     }
 
     fn task(&self, info: &RequestInfo) -> Option<&Task> {

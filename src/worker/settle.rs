@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::errback::Errbacks;
 use super::follow::{Follow, Follower, Report};
+use super::large::LargeResults;
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::error::{Error, Result};
 use crate::protocol::meta::{ResultTuple, group_key};
 use crate::protocol::signature::Signature;
+use crate::protocol::value::Value;
 use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement, Write};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
@@ -39,6 +41,8 @@ pub(super) struct Ending<'a> {
     pub(super) tag: Option<&'a str>,
     pub(super) info: &'a RequestInfo,
     pub(super) outcome: Outcome,
+    /// What is stored in the place of its value, which is too large.
+    pub(super) spilled: Option<Value>,
     /// What becomes of its message.
     pub(super) disposal: Disposal,
     /// The results of what the run sent.
@@ -58,6 +62,7 @@ pub(super) struct Settler {
     colocated: Option<Location>,
     follower: Follower,
     errbacks: Errbacks,
+    large: LargeResults,
 }
 
 impl Settler {
@@ -66,6 +71,7 @@ impl Settler {
         backend: Arc<dyn Backend>,
         follower: Follower,
         errbacks: Errbacks,
+        large: LargeResults,
     ) -> Result<Self> {
         let (here, there) = (broker.location().await?, backend.location().await?);
         let colocated = (here.server == there.server).then_some(there);
@@ -74,7 +80,7 @@ impl Settler {
                 "broker and backend are on different servers: results are stored first and messages acked last, in separate steps"
             );
         }
-        Ok(Self { broker, backend, colocated, follower, errbacks })
+        Ok(Self { broker, backend, colocated, follower, errbacks, large })
     }
 
     /// Acks and nothing else; false when the delivery is not ours any more.
@@ -89,6 +95,16 @@ impl Settler {
         {
             tracing::debug!(error = &error as &dyn std::error::Error, "cannot store STARTED");
         }
+    }
+
+    /// Whether nobody wants the result of a call.
+    pub(super) fn ignores(&self, info: &RequestInfo, task: &Task) -> bool {
+        self.follower.states().ignored(info, Some(task))
+    }
+
+    /// Large results.
+    pub(super) fn large(&self) -> &LargeResults {
+        &self.large
     }
 
     /// Ends a run; false when another worker has taken the task over, so that nothing of this run counts.
@@ -210,7 +226,10 @@ impl Settler {
         let group_id = &report.count.group_id;
         let entries = self.backend.chord_entries(group_id, self.follower.ordered()).await?;
         let structure = self.backend.get(&[group_key(group_id)]).await?.pop().flatten();
-        let values = self.follower.join(&entries, structure.as_deref());
+        let values = match self.follower.entries(&entries) {
+            Ok(entries) => self.follower.join(self.large.parts(entries).await, structure.as_deref()),
+            Err(failure) => Err(failure),
+        };
         if values.is_err() {
             tokio::time::sleep(HEADER_FIRST).await;
         }

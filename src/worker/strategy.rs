@@ -15,6 +15,9 @@ use crate::task::request::RequestInfo;
 /// A message whose ETA is nearer than this waits in the worker, in the place of one that could run.
 const PARK_AHEAD: Duration = Duration::milliseconds(100);
 
+/// So many bytes more than it was sent with a message may have: the marks of deliveries and turns.
+const MARKS: usize = 1024;
+
 /// What to do with a message.
 #[derive(Debug)]
 pub(super) enum Verdict {
@@ -39,6 +42,7 @@ pub(super) struct Rules<'a> {
     pub(super) decode: &'a DecodeOptions,
     pub(super) nodename: &'a str,
     pub(super) max_deliveries: u32,
+    pub(super) max_message_bytes: usize,
 }
 
 impl Rules<'_> {
@@ -64,6 +68,10 @@ impl Rules<'_> {
     }
 
     fn read(&self, delivery: &Delivery) -> Result<Box<RequestInfo>, String> {
+        let (size, most) = (delivery.envelope.len(), self.max_message_bytes);
+        if size > most.saturating_add(MARKS) {
+            return Err(format!("a message of {size} bytes; at most {most} are read (celeriac.max_message_bytes)"));
+        }
         let envelope = Envelope::parse(&delivery.envelope).map_err(|error| error.to_string())?;
         let message = Message::decode(&envelope, self.decode).map_err(|error| error.to_string())?;
         let timelimit = message.headers.timelimit;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::Leases;
 use crate::broker::Broker;
 use crate::outage::Outage;
+use crate::spill::Spill;
 
 /// At most so many parked messages return in one step.
 const RELEASE: usize = 500;
@@ -22,6 +23,8 @@ const RELEASE: usize = 500;
 const RELEASE_EVERY: Duration = Duration::from_millis(1000);
 /// How often dead letters are counted, about.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+/// How often large results are looked through, about.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Renews every lease a quarter of its length apart, and says when.
 pub(super) async fn renew_leases(
@@ -105,6 +108,19 @@ pub(super) async fn trim_dead_letters(broker: Arc<dyn Broker>, older: Option<Dur
             continue;
         }
         if !pause(TRIM_EVERY.mul_f64(0.5 + fastrand::f64()), &stop).await {
+            return;
+        }
+    }
+}
+
+/// Removes large results that have expired.
+pub(super) async fn expire_results(spill: Spill, age: Duration, stop: CancellationToken) {
+    let mut outage = Outage::new("removing large results that have expired");
+    loop {
+        if let Some(count @ 1..) = outage.seen(spill.expire(age).await) {
+            tracing::info!(count, "removed large results that have expired");
+        }
+        if !pause(EXPIRE_EVERY.mul_f64(0.5 + fastrand::f64()), &stop).await {
             return;
         }
     }

@@ -70,8 +70,11 @@ impl Running {
 
 impl Ground {
     fn new() -> Option<Self> {
+        Self::with(Settings::default())
+    }
+
+    fn with(mut settings: Settings) -> Option<Self> {
         let server = RedisServer::start()?;
-        let mut settings = Settings::default();
         settings.task_acks_late = true;
         let broker = broker::open(&server.url(0), broker::Options::default()).unwrap();
         let backend = backend::open(&server.url(0), backend::Options::default()).unwrap();
@@ -339,4 +342,34 @@ async fn a_callback_whose_queue_is_no_queue_does_not_hold_its_worker() {
     assert_eq!(ground.leased(), (0, 0));
     let letters: Vec<String> = ground.raw().hvals("celeriac.dead_letters").unwrap();
     assert!(!letters.is_empty() && letters.iter().all(|letter| letter.contains("no queue")), "{letters:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_a_dead_letter_or_a_failure_and_nothing_stays_leased() {
+    let mut settings = Settings::default();
+    (settings.celeriac.max_message_bytes, settings.celeriac.max_result_bytes) = (100_000, 10_000);
+    let Some(ground) = Ground::with(settings) else { return };
+    let mut raw = ground.raw();
+    let envelope = |args: &str| {
+        use base64::Engine as _;
+        let body = base64::engine::general_purpose::STANDARD.encode(format!("[{args}, {{}}, {{}}]"));
+        let headers = r#"{"task": "t.good", "id": "hostile"}"#;
+        format!(
+            r#"{{"body": "{body}", "content-type": "application/json", "headers": {headers}, "properties": {{"body_encoding": "base64"}}}}"#
+        )
+    };
+    let (large, deep) = (envelope(&format!(r#"["{}"]"#, "x".repeat(100_000))), "[".repeat(20_000) + &"]".repeat(20_000));
+    let deep = envelope(&deep);
+    let _: usize = raw.lpush("celery", &[&large, &deep]).unwrap();
+    let worker = ground.worker();
+    let sent = ground.app.send(Signature::new("t.good").arg("x".repeat(20_000))).await.unwrap();
+    let failed = ground.app.result(sent.id(), LONG).await.unwrap().exception().unwrap();
+    assert_eq!(failed.exc_type, "TooLarge");
+    worker.stop().await;
+    assert_eq!(ground.leased(), (0, 0));
+    assert_eq!(ground.left().dead, [large, deep].map(String::into_bytes).into_iter().collect());
+    let letters: Vec<String> = raw.hvals("celeriac.dead_letters").unwrap();
+    for reason in ["at most 100000 are read (celeriac.max_message_bytes)", "nested deeper than 400"] {
+        assert!(letters.iter().any(|letter| letter.contains(reason)), "{reason}");
+    }
 }

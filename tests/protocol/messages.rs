@@ -25,6 +25,7 @@ fn same_target(envelope: &Envelope) -> EncodeOptions {
         delivery_tag: envelope.delivery_tag().unwrap().to_owned(),
         exchange: info.exchange,
         routing_key: info.routing_key,
+        max_body_bytes: None,
     }
 }
 
