@@ -231,7 +231,7 @@ pub trait Broker: Timetable + Debug + Send + Sync {
     /// With `None` their `writes` and `chord_part` are already done and are ignored here.
     async fn settle(&self, settlements: &[Settlement], backend: Option<&Location>) -> Vec<Result<Settled>>;
 
-    /// Parked messages of these queues, first due first, among the `limit` that are due next.
+    /// Parked messages of these queues, first due first, among the `limit` that are due next, or fewer where they are very large.
     async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>>;
 
     /// Sends an envelope to everybody who listens to a fanout exchange at this moment, and returns how many these are. Nobody keeps it.

@@ -30,7 +30,7 @@ async fn lengths(_: Context, (texts,): (Vec<String>,)) -> Result<usize, TaskErro
 
 /// Replaces itself by a chord of so many parts.
 async fn parts(ctx: Context, (count,): (i64,)) -> Result<(), TaskError> {
-    Err(ctx.replace(chord((0..count).map(|n| add(n)), Signature::new("t.sum"))))
+    Err(ctx.replace(chord((0..count).map(add), Signature::new("t.sum"))))
 }
 
 fn add(n: i64) -> Signature {
@@ -291,5 +291,34 @@ async fn a_large_success_that_is_delivered_again_is_followed_again_and_not_a_fai
     house.call(add(1)).await;
     assert_eq!(house.state("twice").await.unwrap().status, State::Success);
     assert_eq!(sent.get::<String>(LONG).await.unwrap().len(), 10_000);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_about_thousands_of_large_tasks_is_answered_in_part_and_says_so() {
+    let house = House::new();
+    let worker = house.worker(1);
+    let large = Signature::new("t.add").arg("x".repeat(10_000)).arg("y".repeat(10_000)).countdown(3600.0);
+    let tasks = (0..900).map(|_| large.clone());
+    house.app.send(group(tasks)).await.unwrap();
+    while house.broker.parked_len() < 900 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let inspect = house.app.control().inspect().timeout(LONG);
+    let replies = inspect.scheduled().await.unwrap();
+    let scheduled = replies.get("celery@test").unwrap().as_list().unwrap();
+    let request = scheduled[0].get("request").unwrap();
+    assert!(request.get("args").unwrap().as_str().unwrap().starts_with("('xxx"), "large arguments are shown as text, cut short");
+    let name = |entry: &Value| entry.get("request").and_then(|request| request.get("name")?.as_str()).unwrap().to_owned();
+    assert!(scheduled.len() > 100 && scheduled.len() < 900, "{}", scheduled.len());
+    assert_eq!(name(scheduled.last().unwrap()), format!("... {} more", 900 - (scheduled.len() - 1)));
+    assert!(scheduled[..scheduled.len() - 1].iter().all(|entry| name(entry) == "t.add"));
+
+    let ids: Vec<String> = (0..40_000).map(|n| format!("revoked-{n:028}")).collect();
+    house.app.control().revoke(&ids).await.unwrap();
+    let replies = inspect.revoked().await.unwrap();
+    let revoked = replies.get("celery@test").unwrap().as_list().unwrap();
+    assert_eq!(revoked[0].as_str(), Some(ids[39_999].as_str()), "the youngest first");
+    assert_eq!(revoked.last().unwrap().as_str().unwrap(), format!("... {} more", 40_000 - (revoked.len() - 1)));
     worker.stop().await;
 }

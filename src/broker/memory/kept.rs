@@ -1,6 +1,6 @@
 //! Shared texts in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,10 +20,11 @@ impl Sets {
         let now = Instant::now();
         self.began.get_or_insert(now);
         let kept = self.sets.entry(set.to_owned()).or_default();
-        for text in texts {
-            kept.retain(|(_, known)| known != text);
-            kept.push((now, text.clone()));
-        }
+        // Of one that is named twice the last counts.
+        let mut named = HashSet::new();
+        let fresh: Vec<&String> = texts.iter().rev().filter(|text| named.insert(text.as_str())).collect();
+        kept.retain(|(_, known)| !named.contains(known.as_str()));
+        kept.extend(fresh.into_iter().rev().map(|text| (now, text.clone())));
         kept.retain(|(at, _)| now.duration_since(*at) < expires);
         kept.drain(..kept.len().saturating_sub(most));
     }

@@ -15,6 +15,11 @@ use crate::broker::{Parked, Released};
 use crate::connection::command;
 use crate::error::Result;
 
+/// How many parked messages one call reads, to look at them.
+const PAGE: usize = 100;
+/// After how many bytes no more of them are looked at.
+const SHOWN_BYTES: usize = 16 << 20;
+
 impl Shared {
     pub(super) async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool> {
         let keys = [&self.keys.unacked, &self.keys.unacked_index, &self.keys.parked, &self.keys.parked_index];
@@ -47,15 +52,23 @@ impl Shared {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut read = command("HMGET", &[&self.keys.parked]);
-        read.arg(rows.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>());
-        let entries: Vec<Option<Vec<u8>>> = self.link.query("reading parked messages", &read).await?;
-        let message = |((_, due), entry): ((String, f64), Option<Vec<u8>>)| {
-            let Entry { envelope, routing_key: queue, .. } = envelope::entry(&entry?)?;
-            let due = DateTime::from_timestamp_micros((due * 1e6).round() as i64)?;
-            queues.contains(&queue).then(|| Parked { due, queue, envelope: envelope.into() })
-        };
-        Ok(rows.into_iter().zip(entries).filter_map(message).collect())
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for page in rows.chunks(PAGE) {
+            let mut read = command("HMGET", &[&self.keys.parked]);
+            read.arg(page.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>());
+            let entries: Vec<Option<Vec<u8>>> = self.link.query("reading parked messages", &read).await?;
+            bytes += entries.iter().flatten().map(Vec::len).sum::<usize>();
+            let message = |((_, due), entry): (&(String, f64), Option<Vec<u8>>)| {
+                let Entry { envelope, routing_key: queue, .. } = envelope::entry(&entry?)?;
+                let due = DateTime::from_timestamp_micros((due * 1e6).round() as i64)?;
+                queues.contains(&queue).then(|| Parked { due, queue, envelope: envelope.into() })
+            };
+            found.extend(page.iter().zip(entries).filter_map(message));
+            if bytes > SHOWN_BYTES {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// A parked message as it goes back to its queue: it was never begun, so it bears no mark.

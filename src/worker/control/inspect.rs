@@ -11,8 +11,9 @@ use chrono::{DateTime, Utc};
 
 use super::arguments::Arguments;
 use super::mingle::listed_ids;
-use super::{Panel, failed, object};
+use super::{Panel, bounds, failed, object};
 use crate::broker::Parked;
+use crate::canvas::limits;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::event::seconds;
 use crate::protocol::exception::Exception;
@@ -80,7 +81,22 @@ impl Panel {
 
     fn in_phase(&self, phase: Phase, safe: bool) -> Value {
         let held = self.shared.state.requests.all().into_iter().filter(|held| held.phase == phase);
-        held.filter_map(|held| self.held_info(&held, safe)).collect()
+        let shown: Vec<Value> = held.filter_map(|held| self.held_info(&held, safe)).collect();
+        bounds::list(shown.into_iter(), |more| self.more(more))
+    }
+
+    /// The ids of what was revoked; where there are too many the youngest.
+    pub(super) fn revoked(&self) -> Value {
+        let ids: Vec<Value> = self.shared.state.revoked().ids().into_iter().map(Value::from).collect();
+        match ids.iter().map(limits::size).sum::<u64>() > bounds::LIST {
+            true => bounds::list(ids.into_iter().rev(), |more| more.into()),
+            false => Value::List(ids),
+        }
+    }
+
+    /// An entry in a list of tasks that says how many are missing: of the form of the others, for who reads them does not expect another.
+    fn more(&self, more: &str) -> Value {
+        self.info(&Message::new(more, more), None, false, None, false)
     }
 
     pub(super) async fn scheduled(&self) -> Result<Value, Exception> {
@@ -98,7 +114,7 @@ impl Panel {
         for parked in self.parked().await? {
             shown.extend(self.parked_info(&parked).map(|(id, info)| (id, entry(Some(parked.due), info))));
         }
-        Ok(shown.into_values().collect())
+        Ok(bounds::list(shown.into_values(), |more| entry(None, self.more(more))))
     }
 
     /// Waits for what was sent before the question: Celery's worker reads messages and commands in one loop, and whoever sends a task for
@@ -164,16 +180,17 @@ impl Panel {
         Message::decode(&Envelope::parse(envelope).ok()?, &self.shared.decode).ok()
     }
 
-    /// A request as Celery shows it; `safe`: its arguments as text. Where their sender has them seen as something else, which is no
+    /// A request as Celery shows it; `safe`, and where they are large: its arguments as text. Where their sender has them seen as something else, which is no
     /// list and no map (`argsrepr="***"`), they are shown as that.
     fn info(&self, message: &Message, begun: Option<DateTime<Utc>>, acknowledged: bool, pid: Option<u32>, safe: bool) -> Value {
         let (headers, properties) = (&message.headers, &message.properties);
         let hidden = |shown: &Option<String>| shown.clone().filter(|shown| !shown.starts_with(['(', '[', '{'])).map(Value::from);
-        let args = hidden(&headers.argsrepr).unwrap_or_else(|| match safe {
+        let large = |size: u64| safe || size > bounds::ARGUMENTS;
+        let args = hidden(&headers.argsrepr).unwrap_or_else(|| match large(message.args.iter().map(limits::size).sum()) {
             true => repr::args(&message.args).into(),
             false => Value::List(message.args.clone()),
         });
-        let kwargs = hidden(&headers.kwargsrepr).unwrap_or_else(|| match safe {
+        let kwargs = hidden(&headers.kwargsrepr).unwrap_or_else(|| match large(message.kwargs.values().map(limits::size).sum()) {
             true => repr::kwargs(&message.kwargs).into(),
             false => Value::Map(message.kwargs.clone()),
         });

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod aside;
+mod bounds;
 mod change;
 mod conf;
 mod disabled;
@@ -175,7 +176,7 @@ impl Panel {
             self.keep(request).await;
         }
         let value = match answer {
-            Ok(Some(value)) => value,
+            Ok(Some(value)) => bounds::reply(&request.method, value),
             Ok(None) => return,
             Err(exception) => {
                 tracing::error!("Error in remote control command {}: {exception}", request.method);
@@ -215,7 +216,7 @@ impl Panel {
             "scheduled" | "dump_schedule" => self.scheduled().await?,
             "query_task" => self.query_task(arguments).await?,
             "active_queues" => self.active_queues(),
-            "revoked" | "dump_revoked" => self.shared.state.revoked().ids().into(),
+            "revoked" | "dump_revoked" => self.revoked(),
             "hello" => self.hello(arguments)?,
             "stats" => self.stats().await,
             "memsample" => stats::memsample().await,
