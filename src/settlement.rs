@@ -202,6 +202,15 @@ pub enum Settled {
     ChordBusy,
 }
 
+/// A server that throws data away when its memory is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eviction {
+    /// What it throws away first: Redis's `maxmemory-policy`.
+    pub policy: String,
+    /// At how many bytes.
+    pub max_bytes: u64,
+}
+
 /// Where a broker or backend keeps its data: two that have the same server can be changed in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Backend, Look, Open, is_success};
 use crate::error::{Error, Result};
-use crate::settlement::{ChordPart, ChordState, Location, Write};
+use crate::settlement::{ChordPart, ChordState, Eviction, Location, Write};
 
 /// How long a closed chord is remembered.
 const DONE: Duration = Duration::from_secs(300);
@@ -127,6 +127,10 @@ impl Backend for MemoryBackend {
         let mut results = self.lock();
         keys.iter().for_each(|key| drop(results.values.remove(key)));
         Ok(())
+    }
+
+    async fn eviction(&self) -> Result<Option<Eviction>> {
+        Ok(None)
     }
 
     async fn location(&self) -> Result<Location> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::settlement::{ChordPart, ChordState, Location, Write};
+use crate::settlement::{ChordPart, ChordState, Eviction, Location, Write};
 
 pub use self::open::{Options, open};
 
@@ -122,6 +122,9 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Removes values.
     async fn forget(&self, keys: &[String]) -> Result<()>;
+
+    /// How its server throws data away when its memory is full; `None`: it does not, or does not say.
+    async fn eviction(&self) -> Result<Option<Eviction>>;
 
     /// Where the data lies.
     async fn location(&self) -> Result<Location>;

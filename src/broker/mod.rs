@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
-use crate::settlement::{Location, Outgoing, Settled, Settlement};
+use crate::settlement::{Eviction, Location, Outgoing, Settled, Settlement};
 
 pub use self::open::open;
 pub use self::options::{Options, QueueOrder};
@@ -263,6 +263,9 @@ pub trait Broker: Timetable + Debug + Send + Sync {
 
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
+
+    /// How its server throws data away when its memory is full; `None`: it does not, or does not say.
+    async fn eviction(&self) -> Result<Option<Eviction>>;
 
     /// How it is.
     async fn vitals(&self) -> Result<Vitals>;

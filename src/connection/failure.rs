@@ -2,6 +2,7 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::info::CLUSTER;
 use crate::error::Error;
 
 /// True if the connection cannot be used any more.
@@ -15,7 +16,11 @@ pub(super) fn breaks(cause: &RedisError) -> bool {
 
 /// The driver's failure as the decision a caller can take.
 pub(super) fn error(context: &str, cause: RedisError) -> Error {
-    use ServerErrorKind::{BusyLoading, ClusterDown, TryAgain};
+    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, CrossSlot, Moved, TryAgain};
+    let cluster = matches!(cause.kind(), ErrorKind::Server(Ask | CrossSlot | Moved));
+    if cluster || cause.detail().is_some_and(|detail| detail.contains("cluster mode")) {
+        return Error::config(format!("{context}: {CLUSTER}"));
+    }
     let never =
         matches!(cause.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported);
     let later = matches!(cause.kind(), ErrorKind::Server(BusyLoading | ClusterDown | TryAgain));

@@ -18,7 +18,7 @@ use redis::{PushInfo, PushKind, RedisConnectionInfo, RedisError, Value};
 use tokio::time::Instant;
 
 use super::url::Address;
-use super::{Call, Server, failure};
+use super::{Call, Server, failure, transaction};
 use crate::error::{Error, Result};
 
 /// How long an answer may take before the connection counts as dead.
@@ -214,8 +214,7 @@ impl Link {
     /// Sends a pipeline, as a transaction if it was made so.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, context: &'static str, pipeline: &Pipeline) -> Result<T> {
         let live = self.get().await?;
-        let mut connection = live.connection.clone();
-        live.within(context, pipeline.query_async(&mut connection)).await
+        live.within(context, transaction::send(pipeline, live.connection.clone())).await
     }
 
     /// Subscribes to channels, until the connection breaks.

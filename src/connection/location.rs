@@ -2,6 +2,7 @@
 
 use redis::{Cmd, cmd};
 
+use super::info::{info, refuse_cluster};
 use super::{Link, Script};
 use crate::error::{Error, Result};
 use crate::settlement::Location;
@@ -9,16 +10,9 @@ use crate::settlement::Location;
 /// The location of `db` behind `link`. Where a script may not SELECT (an ACL, some hosted services), each database counts as a
 /// server of its own, so that nobody tries to change two in one step.
 pub(crate) async fn locate(link: &Link, db: i64, key_prefix: &str) -> Result<Location> {
-    let mut info = Cmd::new();
-    info.arg("INFO").arg("server");
-    let told = match link.query::<String>("reading INFO", &info).await {
-        Err(refused @ Error::Refused { .. }) => {
-            tracing::debug!(error = %refused, "the server does not tell its run id");
-            None
-        }
-        info => info?.lines().find_map(|line| line.strip_prefix("run_id:")).map(|id| id.trim().to_owned()),
-    };
-    let server = told.unwrap_or_else(|| link.server().place());
+    let info = info(link, &["server"]).await?;
+    refuse_cluster(&info)?;
+    let server = info.get("run_id").cloned().unwrap_or_else(|| link.server().place());
     let probe = Script::new("return redis.call('SELECT', ARGV[1])");
     let server = match link.call::<()>("probing SELECT", &probe.call::<&str>(&[]).arg(db)).await {
         Ok(()) => format!("redis:{server}"),

@@ -7,13 +7,16 @@
 //! URL without options verifies certificates (kombu does not).
 
 mod failure;
+mod info;
 mod link;
 mod location;
 pub(crate) mod results;
 mod script;
 mod tls;
+mod transaction;
 mod url;
 
+pub(crate) use self::info::{eviction, info};
 pub(crate) use self::link::{Link, Live};
 pub(crate) use self::location::{command, locate};
 pub(crate) use self::script::{Call, Script};

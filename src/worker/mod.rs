@@ -13,6 +13,7 @@ mod control;
 mod dump;
 mod errback;
 mod follow;
+mod guard;
 mod heart;
 mod large;
 mod lifeline;
@@ -176,6 +177,7 @@ impl Worker {
             loops.spawn(timer::expire_results(spill.clone(), spill::age(expires), stopping.clone()));
         }
         loops.spawn(timer::release_due(Arc::clone(broker), Arc::clone(&shared.parked), stopping.clone()));
+        loops.spawn(guard::watch(self.app.clone(), stopping.clone()));
         loops.spawn(rates::admit_limited(Arc::clone(shared), quieted.clone()));
         if let Some(bounds) = &shared.autoscale {
             loops.spawn(autoscale::scale(Arc::clone(shared), Arc::clone(bounds), quieted.clone()));

@@ -127,7 +127,7 @@ pub(super) async fn expire_results(spill: Spill, age: Duration, stop: Cancellati
 }
 
 /// Sleeps; false when told to stop.
-async fn pause(length: Duration, stop: &CancellationToken) -> bool {
+pub(super) async fn pause(length: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         biased;
         () = stop.cancelled() => false,

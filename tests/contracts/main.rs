@@ -18,6 +18,7 @@ mod faults;
 mod ground;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+mod servers;
 mod settle;
 mod timetable;
 mod tls;

@@ -15,7 +15,7 @@ use celeriac::broker::{
     Released, Tick, Ticked, Timetable, Turn, Vitals,
 };
 use celeriac::error::{Error, Result};
-use celeriac::settlement::{ChordPart, ChordState, Location, Outgoing, Settled, Settlement, Write};
+use celeriac::settlement::{ChordPart, ChordState, Eviction, Location, Outgoing, Settled, Settlement, Write};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -209,6 +209,7 @@ mortal! {
         fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()>;
         fn kept(&self, set: &str, since: u64, expires: Duration, most: usize) -> Result<Kept>;
         fn queue_len(&self, queue: &str) -> Result<usize>;
+        fn eviction(&self) -> Result<Option<Eviction>>;
         fn vitals(&self) -> Result<Vitals>;
         fn depth(&self, queue: &str) -> Result<Depth>;
         fn purge(&self, queue: &str) -> Result<usize>;
@@ -253,6 +254,7 @@ mortal! {
         fn watch(&self, keys: &[String], timeout: Duration, look: Look<'_>) -> Result<()>;
         fn mark(&self, key: &str, marks: &[(usize, u8)], ttl: Option<u64>) -> Result<Vec<u8>>;
         fn forget(&self, keys: &[String]) -> Result<()>;
+        fn eviction(&self) -> Result<Option<Eviction>>;
         fn location(&self) -> Result<Location>;
     }
     besides {

@@ -314,11 +314,11 @@ async fn what_is_asked_about_thousands_of_large_tasks_is_answered_in_part_and_sa
     assert_eq!(name(scheduled.last().unwrap()), format!("... {} more", 900 - (scheduled.len() - 1)));
     assert!(scheduled[..scheduled.len() - 1].iter().all(|entry| name(entry) == "t.add"));
 
-    let ids: Vec<String> = (0..40_000).map(|n| format!("revoked-{n:028}")).collect();
+    let ids: Vec<String> = (0..4000).map(|n| format!("revoked-{n:0300}")).collect();
     house.app.control().revoke(&ids).await.unwrap();
     let replies = inspect.revoked().await.unwrap();
     let revoked = replies.get("celery@test").unwrap().as_list().unwrap();
-    assert_eq!(revoked[0].as_str(), Some(ids[39_999].as_str()), "the youngest first");
-    assert_eq!(revoked.last().unwrap().as_str().unwrap(), format!("... {} more", 40_000 - (revoked.len() - 1)));
+    assert_eq!(revoked[0].as_str(), Some(ids[3999].as_str()), "the youngest first");
+    assert_eq!(revoked.last().unwrap().as_str().unwrap(), format!("... {} more", 4000 - (revoked.len() - 1)));
     worker.stop().await;
 }

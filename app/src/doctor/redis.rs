@@ -58,6 +58,14 @@ fn judge(name: &'static str, shown: &str, info: &BTreeMap<String, String>) -> Ve
         Check::ok(name, detail)
     }];
     checks.extend(eviction(policy));
+    if get("redis_mode") == "cluster" {
+        let detail = "this is a node of a Redis Cluster: workers and clients refuse it";
+        checks.push(Check::fail(
+            "cluster",
+            detail,
+            "name a Redis without cluster mode, or your provider's endpoint with cluster mode disabled",
+        ));
+    }
     let limit = get("maxmemory").parse::<u64>().unwrap_or(0);
     if limit > 0 && limit < MUCH_MEMORY {
         let detail = format!("maxmemory is {}; large documents sent as base64 want 2 GB", get("maxmemory_human"));
@@ -106,6 +114,7 @@ mod tests {
         assert_eq!(with("maxmemory_policy", "volatile-ttl"), Some(("eviction", Status::Warn)));
         assert_eq!(with("maxmemory", "100000000"), Some(("memory", Status::Warn)));
         assert_eq!(with("aof_enabled", "0"), Some(("persistence", Status::Warn)));
+        assert_eq!(with("redis_mode", "cluster"), Some(("cluster", Status::Fail)));
         assert_eq!(with("redis_version", "5.0.14"), Some(("redis", Status::Fail)));
     }
 }

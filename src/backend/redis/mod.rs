@@ -14,9 +14,9 @@ use redis::pipe;
 use self::waiting::Subscriptions;
 use super::{Backend, Look, Options};
 use crate::connection::results::{chord_key, chord_state, encode_part, encode_write, results_script};
-use crate::connection::{Link, Script, Server, command, locate};
+use crate::connection::{Link, Script, Server, command, eviction, locate};
 use crate::error::{Error, Result};
-use crate::settlement::{ChordPart, ChordState, Location, Write};
+use crate::settlement::{ChordPart, ChordState, Eviction, Location, Write};
 
 /// A backend on a Redis server.
 #[derive(Debug)]
@@ -128,6 +128,10 @@ impl Backend for RedisBackend {
         let mut delete = command("DEL", &[]);
         delete.arg(self.keys(keys));
         self.link.query("forgetting results", &delete).await
+    }
+
+    async fn eviction(&self) -> Result<Option<Eviction>> {
+        eviction(&self.link).await
     }
 
     async fn location(&self) -> Result<Location> {

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
-use crate::settlement::{ChordState, Disposal, Location, Outgoing, Settled, Settlement};
+use crate::settlement::{ChordState, Disposal, Eviction, Location, Outgoing, Settled, Settlement};
 
 /// A broker and a backend that share a location.
 pub fn pair() -> (MemoryBroker, MemoryBackend) {
@@ -288,6 +288,10 @@ impl Broker for MemoryBroker {
 
     async fn purge(&self, queue: &str) -> Result<usize> {
         Ok(self.lock().purge(queue))
+    }
+
+    async fn eviction(&self) -> Result<Option<Eviction>> {
+        Ok(None)
     }
 
     async fn location(&self) -> Result<Location> {

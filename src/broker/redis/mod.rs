@@ -40,9 +40,9 @@ use super::{
     Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue,
     RateLimit, Released, Turn, Vitals,
 };
-use crate::connection::{Link, Script, Server, command, locate};
+use crate::connection::{Link, Script, Server, command, eviction, locate};
 use crate::error::Result;
-use crate::settlement::{Location, Outgoing, Settled, Settlement};
+use crate::settlement::{Eviction, Location, Outgoing, Settled, Settlement};
 
 /// A broker on a Redis server.
 #[derive(Debug)]
@@ -248,6 +248,10 @@ impl Broker for RedisBroker {
 
     async fn purge(&self, queue: &str) -> Result<usize> {
         self.shared.purge(queue).await
+    }
+
+    async fn eviction(&self) -> Result<Option<Eviction>> {
+        eviction(&self.shared.link).await
     }
 
     async fn location(&self) -> Result<Location> {
