@@ -15,7 +15,7 @@ from celery import Celery
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
 from oracle import Oracle  # noqa: E402
-from processes import TARGET, CeleriacWorker, PythonWorker, RedisServer, wait_until  # noqa: E402
+from processes import TARGET, CeleriacWorker, Process, PythonWorker, RedisServer, wait_until  # noqa: E402
 
 QUEUE = "celery"
 SLOTS = 4
@@ -101,6 +101,12 @@ class Stage:
             wait_until(lambda: worker.check() and " ready." in worker.output(), 60, f"{name} is ready")
         return worker
 
+    def command(self, *words):
+        """Begins a command of celeriac's program."""
+        command = Process(f"command{len(self._workers)}", [self.play.worker_program, *words], self.play.folder, self._environment)
+        self._workers.append(command)
+        return command
+
     def stop_server(self, how):
         """Ends Redis, by `kill` or `term`."""
         if how == "kill":
@@ -166,6 +172,12 @@ class Stage:
             return wait_until(first, patience, "a task begins and ends", poll=0.01).at - since
         except AssertionError:
             return None
+
+
+def impatient(seconds):
+    """What has a Python worker look every second for what nobody has renewed for so long. By default it looks every 100 seconds."""
+    options = {"visibility_timeout": seconds, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+    return {"CELERY_BROKER_TRANSPORT_OPTIONS": json.dumps(options)}
 
 
 def spread(seconds):

@@ -10,8 +10,9 @@ import time
 from celery import Celery, chain, chord, group
 
 app = Celery("proj", broker=os.environ.get("CELERY_BROKER_URL"), backend=os.environ.get("CELERY_RESULT_BACKEND"))
-app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True, worker_lost_wait=1)
+app.conf.update(task_acks_late=True, broker_connection_retry_on_startup=True, worker_lost_wait=1)
 # The variables that celeriac reads for the same settings.
+app.conf.worker_prefetch_multiplier = int(os.environ.get("CELERY_WORKER_PREFETCH_MULTIPLIER", 1))
 app.conf.worker_soft_shutdown_timeout = float(os.environ.get("CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT", 0))
 app.conf.worker_pool_restarts = os.environ.get("CELERY_WORKER_POOL_RESTARTS") == "true"
 app.conf.broker_transport_options = json.loads(os.environ.get("CELERY_BROKER_TRANSPORT_OPTIONS", "{}"))

@@ -9,12 +9,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import scenarios  # noqa: E402
 
 
-@pytest.mark.parametrize("name", ["R1", "R2", "R3", "R4", "R6", "R8", "R11", "R12", "R28"])
+NAMES = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R11", "R12", "R13", "R18", "R20", "R28", "R32"]
+# What is acked early, what Redis has lost and what Python has lost is lost; their faults tell it from the rest.
+MAY_LOSE = ["R2", "R7", "R32"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_celeriac_worker_keeps_the_promise(interop_worker_program, tmp_path, name):
     words = [name, "--seed", "1", "--worker-program", str(interop_worker_program)]
 
     figures = scenarios.run(name, scenarios.options(words), tmp_path)
 
     assert figures["faults"] == []
-    if "lost" in figures and name != "R2":
+    if "lost" in figures and name not in MAY_LOSE:
         assert figures["lost"] == 0

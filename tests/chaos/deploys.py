@@ -1,0 +1,88 @@
+"""R10: a rolling deploy: one worker after the other is told to stop, and another is started in its place."""
+
+import signal
+import time
+
+from registry import Found, scenario
+from stage import QUEUE, Stage, pause
+
+FLEET = 3
+# So many messages wait at any time: no slot is idle for want of work.
+WAITING = 100
+SECONDS = [0.05, 0.1, 0.15, 0.2]
+# Of the time without a deploy, to compare with.
+BEFORE = 5
+WINDOW = 1.0
+
+
+@scenario(
+    "R10",
+    "a rolling deploy: of three workers under load one is replaced after the other",
+    short={"replaced": 3, "every": 2},
+    full={"replaced": 60, "every": 5},
+)
+def rolling(play):
+    size = play.size
+    with Stage(play) as stage:
+        fleet, left = [stage.start() for _ in range(FLEET)], []
+        keep_busy(stage, 1)
+        began = stage.oracle.now()
+        keep_busy(stage, BEFORE)
+        deployed = stage.oracle.now()
+        for _ in range(size["replaced"]):
+            left.append(fleet.pop(0))
+            left[-1].signal(signal.SIGTERM)
+            fleet.append(stage.start(ready=False))
+            keep_busy(stage, size["every"], fleet[-1])
+        over = stage.oracle.now()
+        codes = {worker.name: worker.ended(60) for worker in left}
+        found = Found(settled=stage.rest(), tasks=len(stage.ids), lost=len(stage.lost()), replaced=len(left))
+        found["run again after they had finished"] = len(finished_and_run_again(stage))
+        found["cut off and run again"] = cut_off(stage)
+        found["ended with another code than 0"] = sum(code != 0 for code in codes.values())
+        throughput(stage, began, deployed, over, found)
+        found.fault_if(not found["settled"], "messages are left that nobody takes")
+        found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
+        found.fault_if(found["run again after they had finished"], f"tasks {finished_and_run_again(stage)[:10]} ran again")
+        found.fault_if(found["ended with another code than 0"], f"workers ended with {codes}")
+        found.fault_if(found["deepest dip, %"] >= 40, "the throughput sank too far")
+        return found
+
+
+def keep_busy(stage, seconds, worker=None):
+    """Keeps messages waiting for so long, and until the worker is ready."""
+    draw, end = stage.play.draw, time.monotonic() + seconds
+    while time.monotonic() < end or not (worker is None or (worker.check() and " ready." in worker.output())):
+        missing = WAITING - stage.broker.llen(QUEUE)
+        stage.send("proj.logged", [(draw.choice(SECONDS),) for _ in range(missing)])
+        # As often as that; what waits lasts for a second.
+        pause(0.05)
+
+
+def finished_and_run_again(stage):
+    ended, again = set(), []
+    for entry in stage.oracle.entries():
+        if entry.what == "ended":
+            ended.add(entry.number)
+        elif entry.number in ended:
+            again.append(entry.number)
+    return again
+
+
+def cut_off(stage):
+    """Runs that were begun and came to no end of their own."""
+    entries = stage.oracle.entries()
+    return sum(entry.what == "begun" for entry in entries) - sum(entry.what == "ended" for entry in entries)
+
+
+def throughput(stage, began, deployed, over, found):
+    """Tasks a second before and during the deploys, and how far the worst second of these is below."""
+    ends = [entry.at for entry in stage.oracle.entries(began) if entry.what == "ended"]
+    before = sum(at < deployed for at in ends) / (deployed - began)
+    during = [at for at in ends if deployed <= at < over]
+    starts = [deployed + n * WINDOW / 4 for n in range(int((over - deployed - WINDOW) / WINDOW * 4))]
+    worst = min(sum(start <= at < start + WINDOW for at in during) / WINDOW for start in starts)
+    found["tasks a second, before"] = round(before, 1)
+    found["tasks a second, meanwhile"] = round(len(during) / (over - deployed), 1)
+    found["tasks in the worst second"] = round(worst, 1)
+    found["deepest dip, %"] = round(100 * (1 - worst / before))
