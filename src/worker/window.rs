@@ -16,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::pool::ChildPool;
 
-/// How long a message may wait for a slot before it is offered to others.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a message may wait for a slot before it is offered to others: with the way back and to another it is 50 ms.
+pub(super) const PATIENCE: Duration = Duration::from_millis(40);
 /// Runs shorter than this are worth holding messages for.
 const SHORT: Duration = Duration::from_millis(10);
 /// No more messages are held than can begin within this.

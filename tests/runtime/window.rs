@@ -6,6 +6,7 @@ use celeriac::broker::Broker;
 use celeriac::config::{Autoscale, Seconds, Settings};
 use celeriac::protocol::signature::Signature;
 use celeriac::protocol::value::Value;
+use tokio::time::Instant;
 
 use super::control::{Client, object};
 use super::house::House;
@@ -28,11 +29,12 @@ async fn a_message_that_waits_behind_a_long_task_goes_to_an_idle_neighbour() {
         tokio::task::yield_now().await;
     }
 
-    let idle = house.worker(1);
+    let (idle, since) = (house.worker(1), Instant::now());
     let mut done = Vec::new();
     for id in &ids[1..] {
         done.push(house.ended(id).await.date_done.unwrap().moment());
     }
+    assert!(since.elapsed() < Duration::from_millis(50), "a slot was idle for {:?}", since.elapsed());
     assert!(done.is_sorted(), "they came back in their order: {done:?}");
     assert_eq!(house.broker.leased_len(), 1);
     house.traces.release.notify_one();
