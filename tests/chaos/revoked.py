@@ -63,7 +63,7 @@ def flood(stage, worker, found):
     found["revoked"] = len(samples) * AT_ONCE
     found["ids kept in Redis"] = stage.broker.zcard(REVOKED)
     found["worker's memory when it knew all it keeps, MB"] = round(full, 1)
-    found["worker's memory at the end, MB"] = round(rss_mb(worker.pid), 1)
+    found["worker's memory after each tenth of the flood, MB"] = [round(mb, 1) for mb in samples[len(samples) // 10 - 1 :: len(samples) // 10]]
     found["most of its memory, MB"] = round(max(samples), 1)
     found.fault_if(found["revoked in the flood's end, and run"], "the youngest revocations were forgotten")
     found.fault_if(found["ids kept in Redis"] > size["most"], "Redis keeps more than is to be remembered")
