@@ -11,6 +11,8 @@ FLEET = 3
 # So many messages wait at any time: no slot is idle for want of work.
 WAITING = 100
 SECONDS = [0.05, 0.1, 0.15, 0.2]
+# Between two looks at them.
+PAUSE = 0.05
 
 
 @scenario(
@@ -24,15 +26,14 @@ def rolling(play):
     with Stage(play) as stage:
         fleet, left = [stage.start() for _ in range(FLEET)], []
         keep_busy(stage, 1)
-        began = stage.oracle.now()
-        keep_busy(stage, size["before"])
-        terms = []
+        began, terms = stage.oracle.now(), []
+        pauses = [keep_busy(stage, size["before"])]
         for _ in range(size["replaced"]):
             terms.append(stage.oracle.now())
             left.append(fleet.pop(0))
             left[-1].signal(signal.SIGTERM)
             fleet.append(stage.start(ready=False))
-            keep_busy(stage, size["every"], fleet[-1])
+            pauses.append(keep_busy(stage, size["every"], fleet[-1]))
         terms.append(stage.oracle.now())
         codes = {worker.name: worker.ended(60) for worker in left}
         found = Found(settled=stage.rest(), tasks=len(stage.ids), lost=len(stage.lost()), replaced=len(left))
@@ -40,6 +41,7 @@ def rolling(play):
         found["cut off and run again"] = cut_off(stage)
         found["ended with another code than 0"] = sum(code != 0 for code in codes.values())
         throughput(stage, began, terms, found)
+        found[f"longest of the harness's own pauses of {PAUSE} s"] = round(max(pauses), 2)
         found.fault_if(not found["settled"], "messages are left that nobody takes")
         found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
         found.fault_if(found["run again after they had finished"], f"tasks {finished_and_run_again(stage)[:10]} ran again")
@@ -49,13 +51,15 @@ def rolling(play):
 
 
 def keep_busy(stage, seconds, worker=None):
-    """Keeps messages waiting for so long, and until the worker is ready."""
-    draw, end = stage.play.draw, time.monotonic() + seconds
+    """Keeps messages waiting for so long, and until the worker is ready; how long the longest pause was that the machine made of a short one."""
+    draw, end, longest = stage.play.draw, time.monotonic() + seconds, 0.0
     while time.monotonic() < end or not (worker is None or (worker.check() and " ready." in worker.output())):
         missing = WAITING - stage.broker.llen(QUEUE)
         stage.send("proj.logged", [(draw.choice(SECONDS),) for _ in range(missing)])
-        # As often as that; what waits lasts for a second.
-        pause(0.05)
+        before = time.monotonic()
+        pause(PAUSE)
+        longest = max(longest, time.monotonic() - before)
+    return longest
 
 
 def finished_and_run_again(stage):

@@ -7,7 +7,7 @@ from stage import Stage, rss_mb
 
 REVOKED = "celeriac.revoked"
 # So many in one message.
-AT_ONCE = 5000
+AT_ONCE = 2000
 # Of what a worker may grow by after it knows as many as it remembers.
 GROWTH_MB = 20
 
@@ -15,7 +15,7 @@ GROWTH_MB = 20
 @scenario(
     "R18",
     "tasks revoked while all workers are down, and a flood of revocations",
-    short={"tasks": 1000, "revokes": 50_000, "most": 5000},
+    short={"tasks": 1000, "revokes": 20_000, "most": 2000},
     full={"tasks": 1000, "revokes": 1_000_000, "most": 50_000},
 )
 def revoked(play):
