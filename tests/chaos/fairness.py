@@ -36,7 +36,7 @@ def fairness(play):
         found[f"waited longer than {BAR} s"] = late
         found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
         # A machine that others use lets single tasks wait for its cores.
-        found.fault_if(late > len(sent) / 100, "tasks wait for a busy worker while another is idle")
+        found.fault_if(late > len(sent) * 0.03, "tasks wait for a busy worker while another is idle")
         return found
 
 
