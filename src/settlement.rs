@@ -159,6 +159,30 @@ pub enum Disposal {
     DeadLetter(Box<Dead>),
 }
 
+/// What becomes of a unique key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFate {
+    /// Its holder's message is acked and its run begins: held while the worker renews the delivery's lease.
+    Run,
+    /// Its holder's message goes back to a queue: held until it comes again.
+    Keep,
+    /// Its holder has ended.
+    Free,
+}
+
+/// A unique key that a delivery may hold. It changes with the delivery's settlement if it is still the holder's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldKey {
+    /// The key.
+    pub name: String,
+    /// Who holds it, as it was taken.
+    pub holder: String,
+    /// The delivery under which it was taken.
+    pub tag: String,
+    /// What becomes of it.
+    pub fate: KeyFate,
+}
+
 /// Everything that follows from one delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
@@ -172,18 +196,32 @@ pub struct Settlement {
     pub publish: Vec<Outgoing>,
     /// What becomes of the message, last of all.
     pub disposal: Disposal,
+    /// The unique key it holds.
+    pub key: Option<HeldKey>,
 }
 
 impl Settlement {
     /// A settlement that only acks.
     pub fn ack(tag: impl Into<String>) -> Self {
-        Self { tag: Some(tag.into()), writes: Vec::new(), chord_part: None, publish: Vec::new(), disposal: Disposal::Ack }
+        Self {
+            tag: Some(tag.into()),
+            writes: Vec::new(),
+            chord_part: None,
+            publish: Vec::new(),
+            disposal: Disposal::Ack,
+            key: None,
+        }
     }
 
     /// True when there is nothing to carry out: the message was acked early, and nothing follows.
     pub fn is_empty(&self) -> bool {
         let kept = matches!(self.disposal, Disposal::DeadLetter(_));
-        self.tag.is_none() && self.writes.is_empty() && self.chord_part.is_none() && self.publish.is_empty() && !kept
+        self.tag.is_none()
+            && self.writes.is_empty()
+            && self.chord_part.is_none()
+            && self.publish.is_empty()
+            && self.key.is_none()
+            && !kept
     }
 }
 

@@ -20,6 +20,7 @@ mod redis;
 mod rotation;
 pub(crate) mod tag;
 mod timetable;
+mod unique;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use self::options::{Options, QueueOrder};
 pub use self::queue::{ExchangeType, Queue};
 pub use self::redis::server_info;
 pub use self::timetable::{Lead, Tick, Ticked, Timetable};
+pub use self::unique::{KeyTaken, UniqueKey};
 pub use crate::settlement::{Dead, DeadLetter};
 
 /// A message taken from a queue, leased to us under `tag`.
@@ -206,6 +208,10 @@ pub trait Broker: Timetable + Debug + Send + Sync {
 
     /// The names of limits for which messages wait, or did once.
     async fn limited(&self) -> Result<Vec<String>>;
+
+    /// Takes a unique key for a leased message, unless another holds it: from now on until a settlement frees it, through all that happens
+    /// to the holder's message, and no longer than [`UniqueKey::lasts`] after it was last taken for this holder.
+    async fn take_key(&self, tag: &str, key: &UniqueKey<'_>) -> Result<KeyTaken>;
 
     /// Moves a leased message to the dead-letter list. False: it was not ours any more.
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool>;

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::protocol::headers::{UNIQUE_FOR, UNIQUE_KEY};
 use crate::protocol::{Compression, Map, Serializer, Signature, Timestamp, Value, to_value};
 
 /// Options whose value a partial keeps: another one would stall the canvas.
@@ -202,6 +203,19 @@ impl Signature {
     #[must_use]
     pub fn shown_as(self, argsrepr: impl Into<String>, kwargsrepr: impl Into<String>) -> Self {
         self.set("argsrepr", argsrepr.into()).set("kwargsrepr", kwargsrepr.into())
+    }
+
+    /// Makes it the only one of its task with this key: it is refused while another is queued or running. For a task, not for a canvas,
+    /// whose tasks would keep each other out.
+    #[must_use]
+    pub fn unique_key(self, key: impl Into<String>) -> Self {
+        self.header(UNIQUE_KEY, key.into())
+    }
+
+    /// How many seconds it keeps others out at the longest, counted from when a worker last received it; its ETA is added.
+    #[must_use]
+    pub fn unique_for(self, seconds: f64) -> Self {
+        self.header(UNIQUE_FOR, seconds)
     }
 
     /// Chooses its id: of a chain its last step's, of a chord its body's.

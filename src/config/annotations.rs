@@ -43,6 +43,12 @@ pub struct Annotation {
     /// Whether it goes back to its queue when its child process dies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reject_on_worker_lost: Option<bool>,
+    /// Whether a call is refused while another with the same arguments is queued or running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique: Option<bool>,
+    /// How long one that is unique keeps others out at the longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unique_for: Option<Seconds>,
     /// Whether its result is thrown away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_result: Option<bool>,
@@ -84,6 +90,8 @@ impl TaskAnnotations {
             acks_late: own.acks_late.or(any.acks_late),
             acks_on_failure_or_timeout: own.acks_on_failure_or_timeout.or(any.acks_on_failure_or_timeout),
             reject_on_worker_lost: own.reject_on_worker_lost.or(any.reject_on_worker_lost),
+            unique: own.unique.or(any.unique),
+            unique_for: own.unique_for.or(any.unique_for),
             ignore_result: own.ignore_result.or(any.ignore_result),
             store_errors_even_if_ignored: own.store_errors_even_if_ignored.or(any.store_errors_even_if_ignored),
             track_started: own.track_started.or(any.track_started),

@@ -101,7 +101,7 @@ crate::settings! {
         /// Whether each worker also has a queue of its own, `<nodename>.dq`.
         worker_direct: bool = false, Kind::Flag, inert: LATER;
 
-        /// Options of tasks, by name or `*` for all: `rate_limit`, `max_retries`, `time_limit` and so on.
+        /// Options of tasks, by name or `*` for all: `rate_limit`, `max_retries`, `time_limit`, `unique` and so on.
         task_annotations: TaskAnnotations = TaskAnnotations::default(), Kind::Any;
         /// Whether a message is acknowledged after its task ran, instead of before.
         task_acks_late: bool = false, Kind::Flag;

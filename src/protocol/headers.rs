@@ -12,6 +12,11 @@ use super::value::{Map, Value};
 /// What the transport and the serializer add; it does not belong to the task.
 const TRANSPORT: [&str; 4] = ["compression", "redelivered", DELIVERY_COUNT, TURN];
 
+/// The custom header whose text makes a task the only one of its name with it.
+pub const UNIQUE_KEY: &str = "unique_key";
+/// The custom header that says for how many seconds at the longest.
+pub const UNIQUE_FOR: &str = "unique_for";
+
 /// How long a task may run, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct TimeLimit {

@@ -72,6 +72,10 @@ pub struct TaskOptions {
     pub rate_limit: Option<Rate>,
     /// Whose runs that counts.
     pub rate_limit_scope: Option<RateScope>,
+    /// Refuse a call while another with the same arguments is queued or running.
+    pub unique: Option<bool>,
+    /// How long one that is unique keeps others out at the longest; a day where nobody says so.
+    pub unique_for: Option<Duration>,
     /// Store no result.
     pub ignore_result: Option<bool>,
     /// Store failures even so.
@@ -190,6 +194,19 @@ impl TaskOptions {
         self
     }
 
+    /// Refuses a call while another with the same arguments is queued or running, or another with the same `unique_key` where callers give
+    /// one: its result is a failure, Celery's `Reject`, that names the other.
+    pub fn unique(&mut self) -> &mut Self {
+        self.unique = Some(true);
+        self
+    }
+
+    /// Sets how long one that is unique keeps others out at the longest, counted from when a worker last received it; its ETA is added.
+    pub fn unique_for(&mut self, longest: Duration) -> &mut Self {
+        self.unique_for = Some(longest);
+        self
+    }
+
     /// Stores no result.
     pub fn ignore_result(&mut self) -> &mut Self {
         self.ignore_result = Some(true);
@@ -239,6 +256,8 @@ impl TaskOptions {
         set(&mut self.acks_late, annotation.acks_late);
         set(&mut self.reject_on_worker_lost, annotation.reject_on_worker_lost);
         set(&mut self.acks_on_timeout, annotation.acks_on_failure_or_timeout);
+        set(&mut self.unique, annotation.unique);
+        set(&mut self.unique_for, annotation.unique_for.map(Seconds::duration));
         set(&mut self.ignore_result, annotation.ignore_result);
         set(&mut self.store_errors_even_if_ignored, annotation.store_errors_even_if_ignored);
         set(&mut self.track_started, annotation.track_started);

@@ -5,6 +5,7 @@
 
 mod given_up;
 mod log;
+mod unique;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -118,7 +119,7 @@ impl Request {
                 Admission::Runs(_place) => self.run_in_turn(*info).await,
                 Admission::Waits(time) => self.put_aside(Utc::now() + time).await,
             },
-            Verdict::Park(info, due) => self.park(&info, due).await,
+            Verdict::Park(info, due) => self.park(*info, due).await,
             Verdict::Expired(info) => self.end(&info, Outcome::Revoked("expired")).await,
             Verdict::Unknown(info) => self.unknown(*info).await,
             Verdict::Poison(info) => self.give_up(*info).await,
@@ -129,7 +130,10 @@ impl Request {
         }
     }
 
-    async fn run_in_turn(&self, info: RequestInfo) -> Left {
+    async fn run_in_turn(&self, mut info: RequestInfo) -> Left {
+        if let Some(left) = self.refused(&mut info).await {
+            return left;
+        }
         match self.turn(&info).await {
             Ok(Turn::Taken) => self.run(info).await,
             Ok(Turn::Deferred | Turn::Lost) => Left::Done,
@@ -151,8 +155,11 @@ impl Request {
         Ok(turn)
     }
 
-    async fn park(&self, info: &RequestInfo, due: chrono::DateTime<Utc>) -> Left {
-        self.shared.announcer.received(info);
+    async fn park(&self, mut info: RequestInfo, due: chrono::DateTime<Utc>) -> Left {
+        if let Some(left) = self.refused(&mut info).await {
+            return left;
+        }
+        self.shared.announcer.received(&info);
         let _tracked = self.shared.state.requests.receive(info.id(), &self.delivery.envelope, Phase::Scheduled);
         self.put_aside(due).await
     }
@@ -264,7 +271,7 @@ impl Request {
         let limits = self.limits(&info, task);
         info.timelimit = limits.header();
         let late = task.options.acks_late.unwrap_or(self.shared.app.settings().task_acks_late);
-        if !late && !self.shared.settler.ack(&self.delivery.tag, &self.lost).await {
+        if !late && !self.shared.settler.ack(&self.delivery.tag, self.held_key(&info), &self.lost).await {
             return Left::Done;
         }
         tracked.accepted(info.task(), !late);
@@ -387,7 +394,7 @@ impl Request {
         }
         self.shared.announcer.cancelled(info);
         if !late {
-            self.shared.settler.cut_off(info).await;
+            self.shared.settler.cut_off(info, self.held_key(info)).await;
         }
         left
     }
@@ -407,7 +414,8 @@ impl Request {
     fn ending<'a>(&'a self, info: &'a RequestInfo, outcome: Outcome) -> Ending<'a> {
         let (children, added) = (Vec::new(), Vec::new());
         let (tag, disposal) = (Some(self.delivery.tag.as_str()), Disposal::Ack);
-        Ending { tag, info, outcome, spilled: None, disposal, children, added, task: self.task(info) }
+        let (task, key) = (self.task(info), self.held_key(info));
+        Ending { tag, info, outcome, spilled: None, disposal, children, added, task, key }
     }
 
     fn task(&self, info: &RequestInfo) -> Option<&Task> {

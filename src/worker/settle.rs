@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::protocol::meta::{ResultTuple, group_key};
 use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
-use crate::settlement::{ChordState, Disposal, Location, Settled, Settlement, Write};
+use crate::settlement::{ChordState, Disposal, HeldKey, KeyFate, Location, Settled, Settlement, Write};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
@@ -51,6 +51,19 @@ pub(super) struct Ending<'a> {
     pub(super) added: Vec<Signature>,
     /// `None` for a task that is not registered here.
     pub(super) task: Option<&'a Task>,
+    /// The unique key it holds, which is freed unless it runs again.
+    pub(super) key: Option<HeldKey>,
+}
+
+impl Ending<'_> {
+    /// Whether its task is to run again: a retry that could be made, or its message goes back.
+    fn comes_again(&self, followed: bool) -> bool {
+        match (&self.outcome, &self.disposal, self.tag) {
+            (_, Disposal::Requeue { .. }, Some(_)) => true,
+            (Outcome::Retry(_), _, _) => followed,
+            _ => false,
+        }
+    }
 }
 
 /// Carries settlements out.
@@ -83,9 +96,10 @@ impl Settler {
         Ok(Self { broker, backend, colocated, follower, errbacks, large })
     }
 
-    /// Acks and nothing else; false when the delivery is not ours any more.
-    pub(super) async fn ack(&self, tag: &str, lost: &CancellationToken) -> bool {
-        self.carry_out(&Settlement::ack(tag), lost).await == Settled::Done
+    /// Acks before the run, which goes on holding its key; false when the delivery is not ours any more.
+    pub(super) async fn ack(&self, tag: &str, key: Option<HeldKey>, lost: &CancellationToken) -> bool {
+        let key = key.map(|key| HeldKey { fate: KeyFate::Run, ..key });
+        self.carry_out(&Settlement { key, ..Settlement::ack(tag) }, lost).await == Settled::Done
     }
 
     /// Stores `STARTED`, if the task wants it. A failure is not worth more than a line: the state that follows will be stored.
@@ -108,13 +122,17 @@ impl Settler {
     }
 
     /// Ends a run; false when another worker has taken the task over, so that nothing of this run counts.
-    pub(super) async fn settle(&self, ending: Ending<'_>, lost: &CancellationToken) -> bool {
-        let mut follow = self.follower.follow(&ending).unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
+    pub(super) async fn settle(&self, mut ending: Ending<'_>, lost: &CancellationToken) -> bool {
+        let followed = self.follower.follow(&ending);
+        if ending.comes_again(followed.is_ok()) {
+            ending.key = ending.key.map(|key| HeldKey { fate: KeyFate::Keep, ..key });
+        }
+        let mut follow = followed.unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
         self.errbacks.call(std::mem::take(&mut follow.calls)).await;
         if self.follower.states().compresses() {
             self.keep_successes(&mut follow.writes).await;
         }
-        self.settle_follow(ending.tag, &follow, ending.disposal, ending.info, lost).await
+        self.settle_follow(&ending, &follow, lost).await
     }
 
     /// Leaves out states of tasks that have succeeded already. Redis cannot look into a compressed one when it stores the next, so this is
@@ -132,40 +150,49 @@ impl Settler {
     }
 
     /// Stores `NotRegistered` for a task nobody here knows; its chord and errbacks are not told, as in Celery.
-    pub(super) async fn settle_unknown(&self, tag: &str, info: &RequestInfo, failure: &Failure, lost: &CancellationToken) {
+    pub(super) async fn settle_unknown(
+        &self,
+        tag: &str,
+        info: &RequestInfo,
+        failure: &Failure,
+        key: Option<HeldKey>,
+        lost: &CancellationToken,
+    ) {
         let writes = self.follower.failure_only(info, failure);
-        self.carry_out(&Settlement { writes, ..Settlement::ack(tag) }, lost).await;
+        self.carry_out(&Settlement { writes, key, ..Settlement::ack(tag) }, lost).await;
     }
 
     /// Stores that a run whose message was acked early was cut off: nobody will run it again.
-    pub(super) async fn cut_off(&self, info: &RequestInfo) {
+    pub(super) async fn cut_off(&self, info: &RequestInfo, key: Option<HeldKey>) {
         let writes = self.follower.cut_off(info);
         if let Err(error) = self.backend.apply(&writes).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot store the state of a task that was cut off");
+        }
+        // Once: nobody renews its lease any more, and its key is free when that has run out.
+        let freed = Settlement { tag: None, key, ..Settlement::ack("") };
+        if !freed.is_empty()
+            && let Err(error) = self.try_once(&freed).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot free the unique key of a task that was cut off");
         }
     }
 
     /// Settles what follows; a part that completes a chord is settled in two steps, and the delivery stays leased between them. False when
     /// another worker has taken the task over.
-    async fn settle_follow(
-        &self,
-        tag: Option<&str>,
-        follow: &Follow,
-        disposal: Disposal,
-        info: &RequestInfo,
-        lost: &CancellationToken,
-    ) -> bool {
+    async fn settle_follow(&self, ending: &Ending<'_>, follow: &Follow, lost: &CancellationToken) -> bool {
+        let info = ending.info;
         loop {
             let mut rest = follow.clone();
             let settled = loop {
                 // All parts but the last are counted by themselves; mostly there is one, and it goes with everything else.
                 let last = self.count_all_but_last(&mut rest, info).await;
                 let settlement = Settlement {
-                    tag: tag.map(ToOwned::to_owned),
+                    tag: ending.tag.map(ToOwned::to_owned),
                     writes: rest.writes.clone(),
                     chord_part: last.as_ref().map(|report| report.count.clone()),
                     publish: rest.publish.clone(),
-                    disposal: disposal.clone(),
+                    disposal: ending.disposal.clone(),
+                    key: ending.key.clone(),
                 };
                 match (self.carry_out(&settlement, lost).await, last) {
                     (Settled::ChordComplete, Some(report)) => rest.append(self.close_chord(info, &report).await),

@@ -134,6 +134,15 @@ impl Ground {
         taken.remove(0)
     }
 
+    /// Publishes one message behind those that wait in queue `q` already, and leases all of them.
+    pub(crate) async fn leased_after(&self, waiting: &[&str], name: &str) -> Vec<Delivery> {
+        self.publish("q", &[name]).await;
+        let taken = self.drain("q").await;
+        let (last, first) = names(&taken).split_last().map(|(last, first)| (last.clone(), first.to_vec())).unwrap();
+        assert_eq!((first, last), (waiting.iter().map(|name| (*name).to_owned()).collect(), name.to_owned()));
+        taken
+    }
+
     /// Everything that waits in a queue, in the order it is served; it is leased then.
     pub(crate) async fn drain(&self, queue: &str) -> Vec<Delivery> {
         let mut consumer = self.consumer(&[queue]).await;
@@ -256,5 +265,6 @@ pub(crate) fn settlement(delivery: &Delivery) -> Settlement {
         chord_part: None,
         publish: vec![message("next", "callback", 0)],
         disposal: Disposal::Ack,
+        key: None,
     }
 }

@@ -22,6 +22,7 @@ mod servers;
 mod settle;
 mod timetable;
 mod tls;
+mod unique;
 mod wire;
 
 /// Each named test on both grounds: memory under a paused clock, Redis in real time.

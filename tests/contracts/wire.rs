@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use celeriac::broker::{ExchangeType, Queue};
+use celeriac::broker::{ExchangeType, KeyTaken, Queue, UniqueKey};
 use celeriac::settlement::{ChordPart, Disposal, Outgoing, Settled, Settlement, Write};
 use redis::Commands;
 use tokio::sync::mpsc;
 
-use crate::ground::{Ground, json, message, state};
+use crate::ground::{Ground, LEASE, json, message, state};
 
 #[tokio::test]
 async fn a_lease_lies_in_unacked_as_kombu_writes_it() {
@@ -126,9 +126,12 @@ async fn every_key_bears_its_side_s_prefix() {
         ..Settlement::ack(taken[0].tag.clone())
     };
     assert_eq!(ground.settle(&settlement).await, Settled::Done);
+    let key = UniqueKey { name: "k", holder: "2", lasts: LEASE, lease: LEASE, revoked: None };
+    assert_eq!(ground.broker.take_key(&taken[1].tag, &key).await.unwrap(), KeyTaken::Ours);
+    assert!((10..=12).contains(&ground.raw(0).ttl::<_, i64>("b:celeriac.unique.k").unwrap()));
     ground.broker.park(&taken[1].tag, chrono::Utc::now()).await.unwrap();
     let (broker, backend): (Vec<String>, Vec<String>) = (ground.raw(0).keys("*").unwrap(), ground.raw(1).keys("*").unwrap());
-    assert!(broker.len() >= 8 && broker.iter().all(|key| key.starts_with("b:")), "{broker:?}");
+    assert!(broker.len() >= 9 && broker.iter().all(|key| key.starts_with("b:")), "{broker:?}");
     assert_eq!(backend, ["r_celery-task-meta-1"]);
 }
 

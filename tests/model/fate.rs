@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use celeriac::backend::{Backend, Look};
 use celeriac::broker::{
-    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Lead, Listener, Parked, Queue, RateLimit,
-    Released, Tick, Ticked, Timetable, Turn, Vitals,
+    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, KeyTaken, Lead, Listener, Parked, Queue,
+    RateLimit, Released, Tick, Ticked, Timetable, Turn, UniqueKey, Vitals,
 };
 use celeriac::error::{Error, Result};
 use celeriac::settlement::{ChordPart, ChordState, Eviction, Location, Outgoing, Settled, Settlement, Write};
@@ -192,6 +192,7 @@ mortal! {
         fn take_turn(&self, delivery: &Delivery, limit: &RateLimit<'_>) -> Result<Turn>;
         fn admit(&self, limit: &RateLimit<'_>, queues: &[String], most: usize) -> Result<Admitted>;
         fn limited(&self) -> Result<Vec<String>>;
+        fn take_key(&self, tag: &str, key: &UniqueKey<'_>) -> Result<KeyTaken>;
         fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool>;
         fn dead_letter_ids(&self, min_age: Duration, max_age: Option<Duration>) -> Result<Vec<String>>;
         fn dead_letters(&self, ids: &[String]) -> Result<Vec<Dead>>;

@@ -19,4 +19,5 @@ mod retries;
 mod shutdown;
 mod starved;
 mod time;
+mod unique;
 mod window;

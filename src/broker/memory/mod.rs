@@ -9,6 +9,7 @@ mod kept;
 mod state;
 mod timetable;
 mod turns;
+mod unique;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,8 +24,8 @@ use self::consumer::MemoryConsumer;
 use self::fanout::{MemoryReplies, binding};
 use self::state::State;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue,
-    RateLimit, Released, Turn, Vitals,
+    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, KeyTaken, Listener, Options, Parked,
+    Queue, RateLimit, Released, Turn, UniqueKey, Vitals,
 };
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
@@ -125,6 +126,9 @@ impl MemoryBroker {
                 (Disposal::DeadLetter(dead), _) => state.graveyard.keep((**dead).clone()),
                 _ => {}
             }
+            if let Some(key) = &settlement.key {
+                state.settle_key(key, settlement.tag.is_none());
+            }
             if let Some(tag) = &settlement.tag {
                 state.leases.remove(tag);
             }
@@ -158,12 +162,13 @@ impl Broker for MemoryBroker {
     }
 
     async fn renew(&self, tags: &[String]) -> Result<Vec<String>> {
-        let mut state = self.lock();
+        let state = &mut *self.lock();
         let now = Instant::now();
         let mut lost = Vec::new();
         for tag in tags {
             match state.leases.get_mut(tag) {
                 Some(lease) => lease.renewed = now,
+                None if state.keys.renew(tag, now) => {}
                 None => lost.push(tag.clone()),
             }
         }
@@ -197,6 +202,10 @@ impl Broker for MemoryBroker {
 
     async fn limited(&self) -> Result<Vec<String>> {
         Ok(self.lock().turns.limited())
+    }
+
+    async fn take_key(&self, tag: &str, key: &UniqueKey<'_>) -> Result<KeyTaken> {
+        Ok(self.lock().take_key(tag, key))
     }
 
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {

@@ -12,6 +12,7 @@ use super::fanout::Exchanges;
 use super::kept::Sets;
 use super::timetable::Table;
 use super::turns::Turns;
+use super::unique::Keys;
 use crate::broker::rotation::Place;
 use crate::broker::tag::age;
 use crate::broker::{Admitted, Delivery, Depth, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
@@ -40,6 +41,7 @@ pub(super) struct State {
     pub(super) exchanges: Exchanges,
     pub(super) timetable: Table,
     pub(super) turns: Turns,
+    pub(super) keys: Keys,
     pub(super) sets: Sets,
     /// When the queues of replies vanish.
     expiring: HashMap<String, Instant>,
@@ -102,6 +104,7 @@ impl State {
     }
 
     pub(super) fn restore_orphans(&mut self, lease: Duration, options: &Options) -> usize {
+        self.keys.forget_orphans(lease);
         let late = |held: &Lease| held.renewed.elapsed() > lease;
         let mut orphans: Vec<String> = self.leases.iter().filter(|(_, held)| late(held)).map(|(tag, _)| tag.clone()).collect();
         orphans.sort_by(|a, b| age(b).cmp(&age(a)));

@@ -1,8 +1,8 @@
 //! Every key the broker uses.
 //!
 //! # Celery
-//! kombu's names, and ours, which begin with `celeriac.`: those of parked messages, of dead letters, of rate limits, of what was revoked
-//! and of the timetable.
+//! kombu's names, and ours, which begin with `celeriac.`: those of parked messages, of dead letters, of rate limits, of unique keys, of what
+//! was revoked and of the timetable.
 
 use crate::broker::{ExchangeType, Options, Queue, RateLimit};
 
@@ -94,6 +94,11 @@ impl Keys {
     /// What the name of a list ends in, beside it, where messages wait for such a turn.
     pub(super) fn waiting(&self, limit: &str) -> String {
         format!("{sep}limited{sep}{limit}", sep = self.options.sep)
+    }
+
+    /// Who holds a unique key.
+    pub(super) fn unique(&self, name: &str) -> String {
+        format!("{}celeriac.unique.{name}", self.options.global_keyprefix)
     }
 
     /// The two sets that bind queues to an exchange: all of them, and those that stay.

@@ -21,6 +21,7 @@ mod replies;
 mod settle;
 mod timetable;
 mod turns;
+mod unique;
 mod waiting;
 
 use std::sync::Arc;
@@ -37,8 +38,8 @@ pub use self::info::server_info;
 use self::keys::Keys;
 use self::replies::RedisReplies;
 use super::{
-    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, Listener, Options, Parked, Queue,
-    RateLimit, Released, Turn, Vitals,
+    Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, KeyTaken, Listener, Options, Parked,
+    Queue, RateLimit, Released, Turn, UniqueKey, Vitals,
 };
 use crate::connection::{Link, Script, Server, command, eviction, locate};
 use crate::error::Result;
@@ -68,6 +69,7 @@ struct Scripts {
     restore: Script,
     relocate: Script,
     turn: Script,
+    unique: Script,
     keep: Script,
     kept: Script,
     settle: Script,
@@ -86,6 +88,7 @@ impl RedisBroker {
             restore: Script::new(include_str!("restore.lua")),
             relocate: Script::new(include_str!("move.lua")),
             turn: Script::new(include_str!("turn.lua")),
+            unique: Script::new(include_str!("unique.lua")),
             keep: Script::new(include_str!("keep.lua")),
             kept: Script::new(include_str!("kept.lua")),
             settle: Script::new(settle::SCRIPT),
@@ -166,6 +169,10 @@ impl Broker for RedisBroker {
 
     async fn limited(&self) -> Result<Vec<String>> {
         self.shared.limited().await
+    }
+
+    async fn take_key(&self, tag: &str, key: &UniqueKey<'_>) -> Result<KeyTaken> {
+        self.shared.take_key(tag, key).await
     }
 
     async fn dead_letter(&self, tag: &str, letter: &DeadLetter) -> Result<bool> {

@@ -10,9 +10,10 @@ redis.call('HDEL', KEYS[1], '') -- a write that memory limits never refuse, and 
 for i = 2, #ARGV, 3 do
   local tag, list = ARGV[i], ARGV[i + 1]
   local score = redis.call('ZSCORE', KEYS[2], tag)
+  local old = not limit or (score and tonumber(score) <= limit)
   if redis.call('HEXISTS', KEYS[1], tag) == 0 then
-    redis.call('ZREM', KEYS[2], tag)
-  elseif list ~= '' and (not limit or (score and tonumber(score) <= limit)) then
+    if old then redis.call('ZREM', KEYS[2], tag) end
+  elseif list ~= '' and old then
     local pushed = redis.pcall('RPUSH', list, ARGV[i + 2])
     if type(pushed) == 'number' then
       redis.call('ZREM', KEYS[2], tag)

@@ -5,7 +5,8 @@
 -- ARGV     1 our database, 2 the results' database; then for each settlement the number of its values and these:
 --          tag ('' for none); number of writes, each with 4 values; number of chord parts (0 or 1), each with 8 values;
 --          number of chords to end, each with 'close' or 'fail', base and token; number of pushes, each with list and text;
---          'requeue', list and text, or 'bury', id and dead letter, or '' three times to ack
+--          'requeue', list and text, or 'bury', id and dead letter, or '' three times to ack; number of unique keys (0 or 1), each with
+--          key, holder, tag, and 'run', 'keep' or 'free'
 -- Returns  for each settlement 0 lost, 1 done, 2 chord complete and ours, 3 chord complete and another's, '+' and the lists that refused
 --          a message if it is done but for these, or '!' and an error.
 local at, here = 2, ARGV[1]
@@ -57,14 +58,29 @@ local function push(list, text)
   return list
 end
 
--- In ours: everything but the ack; the lists that refused a message.
-local function publish(closes)
-  local refused = {}
+-- What becomes of a unique key. It is freed before the ack, for then the task has ended; of one that was acked before its run, the row in
+-- the index is all that was left.
+local function settle_key(acked, key, id, tag, fate)
+  if acked then redis.call('ZREM', KEYS[2], tag) end
+  if redis.pcall('HGET', key, 'id') ~= id then return end
+  if fate == 'free' then redis.call('DEL', key)
+  elseif fate == 'run' then redis.call('HSET', key, 'early', 1)
+  else redis.call('HDEL', key, 'early') end
+end
+
+-- In ours: everything but the ack; the lists that refused a message, and whether the row of its tag in the index stays.
+local function publish(tag, closes)
+  local refused, runs = {}, false
   at = closes
   local count = tonumber(take())
   at = at + 3 * count
   for _ = 1, take() do refused[#refused + 1] = push(take(), take()) end
   local how, place, text = take(), take(), take()
+  for _ = 1, take() do
+    local key, id, held, fate = take(), take(), take(), take()
+    settle_key(tag == '', key, id, held, fate)
+    runs = fate == 'run'
+  end
   if count > 0 then
     use(ARGV[2])
     at = closes + 1
@@ -73,7 +89,7 @@ local function publish(closes)
   end
   if how == 'requeue' then refused[#refused + 1] = push(place, text) end
   if how == 'bury' then bury(place, text) end
-  return refused
+  return refused, runs
 end
 
 local answers, alive, settled, any_results = {}, {}, {}, false
@@ -103,13 +119,13 @@ for _, one in ipairs(alive) do
   if ok then answers[one.number], one.closes = answer, closes else fail(one.number, answer) end
 end
 use(ARGV[1])
-local acks, acked, incomplete = {}, {}, {}
+local acks, acked, rows, incomplete = {}, {}, {}, {}
 for _, one in ipairs(alive) do
   if answers[one.number] == 1 then
     if settled[one.tag] then
       answers[one.number] = 0 -- twice in one call
     else
-      local ok, refused = pcall(publish, one.closes)
+      local ok, refused, runs = pcall(publish, one.tag, one.closes)
       use(ARGV[1])
       if ok and #refused > 0 then incomplete[one.number] = '+' .. table.concat(refused, ' ') end
       if not ok then
@@ -117,12 +133,13 @@ for _, one in ipairs(alive) do
       elseif one.tag ~= '' then
         settled[one.tag] = true
         acks[#acks + 1], acked[#acked + 1] = one.tag, one.number
+        if not runs then rows[#rows + 1] = one.tag end
       end
     end
   end
 end
 if #acks > 0 then
-  local removed = redis.pcall('ZREM', KEYS[2], unpack(acks))
+  local removed = #rows == 0 and 0 or redis.pcall('ZREM', KEYS[2], unpack(rows))
   if type(removed) == 'number' then removed = redis.pcall('HDEL', KEYS[1], unpack(acks)) end
   if type(removed) == 'table' then
     for _, number in ipairs(acked) do fail(number, removed) end

@@ -56,6 +56,8 @@ impl Shared {
             values.extend([list.into_bytes(), message.envelope.clone().into_bytes()]);
         }
         values.extend([how.into(), place.into_bytes(), text]);
+        push_count(&mut values, usize::from(settlement.key.is_some()));
+        settlement.key.iter().for_each(|key| values.extend(self.encode_key(key)));
         values[0] = (values.len() - 1).to_string().into_bytes();
         let bytes = values.iter().map(Vec::len).sum();
         Ok(Some(Encoded { database: backend.map(|backend| backend.db), values, bytes }))

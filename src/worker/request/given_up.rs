@@ -19,7 +19,8 @@ impl Request {
     pub(super) async fn unknown(&self, info: RequestInfo) -> Left {
         tracing::error!("Received unregistered task of type '{}'. The message has been ignored and discarded.", info.task());
         let failure = Failure::new(Exception::not_registered(info.task()));
-        self.shared.settler.settle_unknown(&self.delivery.tag, &info, &failure, &self.lost).await;
+        let key = self.held_key(&info);
+        self.shared.settler.settle_unknown(&self.delivery.tag, &info, &failure, key, &self.lost).await;
         self.shared.announcer.unknown(&info, &failure);
         Left::Done
     }
