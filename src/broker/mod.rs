@@ -251,8 +251,12 @@ pub trait Broker: Timetable + Debug + Send + Sync {
     /// none if nobody waits any more. A queue that nobody reads for `expires` vanishes.
     async fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize>;
 
-    /// Binds a queue that lives as long as its owner, and is forgotten some time after `expires` when the owner vanished.
+    /// Binds a queue that lives as long as its owner, and is forgotten some time after `expires` (an hour at least) when the owner vanished; one
+    /// that lives longer binds it again from time to time.
     async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()>;
+
+    /// Forgets such bindings whose time is over, a bounded number at a time. Returns how many.
+    async fn forget_bindings(&self) -> Result<usize>;
 
     /// Listens to what is replied to such a queue, to what lies in it already first. What was heard is gone.
     async fn replies(&self, queue: &str) -> Result<Box<dyn Listener>>;

@@ -13,6 +13,7 @@ contracts!(
     a_reply_to_nobody_is_dropped,
     a_reply_nobody_reads_vanishes,
     an_unbound_queue_loses_its_messages,
+    a_binding_whose_owner_vanished_is_forgotten_after_an_hour,
     a_broadcast_says_how_many_heard_it,
     replies_are_heard_once_and_waited_for,
     a_message_to_an_exchange_goes_to_the_queues_whose_binding_takes_its_key,
@@ -88,6 +89,22 @@ async fn a_reply_nobody_reads_vanishes(ground: Ground) {
     assert_eq!(ground.broker.queue_len("q").await.unwrap(), 1);
     ground.pass(EXPIRES).await;
     assert_eq!(ground.broker.queue_len("q").await.unwrap(), 0);
+}
+
+async fn a_binding_whose_owner_vanished_is_forgotten_after_an_hour(ground: Ground) {
+    let lasting = Queue { exchange: "replies".to_owned(), routing_key: "l".to_owned(), ..Queue::named("lasting") };
+    ground.broker.declare(&[lasting]).await.unwrap();
+    for queue in ["vanished", "lives"] {
+        ground.broker.bind("replies", "a", queue, EXPIRES).await.unwrap();
+    }
+    assert_eq!(ground.broker.forget_bindings().await.unwrap(), 0);
+    ground.pass(Duration::from_secs(3000)).await;
+    ground.broker.bind("replies", "a", "lives", EXPIRES).await.unwrap();
+    ground.pass(Duration::from_secs(1000)).await;
+    assert_eq!(ground.broker.forget_bindings().await.unwrap(), 1);
+    assert_eq!(ground.broker.bound("replies", "a").await.unwrap(), ["lives"]);
+    assert_eq!(ground.broker.bound("replies", "l").await.unwrap(), ["lasting"]);
+    assert_eq!(ground.broker.forget_bindings().await.unwrap(), 0);
 }
 
 async fn an_unbound_queue_loses_its_messages(ground: Ground) {

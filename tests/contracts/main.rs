@@ -16,6 +16,7 @@ mod dead_letters;
 mod exchanges;
 mod faults;
 mod ground;
+mod keys;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod servers;

@@ -205,6 +205,7 @@ mortal! {
         fn listen(&self, exchange: &str, routing_key: &str) -> Result<Box<dyn Listener>>;
         fn reply(&self, exchange: &str, routing_key: &str, envelope: &str, expires: Duration) -> Result<usize>;
         fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()>;
+        fn forget_bindings(&self) -> Result<usize>;
         fn replies(&self, queue: &str) -> Result<Box<dyn Listener>>;
         fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()>;
         fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()>;

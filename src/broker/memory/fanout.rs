@@ -1,10 +1,12 @@
 //! Fanout and direct exchanges in memory.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::MemoryBroker;
 use crate::broker::{Listener, Queue};
@@ -17,8 +19,12 @@ const WAITING: usize = 8192;
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
     listeners: Vec<(String, mpsc::Sender<Bytes>)>,
-    bindings: Vec<Queue>,
+    /// Each with when it is forgotten, if it is.
+    bindings: Vec<(Queue, Option<Instant>)>,
 }
+
+/// How long a binding is kept at least, as in Redis.
+const LEAST: Duration = Duration::from_secs(3600);
 
 impl Exchanges {
     /// How many listen.
@@ -35,26 +41,37 @@ impl Exchanges {
         MemoryListener { heard }
     }
 
-    pub(super) fn bind(&mut self, queue: Queue) {
-        if !self.bindings.contains(&queue) {
-            self.bindings.push(queue);
-        }
+    /// Binds a queue: one that expires, or one that stays.
+    pub(super) fn bind(&mut self, queue: Queue, expires: Option<Duration>) {
+        self.unbind(&queue);
+        self.bindings.push((queue, expires.map(|expires| Instant::now() + expires.saturating_mul(2).max(LEAST))));
     }
 
     pub(super) fn unbind(&mut self, queue: &Queue) {
-        self.bindings.retain(|bound| bound != queue);
+        self.bindings.retain(|(bound, _)| bound != queue);
+    }
+
+    /// How many are forgotten, because their time is over.
+    pub(super) fn forget(&mut self) -> usize {
+        let (now, before) = (Instant::now(), self.bindings.len());
+        self.bindings.retain(|(_, until)| until.is_none_or(|until| until > now));
+        before - self.bindings.len()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Queue> {
+        self.bindings.iter().map(|(queue, _)| queue)
     }
 
     /// What is bound to an exchange, by queue.
     pub(super) fn bindings(&self, exchange: &str) -> Vec<Queue> {
-        let mut found: Vec<Queue> = self.bindings.iter().filter(|queue| queue.exchange == exchange).cloned().collect();
+        let mut found: Vec<Queue> = self.all().filter(|queue| queue.exchange == exchange).cloned().collect();
         found.sort_by(|a, b| (&a.name, &a.routing_key).cmp(&(&b.name, &b.routing_key)));
         found
     }
 
     /// The queues that a message to this exchange goes to.
     pub(super) fn bound(&self, exchange: &str, routing_key: &str) -> Vec<String> {
-        let fitting = self.bindings.iter().filter(|queue| queue.exchange == exchange && queue.takes(routing_key));
+        let fitting = self.all().filter(|queue| queue.exchange == exchange && queue.takes(routing_key));
         fitting.map(|queue| queue.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }

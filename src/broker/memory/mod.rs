@@ -258,9 +258,13 @@ impl Broker for MemoryBroker {
         Ok(self.change(|state, options| state.reply((exchange, routing_key), envelope, expires, options)))
     }
 
-    async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, _expires: Duration) -> Result<()> {
-        self.lock().exchanges.bind(binding(exchange, routing_key, queue));
+    async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()> {
+        self.lock().exchanges.bind(binding(exchange, routing_key, queue), Some(expires));
         Ok(())
+    }
+
+    async fn forget_bindings(&self) -> Result<usize> {
+        Ok(self.lock().exchanges.forget())
     }
 
     async fn replies(&self, queue: &str) -> Result<Box<dyn Listener>> {

@@ -196,7 +196,7 @@ impl State {
     pub(super) fn declare(&mut self, queues: &[Queue]) {
         for queue in queues {
             self.declared.insert(queue.name.clone());
-            self.exchanges.bind(queue.clone());
+            self.exchanges.bind(queue.clone(), None);
         }
     }
 

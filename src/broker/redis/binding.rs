@@ -1,8 +1,8 @@
 //! Direct exchanges: who is bound under a routing key, and what reaches him.
 //!
 //! # Celery
-//! kombu's `_lookup`, `_queue_bind` and `Channel._put`, for queues that expire. Difference: the sender says how long a reply lives, and
-//! the sets of peers that died are left to Python's sweep.
+//! kombu's `_lookup`, `_queue_bind` and `Channel._put`, for queues that expire, and its sweep. Differences: the sender says how long a reply
+//! lives; bindings of ours are forgotten one by one, while in a busy fleet kombu's sets are refreshed by others for ever.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::error::Result;
 
 /// How long the binding of a queue that expires is kept at least: kombu's hour.
 const LEAST_DEADLINE_MS: u128 = 3_600_000;
+/// How many bindings one call forgets.
+const SWEEP: usize = 1000;
 
 impl Shared {
     /// What is bound to an exchange, by queue.
@@ -57,11 +59,21 @@ impl Shared {
         let (seconds, _): (u128, u128) = self.link.query("reading the server's clock", &command("TIME", &[])).await?;
         let deadline = seconds * 1000 + (2 * expires.as_millis()).max(LEAST_DEADLINE_MS);
         let [bindings, _] = self.keys.binding_sets(exchange);
+        let member = self.keys.binding(routing_key, queue);
         let mut pipeline = pipe();
         pipeline.atomic();
-        pipeline.cmd("SADD").arg(bindings).arg(self.keys.binding(routing_key, queue)).ignore();
+        pipeline.cmd("SADD").arg(bindings).arg(&member).ignore();
+        let ours = self.keys.binding_at(exchange, &member);
+        pipeline.cmd("ZADD").arg(&self.keys.bindings_index).arg((deadline / 1000).to_string()).arg(ours).ignore();
         pipeline.cmd("ZADD").arg(self.keys.binding_deadlines()).arg("GT").arg(deadline.to_string()).arg(exchange).ignore();
         self.link.pipeline("binding a queue", &pipeline).await
+    }
+
+    pub(super) async fn forget_bindings(&self) -> Result<usize> {
+        let keys = [self.keys.bindings_index.clone(), self.keys.binding_deadlines()];
+        let [sets, lasting] = self.keys.binding_sets("");
+        let call = self.scripts.sweep.call(&keys).arg(sets).arg(lasting).arg(&self.keys.options().sep).arg(SWEEP);
+        self.link.call("forgetting bindings", &call).await
     }
 
     pub(super) async fn unbind(&self, exchange: &str, routing_key: &str, queue: &str) -> Result<()> {
@@ -71,6 +83,7 @@ impl Shared {
         for set in self.keys.binding_sets(exchange) {
             pipeline.cmd("SREM").arg(set).arg(&member).ignore();
         }
+        pipeline.cmd("ZREM").arg(&self.keys.bindings_index).arg(self.keys.binding_at(exchange, &member)).ignore();
         pipeline.cmd("DEL").arg(self.keys.lists(queue)).ignore();
         self.link.pipeline("unbinding a queue", &pipeline).await
     }

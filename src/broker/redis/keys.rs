@@ -20,6 +20,8 @@ pub(super) struct Keys {
     pub(super) dead: String,
     /// When they were given up.
     pub(super) dead_index: String,
+    /// When the bindings of our expiring queues are forgotten.
+    pub(super) bindings_index: String,
     /// Which scheduler leads, while it does.
     pub(super) beat_lead: String,
     /// How often the lead was taken.
@@ -46,6 +48,7 @@ impl Keys {
             parked_index: whole("celeriac.parked_index"),
             dead: whole("celeriac.dead_letters"),
             dead_index: whole("celeriac.dead_letters_index"),
+            bindings_index: whole("celeriac.bindings_index"),
             beat_lead: whole("celeriac.beat.lead"),
             beat_leads: whole("celeriac.beat.leads"),
             beat_entries: whole("celeriac.beat.entries"),
@@ -120,6 +123,11 @@ impl Keys {
     pub(super) fn binding(&self, routing_key: &str, queue: &str) -> String {
         let sep = &self.options.sep;
         format!("{routing_key}{sep}{sep}{queue}")
+    }
+
+    /// A binding beside the deadlines of all.
+    pub(super) fn binding_at(&self, exchange: &str, member: &str) -> String {
+        format!("{exchange}{}{member}", self.options.sep)
     }
 
     /// The member of a task queue.

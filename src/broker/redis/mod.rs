@@ -75,6 +75,7 @@ struct Scripts {
     settle: Script,
     requeue: Script,
     trim: Script,
+    sweep: Script,
     timetable: timetable::Scripts,
 }
 
@@ -94,6 +95,7 @@ impl RedisBroker {
             settle: Script::new(settle::SCRIPT),
             requeue: Script::new(include_str!("requeue.lua")),
             trim: Script::new(include_str!("trim.lua")),
+            sweep: Script::new(include_str!("sweep.lua")),
             timetable: timetable::Scripts::new(),
         };
         let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
@@ -223,6 +225,10 @@ impl Broker for RedisBroker {
 
     async fn bind(&self, exchange: &str, routing_key: &str, queue: &str, expires: Duration) -> Result<()> {
         self.shared.bind(exchange, routing_key, queue, expires).await
+    }
+
+    async fn forget_bindings(&self) -> Result<usize> {
+        self.shared.forget_bindings().await
     }
 
     async fn replies(&self, queue: &str) -> Result<Box<dyn Listener>> {

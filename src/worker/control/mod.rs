@@ -26,6 +26,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{Interval, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,6 +47,9 @@ use crate::protocol::value::{Map, Value};
 
 /// How long to wait before listening again where it was refused.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// How often the queue is bound anew: it is forgotten after an hour.
+const BIND: Duration = Duration::from_secs(600);
 
 /// How many answers may take their time at once.
 const SLOW: usize = 64;
@@ -72,29 +76,38 @@ pub(super) struct Mailbox {
     slow: JoinSet<()>,
     /// Opened before the worker asked the others what it has missed; `None` after that.
     opened: Option<Box<dyn Listener>>,
+    /// When its queue is bound again.
+    bind: Interval,
 }
 
 impl Mailbox {
     /// Begins with what was heard since this listener was opened, if it was.
     pub(super) fn new(panel: Panel, opened: Option<Box<dyn Listener>>) -> Self {
         let exchange = format!("{}.pidbox", panel.shared.app.settings().control_exchange);
-        Self { panel: Arc::new(panel), exchange, slow: JoinSet::new(), opened }
+        Self { panel: Arc::new(panel), exchange, slow: JoinSet::new(), opened, bind: interval(BIND) }
     }
 
     /// Answers until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let queue = format!("{}.{}", self.panel.shared.nodename, self.exchange);
-        let shared = Arc::clone(&self.panel.shared);
-        let broker = Arc::clone(&self.panel.aside.broker);
-        let expires = shared.app.settings().control_queue_expires.duration();
         while let Some(mut listener) = self.listen(&stop).await {
-            // For `celery list bindings` and its like: nothing is delivered by it.
-            if let Err(error) = broker.bind(&self.exchange, "", &queue, expires).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "cannot bind the remote control queue");
-            }
+            self.bind.reset_immediately();
             self.attend(&mut *listener, &stop).await;
         }
-        drop(broker.unbind(&self.exchange, "", &queue).await);
+        drop(self.panel.aside.broker.unbind(&self.exchange, "", &self.queue()).await);
+    }
+
+    fn queue(&self) -> String {
+        format!("{}.{}", self.panel.shared.nodename, self.exchange)
+    }
+
+    /// Binds its queue, for `celery list bindings` and its like: nothing is delivered by it. And forgets those of who vanished.
+    async fn bind(&mut self) {
+        let (broker, settings) = (&self.panel.aside.broker, self.panel.shared.app.settings());
+        let expires = settings.control_queue_expires.duration();
+        let bound = broker.bind(&self.exchange, "", &self.queue(), expires).await;
+        if let Err(error) = bound.and(broker.forget_bindings().await) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot bind the remote control queue");
+        }
     }
 
     /// A listener; `None` when stopping.
@@ -122,6 +135,7 @@ impl Mailbox {
                 biased;
                 () = stop.cancelled() => return,
                 Some(_) = self.slow.join_next() => {}
+                _ = self.bind.tick() => self.bind().await,
                 () = resumed.notified() => self.panel.missed.notify_one(),
                 heard = listener.next() => match heard {
                     Ok(Some(envelope)) => self.receive(&envelope).await,
