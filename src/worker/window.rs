@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::pool::ChildPool;
 
@@ -32,6 +32,8 @@ pub(super) struct Permits {
     size: AtomicUsize,
     /// How many of those in use are to vanish when they are given back.
     owed: AtomicUsize,
+    /// Told when there are fewer.
+    shrunk: Notify,
 }
 
 /// One of them, given back when it is dropped.
@@ -43,7 +45,12 @@ pub(super) struct Permit {
 
 impl Permits {
     fn new(size: usize) -> Arc<Self> {
-        Arc::new(Self { free: Arc::new(Semaphore::new(size)), size: AtomicUsize::new(size), owed: AtomicUsize::new(0) })
+        Arc::new(Self {
+            free: Arc::new(Semaphore::new(size)),
+            size: AtomicUsize::new(size),
+            owed: AtomicUsize::new(0),
+            shrunk: Notify::new(),
+        })
     }
 
     /// How many there are.
@@ -61,9 +68,18 @@ impl Permits {
         Some(self.permit(Arc::clone(&self.free).acquire_owned().await.ok()?))
     }
 
-    /// Waits for `least`, and takes as many more as are free, up to `most`.
+    /// Waits for `least`, or for all where there are fewer by now, and takes as many more as are free, up to `most`.
     pub(super) async fn acquire_some(self: &Arc<Self>, least: usize, most: usize) -> Option<Vec<Permit>> {
-        let mut first = Arc::clone(&self.free).acquire_many_owned(u32::try_from(least).ok()?).await.ok()?;
+        let mut first = loop {
+            // Made before the look at the size, so that a change in between wakes it.
+            let shrunk = self.shrunk.notified();
+            let wanted = u32::try_from(least.min(self.size()).max(1)).ok()?;
+            tokio::select! {
+                biased;
+                first = Arc::clone(&self.free).acquire_many_owned(wanted) => break first.ok()?,
+                () = shrunk => {}
+            }
+        };
         let mut permits: Vec<Permit> = std::iter::from_fn(|| first.split(1)).map(|permit| self.permit(permit)).collect();
         while permits.len() < most
             && let Ok(permit) = Arc::clone(&self.free).try_acquire_owned()
@@ -83,6 +99,7 @@ impl Permits {
             let fewer = before - size;
             let gone = self.free.forget_permits(fewer);
             self.owed.fetch_add(fewer - gone, Relaxed);
+            self.shrunk.notify_waiters();
         }
     }
 
@@ -189,6 +206,20 @@ mod tests {
         permits.resize(2);
         drop(used);
         assert_eq!(permits.free.available_permits(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_more_than_there_will_ever_be_takes_what_there_is() {
+        let permits = Permits::new(8);
+        let used = take(&permits, 6).await;
+        let mut waiting = std::pin::pin!(permits.acquire_some(6, 64));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        permits.resize(2);
+        drop(used);
+        let taken = tokio::time::timeout(Duration::from_secs(1), waiting).await.expect("it waits for ever").unwrap();
+        assert_eq!(taken.len(), 2);
+        drop(taken);
+        assert_eq!((permits.size(), permits.free()), (2, 2));
     }
 
     #[tokio::test]
