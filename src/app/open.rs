@@ -50,9 +50,11 @@ fn broker_options(settings: &Settings) -> broker::Options {
         queue_order_strategy: asked.queue_order_strategy,
         queue_weights: settings.celeriac.queue_weights.clone(),
         priority_ageing: settings.celeriac.priority_ageing.duration(),
+        sentinel: asked.into(),
     }
 }
 
 fn backend_options(settings: &Settings) -> backend::Options {
-    backend::Options { global_keyprefix: settings.result_backend_transport_options.global_keyprefix.clone() }
+    let asked = &settings.result_backend_transport_options;
+    backend::Options { global_keyprefix: asked.global_keyprefix.clone(), sentinel: asked.into() }
 }

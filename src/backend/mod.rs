@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::settlement::{ChordPart, ChordState, Eviction, Location, Write};
 
-pub use self::open::{Options, open};
+pub use self::open::{Options, SentinelOptions, open};
 
 /// What [`Backend::watch`] shall do after a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

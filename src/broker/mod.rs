@@ -36,7 +36,7 @@ use crate::error::Result;
 use crate::settlement::{Eviction, Location, Outgoing, Settled, Settlement};
 
 pub use self::open::open;
-pub use self::options::{Options, QueueOrder};
+pub use self::options::{Options, QueueOrder, SentinelOptions};
 pub use self::queue::{ExchangeType, Queue};
 pub use self::redis::server_info;
 pub use self::timetable::{Lead, Tick, Ticked, Timetable};

@@ -8,10 +8,11 @@ use super::{Broker, Options};
 use crate::connection::Server;
 use crate::error::Result;
 
-/// The broker a URL names: `memory://` (a new, empty one), `redis://`, `rediss://` or `redis+socket://`. Nothing is connected yet.
+/// The broker a URL names: `memory://` (a new, empty one), `redis://`, `rediss://`, `redis+socket://` or `sentinel://`, or a list
+/// of one kind with `;` between them. Nothing is connected yet.
 pub fn open(url: &str, options: Options) -> Result<Arc<dyn Broker>> {
     match url.split_once("://") {
         Some(("memory", _)) => Ok(Arc::new(MemoryBroker::new(options))),
-        _ => Ok(Arc::new(RedisBroker::new(&Server::parse(url, "broker_url")?, options)?)),
+        _ => Ok(Arc::new(RedisBroker::new(&Server::parse(url, "broker_url", &options.sentinel)?, options)?)),
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 pub use crate::config::QueueOrder;
+pub use crate::connection::SentinelOptions;
 
 /// Settings of a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// The sub-lists of a queue; a message goes to the largest step that is not above its priority.
     pub priority_steps: Vec<u8>,
@@ -32,6 +33,8 @@ pub struct Options {
     pub queue_weights: IndexMap<String, u32>,
     /// A step that had no turn for so long gives one message for twenty of others; zero: it waits.
     pub priority_ageing: Duration,
+    /// For a `sentinel://` URL.
+    pub sentinel: SentinelOptions,
 }
 
 impl Default for Options {
@@ -47,6 +50,7 @@ impl Default for Options {
             queue_order_strategy: QueueOrder::default(),
             queue_weights: IndexMap::new(),
             priority_ageing: Duration::from_secs(10),
+            sentinel: SentinelOptions::default(),
         }
     }
 }

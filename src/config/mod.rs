@@ -18,6 +18,7 @@ mod names;
 mod origin;
 pub mod redact;
 mod routes;
+mod sentinel;
 mod settings;
 #[doc(hidden)]
 pub mod table;
@@ -33,6 +34,7 @@ pub use load::{CORE, ConfigFile, Loaded, Sources, Value, load};
 pub use names::nearest;
 pub use origin::{Origin, Problem, ProblemKind, Problems};
 pub use routes::{QueueOptions, Route, TaskQueues, TaskRoutes};
+pub use sentinel::SentinelKwargs;
 pub use settings::Settings;
 pub use table::{Effect, Env, Kind, Setting, Table, Var};
 pub use transport::{BrokerTransportOptions, FanoutPrefix, PublishRetryPolicy, QueueOrder, ResultTransportOptions};

@@ -25,7 +25,7 @@ const COUNT: Kind = Kind::Integer(1, i64::MAX);
 crate::settings! {
     /// Celery's settings, as far as the runtime acts on them.
     pub struct Settings at "" {
-        /// Where messages travel: `redis://`, `rediss://`, `redis+socket://`, `sentinel://` or `memory://`; several, separated by `;`, are tried in turn.
+        /// Where messages travel: `redis://`, `rediss://`, `redis+socket://`, `sentinel://` or `memory://`; several of `redis://`, separated by `;`, are tried in turn.
         broker_url: Option<String> = Some("redis://localhost:6379/0".into()), Kind::Url,
             env: &[Var::Is("CELERY_BROKER_URL"), Var::Is("BROKER_URL"), Var::Is("REDIS_URL"), Var::Composed(redis_url)], old: &["redis_url"];
         /// Another URL for fetching messages; none: `broker_url`.
@@ -33,7 +33,7 @@ crate::settings! {
         /// Another URL for sending messages; none: `broker_url`.
         broker_write_url: Option<String> = None, Kind::Url, inert: LATER;
         /// TLS to the broker: `true`, or a table of `ssl_cert_reqs`, `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`.
-        broker_use_ssl: Json = Json::Bool(false), Kind::Any, inert: "write rediss:// in the URL, with ssl_cert_reqs and the rest behind a question mark";
+        broker_use_ssl: Json = Json::Bool(false), Kind::Any, inert: "write rediss:// in the URL, with ssl_cert_reqs and the rest behind a question mark; a sentinel:// URL needs these alone";
         /// How long connecting may take.
         broker_connection_timeout: Seconds = Seconds::new(4.0), Kind::Seconds, inert: "every command has a deadline of its own";
         /// Whether to reconnect by itself.
@@ -43,7 +43,7 @@ crate::settings! {
         /// How often to try at the start; 0 or none: for ever.
         broker_connection_max_retries: Option<u64> = Some(100), ANY;
 
-        /// Where results are kept, as a URL; none: nowhere.
+        /// Where results are kept: one URL of these kinds (several sentinels are one); none: nowhere.
         result_backend: Option<String> = None, Kind::Url,
             env: &[Var::Is("CELERY_RESULT_BACKEND"), Var::Is("REDIS_URL"), Var::Composed(redis_url)];
         /// How long a result is kept; 0 or none: for ever.
@@ -63,7 +63,7 @@ crate::settings! {
         /// Which content types of results are read; none: as `accept_content`.
         result_accept_content: Option<Vec<String>> = None, Kind::Names, inert: "JSON is what is read";
         /// TLS to the result backend.
-        redis_backend_use_ssl: Option<Json> = None, Kind::Any, inert: "write rediss:// in the URL, with ssl_cert_reqs and the rest behind a question mark";
+        redis_backend_use_ssl: Option<Json> = None, Kind::Any, inert: "write rediss:// in the URL, with ssl_cert_reqs and the rest behind a question mark; a sentinel:// URL needs these alone";
         /// How long the result backend may take to answer.
         redis_socket_timeout: Option<Seconds> = Some(Seconds::new(120.0)), Kind::Seconds, inert: "every command has a deadline of its own";
         /// How long connecting to the result backend may take; none: as `redis_socket_timeout`.

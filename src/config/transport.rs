@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::sentinel::SentinelKwargs;
 use super::table::Kind;
 use super::values::Seconds;
 
@@ -69,12 +70,13 @@ crate::settings! {
         health_check_interval: Seconds = Seconds::new(25.0), Kind::Seconds, inert: "every command has a deadline of its own";
         /// The name of the connection as `CLIENT LIST` shows it.
         client_name: Option<String> = None, Kind::Text, inert: LATER;
-        /// The name of the master that the sentinels watch.
-        master_name: Option<String> = None, Kind::Text, inert: "Redis Sentinel is not supported yet";
-        /// Options of the connections to the sentinels.
-        sentinel_kwargs: Option<Json> = None, Kind::Mapping, inert: "Redis Sentinel is not supported yet";
-        /// How many other sentinels a sentinel must know.
-        min_other_sentinels: u32 = 0, Kind::Integer(0, 1000), inert: "Redis Sentinel is not supported yet";
+        /// The name of the master that the sentinels of a `sentinel://` URL watch.
+        master_name: Option<String> = None, Kind::Text;
+        /// How the sentinels are spoken to: `username`, `password`, `ssl`, `ssl_cert_reqs`, `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`,
+        /// `socket_timeout`. The login of the URL is the master's.
+        sentinel_kwargs: Option<SentinelKwargs> = None, Kind::Mapping;
+        /// How many other sentinels a sentinel must know to be believed.
+        min_other_sentinels: u32 = 0, Kind::Integer(0, 1000);
         /// Whether the channel of kombu before 5.4 is used too.
         sentinel_fanout_compat: bool = false, Kind::Flag, inert: LATER;
         /// The queue of messages that match no binding.
@@ -111,10 +113,12 @@ crate::settings! {
         global_keyprefix: String = String::new(), Kind::Text;
         /// Whether a chord's body gets the results in the order of the header.
         result_chord_ordered: bool = true, Kind::Flag;
-        /// The name of the master that the sentinels watch.
-        master_name: Option<String> = None, Kind::Text, inert: "Redis Sentinel is not supported yet";
-        /// Options of the connections to the sentinels.
-        sentinel_kwargs: Option<Json> = None, Kind::Mapping, inert: "Redis Sentinel is not supported yet";
+        /// The name of the master that the sentinels of a `sentinel://` URL watch.
+        master_name: Option<String> = None, Kind::Text;
+        /// How the sentinels are spoken to, as for the broker.
+        sentinel_kwargs: Option<SentinelKwargs> = None, Kind::Mapping;
+        /// How many other sentinels a sentinel must know to be believed.
+        min_other_sentinels: u32 = 0, Kind::Integer(0, 1000);
         /// How the Python client repeats commands.
         retry_policy: Option<Json> = None, Kind::Mapping, inert: "commands are repeated with back-off until the broker's deadline";
     }

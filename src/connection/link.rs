@@ -12,46 +12,46 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion};
-use redis::{PushInfo, PushKind, RedisConnectionInfo, RedisError, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value};
 use tokio::time::Instant;
 
-use super::url::Address;
+use super::dial::{Dialed, Dialer, PushSender};
+use super::family::Family;
 use super::{Call, Server, failure, transaction};
 use crate::error::{Error, Result};
 
 /// How long an answer may take before the connection counts as dead.
 const DEADLINE: Duration = Duration::from_secs(8);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a connection that is being made is joined by another: what was sent may have been swallowed on its way.
 const JOINED_AFTER: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// With a pause no longer than this we are back within two seconds of the server.
 const LAST_BACKOFF: Duration = Duration::from_millis(1500);
 
-/// Gets what the server sends unasked, and `Disconnection` from the driver. Must not block.
-pub(crate) type PushSender = Arc<dyn Fn(PushInfo) + Send + Sync>;
-
 /// A connection that comes back. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
 
-struct Inner {
-    server: Server,
-    client: Client,
-    pushes: Option<PushSender>,
+pub(super) struct Inner {
+    family: Arc<Family>,
+    dialer: Dialer,
     live: Mutex<Option<Live>>,
     /// Held while connecting, so that one caller tries and the others wait for it.
     trouble: tokio::sync::Mutex<Trouble>,
     /// [`Trouble::failures`], to be read without waiting.
     failures: AtomicU64,
-    silence: Silence,
 }
 
-/// Since when a call of some link to this server had no answer: a connection on which nothing was heard since then is not trusted
-/// any more, though nobody asked anything on it. Siblings share it, so that a hole in the network costs them one deadline together.
-type Silence = Arc<Mutex<Option<Instant>>>;
+impl Inner {
+    /// Gives a connection to a server other than this one up, and wakes who waits for what it would say.
+    pub(super) fn leave_other_than(&self, place: &Arc<str>) {
+        let left = lock(&self.live).take_if(|live| live.place != *place);
+        if let Some(live) = left {
+            live.give_up();
+            self.dialer.hang_up();
+        }
+    }
+}
 
 /// How long nothing has worked.
 #[derive(Default)]
@@ -76,7 +76,9 @@ pub(crate) struct Live {
     broken: Arc<AtomicBool>,
     /// When the last answer came.
     heard: Arc<Mutex<Instant>>,
-    silence: Silence,
+    /// The server at its end.
+    place: Arc<str>,
+    family: Arc<Family>,
 }
 
 impl Live {
@@ -114,7 +116,7 @@ impl Live {
                 Err(failure::error(context, cause))
             }
             Err(_) => {
-                lock(&self.silence).replace(asked);
+                lock(&self.family.silence).replace(asked);
                 self.give_up();
                 Err(Error::Connection { context: format!("{context}: no answer within {DEADLINE:?}"), source: None })
             }
@@ -126,37 +128,43 @@ impl Live {
     }
 
     fn is_broken(&self) -> bool {
-        let is_silent = || lock(&self.silence).is_some_and(|silence| *lock(&self.heard) < silence);
-        self.broken.load(Ordering::Acquire) || is_silent()
+        let is_silent = || lock(&self.family.silence).is_some_and(|silence| *lock(&self.heard) < silence);
+        self.broken.load(Ordering::Acquire) || is_silent() || !self.family.is_at(&self.place)
     }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Link").field(&self.0.server).finish()
+        f.debug_tuple("Link").field(&self.0.family.server).finish()
     }
 }
 
 impl Link {
     /// A link that connects at its first use.
     pub(crate) fn new(server: &Server, pushes: Option<PushSender>) -> Result<Self> {
-        Self::with(server, pushes, Silence::default())
+        Ok(Self::with(Family::new(server)?, pushes))
     }
 
-    fn with(server: &Server, pushes: Option<PushSender>, silence: Silence) -> Result<Self> {
-        let client = client(server)?;
-        let (server, live, trouble) = (server.clone(), Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { server, client, pushes, live, trouble, failures: AtomicU64::default(), silence })))
+    fn with(family: Arc<Family>, pushes: Option<PushSender>) -> Self {
+        let inner = Arc::new(Inner {
+            family,
+            dialer: Dialer { pushes },
+            live: Mutex::default(),
+            trouble: tokio::sync::Mutex::default(),
+            failures: AtomicU64::default(),
+        });
+        inner.family.join(&inner);
+        Self(inner)
     }
 
     /// Another connection to the same server.
-    pub(crate) fn sibling(&self, pushes: Option<PushSender>) -> Result<Self> {
-        Self::with(&self.0.server, pushes, Arc::clone(&self.0.silence))
+    pub(crate) fn sibling(&self, pushes: Option<PushSender>) -> Self {
+        Self::with(Arc::clone(&self.0.family), pushes)
     }
 
     /// Where it leads.
     pub(crate) fn server(&self) -> &Server {
-        &self.0.server
+        &self.0.family.server
     }
 
     /// The connection, made if there is none. After a failed try the next one waits for its turn.
@@ -169,7 +177,7 @@ impl Link {
         if let Some(live) = self.current() {
             return Ok(live);
         }
-        let context = || format!("connecting to {}", self.0.server.redacted());
+        let context = || format!("connecting to {}", self.0.family.server.redacted());
         if trouble.failures != failures {
             return Err(Error::Connection { context: context(), source: None });
         }
@@ -179,17 +187,18 @@ impl Link {
         match self.connect_by_one_of_several(trouble.generation + 1).await {
             Ok(live) => {
                 if let Some(since) = trouble.since {
-                    tracing::info!(server = %self.0.server.redacted(), downtime = ?since.elapsed(), "connected to Redis again");
+                    tracing::info!(server = %self.0.family.server.redacted(), downtime = ?since.elapsed(), "connected to Redis again");
                 }
                 *trouble = Trouble { generation: live.generation, ..Trouble::default() };
                 self.0.failures.store(0, Ordering::Release);
+                self.0.family.arrived(&live.place);
                 *lock(&self.0.live) = Some(live.clone());
                 Ok(live)
             }
             Err(cause) => {
                 let now = Instant::now();
                 if trouble.since.is_none() {
-                    tracing::warn!(server = %self.0.server.redacted(), error = %cause, "cannot connect to Redis; trying on");
+                    tracing::warn!(server = %self.0.family.server.redacted(), error = %cause, "cannot connect to Redis; trying on");
                 }
                 trouble.since.get_or_insert(now);
                 trouble.backoff = (trouble.backoff * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF);
@@ -247,32 +256,10 @@ impl Link {
     }
 
     async fn connect(&self, generation: u64) -> Result<Live, RedisError> {
-        let broken = Arc::new(AtomicBool::new(false));
-        let (flag, forward) = (broken.clone(), self.0.pushes.clone());
-        let on_push = move |push: PushInfo| -> Result<(), ()> {
-            if push.kind == PushKind::Disconnection {
-                flag.store(true, Ordering::Release);
-            }
-            if let Some(forward) = &forward {
-                forward(push);
-            }
-            Ok(())
-        };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(1024)
-            .set_push_sender(on_push);
-        let connection = self.0.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let Dialed { connection, broken, place } = self.0.family.route.connect(&self.0.dialer).await?;
         let now = Instant::now();
-        Ok(Live {
-            connection,
-            generation,
-            since: now,
-            broken,
-            heard: Arc::new(Mutex::new(now)),
-            silence: Arc::clone(&self.0.silence),
-        })
+        let (heard, family) = (Arc::new(Mutex::new(now)), Arc::clone(&self.0.family));
+        Ok(Live { connection, generation, since: now, broken, heard, place, family })
     }
 
     fn current(&self) -> Option<Live> {
@@ -280,35 +267,10 @@ impl Link {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read<T: FromRedisValue>(context: &'static str, value: Value) -> Result<T> {
     T::from_redis_value(value).map_err(|cause| failure::error(context, cause.into()))
-}
-
-fn client(server: &Server) -> Result<Client> {
-    let wrong = |cause: RedisError| Error::config(format!("Redis: {cause}"));
-    let address = match &server.address {
-        Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-        Address::Tls(host, port, tls) => {
-            ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: tls.insecure, tls_params: None }
-        }
-        Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
-    };
-    let mut settings = RedisConnectionInfo::default().set_db(server.db).set_protocol(ProtocolVersion::RESP3);
-    if let Some(name) = &server.username {
-        settings = settings.set_username(name);
-    }
-    if let Some(word) = &server.password {
-        settings = settings.set_password(word);
-    }
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
-    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(Duration::from_secs(20));
-    let info = address.into_connection_info().map_err(wrong)?.set_redis_settings(settings).set_tcp_settings(tcp);
-    match &server.address {
-        Address::Tls(_, _, tls) => tls.client(info),
-        _ => Client::open(info).map_err(wrong),
-    }
 }

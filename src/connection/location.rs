@@ -12,7 +12,7 @@ use crate::settlement::Location;
 pub(crate) async fn locate(link: &Link, db: i64, key_prefix: &str) -> Result<Location> {
     let info = info(link, &["server"]).await?;
     refuse_cluster(&info)?;
-    let server = info.get("run_id").cloned().unwrap_or_else(|| link.server().place());
+    let server = link.server().identity(info.get("run_id").cloned());
     let probe = Script::new("return redis.call('SELECT', ARGV[1])");
     let server = match link.call::<()>("probing SELECT", &probe.call::<&str>(&[]).arg(db)).await {
         Ok(()) => format!("redis:{server}"),

@@ -9,14 +9,14 @@ use url::Url;
 use super::tls::TlsOptions;
 use crate::error::{Error, Result};
 
-/// What a URL says.
+/// What one URL says.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Server {
+pub(crate) struct Endpoint {
     pub(super) address: Address,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     /// The database.
-    pub(crate) db: i64,
+    pub(super) db: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,17 +26,12 @@ pub(super) enum Address {
     Unix(PathBuf),
 }
 
-impl Server {
+impl Endpoint {
     /// Reads a URL; an error names `setting` and never shows the URL, which may hold a password.
-    pub(crate) fn parse(url: &str, setting: &str) -> Result<Self> {
+    pub(super) fn parse(url: &str, setting: &str) -> Result<Self> {
         let wrong = |what: &str| Error::config(format!("{setting}: {what}"));
-        if url.contains(';') {
-            return Err(wrong("a list of servers is not supported yet; name one"));
-        }
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        if matches!(scheme, "sentinel" | "sentinels") {
-            return Err(wrong("Redis Sentinel is not supported yet; name the master by redis://host:port/db"));
-        }
+        refused(scheme, url).map_or(Ok(()), |why| Err(wrong(why)))?;
         let parsed = Url::parse(url).map_err(|cause| wrong(&format!("this is not a URL ({cause})")))?;
         let query = |name: &str| parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         let decode = |text: &str| {
@@ -46,34 +41,45 @@ impl Server {
             "" => Ok(0),
             text => text.parse().map_err(|_| wrong(&format!("the database must be a number, not {text:?}"))),
         };
-        let place = || -> Result<(String, u16)> {
+        let (port, secure) = match scheme {
+            "redis" => (6379, false),
+            "rediss" => (6379, true),
+            "sentinel" => (26379, parsed.query_pairs().any(|(key, _)| key.starts_with("ssl_"))),
+            "redis+socket" => (0, false),
+            _ => return Err(wrong("its scheme is none of memory, redis, rediss, redis+socket, sentinel")),
+        };
+        let (address, db) = if scheme == "redis+socket" {
+            (Address::Unix(decode(parsed.path())?.into()), query("virtual_host").unwrap_or_default())
+        } else {
             let host = decode(parsed.host_str().unwrap_or_default())?;
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            Ok((if host.is_empty() { "localhost" } else { host }.to_owned(), parsed.port().unwrap_or(6379)))
+            let host = if host.is_empty() { "localhost" } else { host }.to_owned();
+            let port = parsed.port().unwrap_or(port);
+            let tls = secure.then(|| TlsOptions::from_query(query, setting)).transpose()?;
+            (Address::tcp(host, port, tls), decode(parsed.path())?)
         };
-        let (address, db) = match scheme {
-            "redis" | "rediss" => {
-                let (host, port) = place()?;
-                let db = number(&decode(parsed.path().trim_start_matches('/'))?)?;
-                let secure = scheme == "rediss";
-                (
-                    if secure {
-                        Address::Tls(host, port, TlsOptions::from_query(query, setting)?)
-                    } else {
-                        Address::Tcp(host, port)
-                    },
-                    db,
-                )
-            }
-            "redis+socket" => (
-                Address::Unix(decode(parsed.path())?.into()),
-                number(query("virtual_host").unwrap_or_default().trim_start_matches('/'))?,
-            ),
-            _ => return Err(wrong("its scheme is none of memory, redis, rediss, redis+socket")),
-        };
+        let db = number(db.trim_start_matches('/'))?;
         let username = Some(decode(parsed.username())?).filter(|name| !name.is_empty());
         let password = parsed.password().map(decode).transpose()?.filter(|word| !word.is_empty());
         Ok(Self { address, username, password, db })
+    }
+
+    /// The same at another place.
+    pub(super) fn at(&self, host: String, port: u16) -> Self {
+        let tls = match &self.address {
+            Address::Tls(_, _, tls) => Some(tls.clone()),
+            Address::Tcp(..) | Address::Unix(_) => None,
+        };
+        Self { address: Address::tcp(host, port, tls), ..self.clone() }
+    }
+
+    /// The same with this TLS, or none.
+    pub(super) fn with_tls(&self, tls: Option<TlsOptions>) -> Self {
+        let address = match self.address.clone() {
+            Address::Tcp(host, port) | Address::Tls(host, port, _) => Address::tcp(host, port, tls),
+            socket @ Address::Unix(_) => socket,
+        };
+        Self { address, ..self.clone() }
     }
 
     /// Host and port, or the socket.
@@ -84,22 +90,54 @@ impl Server {
         }
     }
 
-    /// The server as it may be shown: without its password.
-    pub(crate) fn redacted(&self) -> String {
-        let user = match (&self.username, &self.password) {
-            (None, None) => String::new(),
-            (name, None) => format!("{}@", name.as_deref().unwrap_or_default()),
-            (name, Some(_)) => format!("{}:***@", name.as_deref().unwrap_or_default()),
-        };
+    /// The URL as it may be shown: without its password.
+    pub(super) fn redacted(&self) -> String {
+        let user = self.login();
         match &self.address {
             Address::Tcp(host, port) => format!("redis://{user}{host}:{port}/{}", self.db),
             Address::Tls(host, port, _) => format!("rediss://{user}{host}:{port}/{}", self.db),
             Address::Unix(path) => format!("redis+socket://{user}{}?virtual_host={}", path.display(), self.db),
         }
     }
+
+    /// The login as it may be shown, with its `@`.
+    pub(super) fn login(&self) -> String {
+        match (&self.username, &self.password) {
+            (None, None) => String::new(),
+            (name, None) => format!("{}@", name.as_deref().unwrap_or_default()),
+            (name, Some(_)) => format!("{}:***@", name.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
-impl fmt::Debug for Server {
+impl Address {
+    fn tcp(host: String, port: u16, tls: Option<TlsOptions>) -> Self {
+        match tls {
+            Some(tls) => Self::Tls(host, port, tls),
+            None => Self::Tcp(host, port),
+        }
+    }
+}
+
+/// Why a form of URL that other programs have is none here.
+fn refused(scheme: &str, url: &str) -> Option<&'static str> {
+    let authority = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    if scheme.contains("cluster") {
+        Some(
+            "Redis Cluster is not supported: a queue, its leases and its results would lie on different nodes and could not change in \
+             one step; name one server by redis://, or its sentinels by sentinel://",
+        )
+    } else if scheme != "sentinel" && scheme.contains("sentinel") {
+        Some("sentinels are named by sentinel://; ?ssl_cert_reqs=required behind it asks for TLS to the master")
+    } else if hosts.contains(',') {
+        Some("it names several hosts; write each as a URL of its own, with `;` between them")
+    } else {
+        None
+    }
+}
+
+impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.redacted())
     }
@@ -109,12 +147,12 @@ impl fmt::Debug for Server {
 mod tests {
     use super::*;
 
-    fn server(url: &str) -> Server {
-        Server::parse(url, "broker_url").unwrap()
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint::parse(url, "broker_url").unwrap()
     }
 
-    fn refused(url: &str) -> String {
-        Server::parse(url, "broker_url").unwrap_err().to_string()
+    fn refusal(url: &str) -> String {
+        Endpoint::parse(url, "broker_url").unwrap_err().to_string()
     }
 
     #[test]
@@ -127,34 +165,46 @@ mod tests {
             ("redis://h:1/15", tcp("h", 1), 15),
             ("redis://[::1]:2/3", tcp("::1", 2), 3),
             ("redis://h:1//2", tcp("h", 1), 2),
+            ("sentinel://h", tcp("h", 26379), 0),
+            ("sentinel://h:1/2", tcp("h", 1), 2),
             ("redis+socket:///run/redis%20a.sock?virtual_host=4", Address::Unix("/run/redis a.sock".into()), 4),
             ("redis+socket:///run/redis.sock", Address::Unix("/run/redis.sock".into()), 0),
         ] {
-            let server = server(url);
-            assert_eq!((server.address, server.db), (address, db), "{url}");
+            let read = endpoint(url);
+            assert_eq!((read.address, read.db), (address, db), "{url}");
         }
     }
 
     #[test]
     fn user_and_password_are_percent_decoded_and_never_shown() {
-        let server = server("redis://me%40x:s%2Fec%3Aret@h:1/2");
-        assert_eq!((server.username.as_deref(), server.password.as_deref()), (Some("me@x"), Some("s/ec:ret")));
-        assert_eq!(format!("{server:?}"), "redis://me@x:***@h:1/2");
-        assert_eq!(super::Server::parse("redis://:pw@h", "x").unwrap().redacted(), "redis://:***@h:6379/0");
+        let read = endpoint("redis://me%40x:s%2Fec%3Aret@h:1/2");
+        assert_eq!((read.username.as_deref(), read.password.as_deref()), (Some("me@x"), Some("s/ec:ret")));
+        assert_eq!(format!("{read:?}"), "redis://me@x:***@h:1/2");
+        assert_eq!(endpoint("redis://:pw@h").redacted(), "redis://:***@h:6379/0");
     }
 
     #[test]
     fn what_is_not_supported_is_refused_by_name_and_without_the_password() {
         for (url, part) in [
             ("redis://:hunter2@h/seven", "database must be a number"),
-            ("sentinel://:hunter2@h:26379/0", "Sentinel"),
-            ("redis://:hunter2@a;redis://:hunter2@b", "list of servers"),
+            ("sentinels://:hunter2@h:26379/0", "named by sentinel://"),
+            ("redis+sentinel://:hunter2@h:26379/0", "named by sentinel://"),
+            ("rediscluster://:hunter2@a:1,b:2", "Redis Cluster is not supported"),
+            ("redis+cluster://:hunter2@a", "Redis Cluster is not supported"),
+            ("redis://:hunter2@a:1,b:2/0", "a URL of its own"),
             ("amqp://me:hunter2@h", "none of memory, redis"),
             ("hunter2", "not a URL"),
             ("rediss://:hunter2@h?ssl_cert_reqs=maybe", "ssl_cert_reqs"),
         ] {
-            let message = refused(url);
+            let message = refusal(url);
             assert!(message.contains(part) && message.contains("broker_url") && !message.contains("hunter2"), "{message}");
         }
+    }
+
+    #[test]
+    fn options_of_tls_at_a_sentinel_are_the_masters() {
+        let read = endpoint("sentinel://:pw@h:1/2?ssl_cert_reqs=none").at("::1".to_owned(), 7);
+        assert!(matches!(&read.address, Address::Tls(host, 7, tls) if host == "::1" && tls.insecure), "{read:?}");
+        assert_eq!((read.password.as_deref(), read.db), (Some("pw"), 2));
     }
 }

@@ -366,10 +366,11 @@ async fn consumers_that_vanish_while_they_fetch_lose_nothing() {
 
 #[test]
 fn urls_that_cannot_be_served_are_refused_at_once() {
-    for url in ["amqp://h", "sentinel://h", "redis://a;redis://b", "redis://h/x"] {
+    for url in ["amqp://h", "sentinel://h", "rediscluster://a:1,b:2", "redis://a;sentinel://b", "redis://h/x"] {
         assert!(matches!(broker::open(url, broker::Options::default()), Err(Error::Config { .. })), "{url}");
         assert!(matches!(backend::open(url, backend::Options::default()), Err(Error::Config { .. })), "{url}");
     }
+    assert!(matches!(backend::open("redis://a;redis://b", backend::Options::default()), Err(Error::Config { .. })));
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl Ground {
         })?;
         let url = |db| server.url(db).replace("redis://", "redis://celeriac-worker:PASSWORD@");
         let broker = broker::Options { global_keyprefix: "b:".to_owned(), ..broker::Options::default() };
-        let backend = backend::Options { global_keyprefix: "r".to_owned() };
+        let backend = backend::Options { global_keyprefix: "r".to_owned(), ..backend::Options::default() };
         Some(Self {
             broker: broker::open(&url(0), broker).unwrap(),
             backend: backend::open(&url(1), backend).unwrap(),

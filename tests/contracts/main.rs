@@ -14,11 +14,14 @@ mod broker;
 mod chord;
 mod dead_letters;
 mod exchanges;
+mod failover;
 mod faults;
 mod ground;
 mod keys;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+#[path = "../support/sentinels.rs"]
+mod sentinels;
 mod servers;
 mod settle;
 mod timetable;

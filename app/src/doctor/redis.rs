@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use celeriac::broker::server_info;
+use celeriac::broker::{SentinelOptions, server_info};
 use celeriac::cli::exit::chain;
 use celeriac::config::{Loaded, Origin, redact};
 
@@ -20,14 +20,15 @@ pub(super) async fn checks(loaded: &Loaded) -> Vec<Check> {
     let settings = &loaded.settings;
     let broker = settings.broker_url.clone().unwrap_or_default();
     let results = settings.result_backend.clone().unwrap_or_default();
-    let mut checks = server("redis", "broker_url", &broker, loaded).await;
+    let (here, there) = ((&settings.broker_transport_options).into(), (&settings.result_backend_transport_options).into());
+    let mut checks = server("redis", "broker_url", &broker, &here, loaded).await;
     if results != broker {
-        checks.extend(server("results", "result_backend", &results, loaded).await);
+        checks.extend(server("results", "result_backend", &results, &there, loaded).await);
     }
     checks
 }
 
-async fn server(name: &'static str, setting: &str, url: &str, loaded: &Loaded) -> Vec<Check> {
+async fn server(name: &'static str, setting: &str, url: &str, sentinel: &SentinelOptions, loaded: &Loaded) -> Vec<Check> {
     let shown = redact::text(url);
     if url.starts_with("memory:") {
         return vec![Check::ok(name, "not used: messages stay in this process")];
@@ -38,7 +39,7 @@ async fn server(name: &'static str, setting: &str, url: &str, loaded: &Loaded) -
         let detail = format!("{shown}: {why}");
         vec![if default { Check::warn(name, detail, START) } else { Check::fail(name, detail, START) }]
     };
-    match tokio::time::timeout(Duration::from_secs(5), server_info(url)).await {
+    match tokio::time::timeout(Duration::from_secs(5), server_info(url, sentinel)).await {
         Ok(Ok(info)) => judge(name, &shown, &info),
         Ok(Err(error)) => failed(redact::text(&chain(&error))),
         Err(_) => failed("no answer within 5 s".into()),

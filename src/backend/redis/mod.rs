@@ -38,7 +38,7 @@ impl RedisBackend {
         let pushes = subscriptions.clone();
         Ok(Self {
             link: Link::new(server, Some(Arc::new(move |push| pushes.receive(push))))?,
-            db: server.db,
+            db: server.db(),
             options: options.clone(),
             prefix: options.key_prefix(),
             subscriptions,

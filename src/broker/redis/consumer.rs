@@ -42,7 +42,7 @@ impl RedisConsumer {
     pub(super) fn new(shared: Arc<Shared>, options: ConsumerOptions) -> Result<Self> {
         let (sender, pushes) = mpsc::unbounded_channel();
         let forward = move |push: PushInfo| drop(sender.send(push));
-        let link = shared.link.sibling(Some(Arc::new(forward)))?;
+        let link = shared.link.sibling(Some(Arc::new(forward)));
         let rotation = Rotation::new(options.queues.clone(), shared.keys.options());
         let tags = Tags::new(&options.nodename);
         Ok(Self { shared, link, options, rotation, tags, waiting: Waiting::new(pushes), tracking: None, watched: false })

@@ -50,7 +50,7 @@ impl RedisListener {
             };
             drop(sender.try_send(heard));
         };
-        let link = link.sibling(Some(Arc::new(forward)))?;
+        let link = link.sibling(Some(Arc::new(forward)));
         let mut listener = Self { link, pattern: channel.replace('#', "*"), heard, subscribed: None, resumed: Arc::default() };
         listener.subscribe().await?;
         Ok(listener)

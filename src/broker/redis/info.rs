@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Shared;
 use crate::broker::Vitals;
-use crate::connection::{Link, Server, command, info};
+use crate::connection::{Link, SentinelOptions, Server, command, info};
 use crate::error::Result;
 
 /// The fields of Redis's `INFO`: `redis_version`, `maxmemory_policy`, `aof_enabled` and the rest. One connection, closed afterwards.
-pub async fn server_info(url: &str) -> Result<BTreeMap<String, String>> {
-    info(&Link::new(&Server::parse(url, "url")?, None)?, &[]).await
+pub async fn server_info(url: &str, sentinel: &SentinelOptions) -> Result<BTreeMap<String, String>> {
+    info(&Link::new(&Server::parse(url, "url", sentinel)?, None)?, &[]).await
 }
 
 impl Shared {

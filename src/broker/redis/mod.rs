@@ -98,7 +98,7 @@ impl RedisBroker {
             sweep: Script::new(include_str!("sweep.lua")),
             timetable: timetable::Scripts::new(),
         };
-        let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db, keys: Keys::new(options), scripts });
+        let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db(), keys: Keys::new(options), scripts });
         Ok(Self { collector: Collector::new(shared.clone()), shared })
     }
 }

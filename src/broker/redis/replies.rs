@@ -28,7 +28,7 @@ pub(super) struct RedisReplies {
 impl RedisReplies {
     /// A reader over a connection of its own to the same server.
     pub(super) fn new(link: &Link, lists: Vec<String>) -> Result<Self> {
-        Ok(Self { link: link.sibling(None)?, lists })
+        Ok(Self { link: link.sibling(None), lists })
     }
 }
 
