@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
 import deploys  # noqa: E402, F401
 import fairness  # noqa: E402, F401
+import failover  # noqa: E402, F401
 import killed  # noqa: E402, F401
 import mixed  # noqa: E402, F401
 import paused  # noqa: E402, F401

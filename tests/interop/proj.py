@@ -16,6 +16,7 @@ app.conf.worker_prefetch_multiplier = int(os.environ.get("CELERY_WORKER_PREFETCH
 app.conf.worker_soft_shutdown_timeout = float(os.environ.get("CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT", 0))
 app.conf.worker_pool_restarts = os.environ.get("CELERY_WORKER_POOL_RESTARTS") == "true"
 app.conf.broker_transport_options = json.loads(os.environ.get("CELERY_BROKER_TRANSPORT_OPTIONS", "{}"))
+app.conf.result_backend_transport_options = json.loads(os.environ.get("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS", "{}"))
 app.conf.task_track_started = os.environ.get("CELERY_TASK_TRACK_STARTED") == "true"
 
 

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import scenarios  # noqa: E402
 
 
-NAMES = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R11", "R12", "R13", "R20", "R28"]
+NAMES = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R11", "R12", "R13", "R20", "R28", "P27"]
 # What is acked early and what Redis has lost is lost; their faults tell it from the rest.
 MAY_LOSE = ["R2", "R7"]
 
