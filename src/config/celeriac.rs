@@ -38,6 +38,9 @@ crate::settings! {
         dead_letters_max: usize = 100_000, Kind::Integer(1, 100_000_000);
         /// Remote control commands that a worker does not obey: `["shutdown", "pool_grow"]`.
         control_disabled: Vec<String> = Vec::new(), Kind::Names;
+        /// Who may command workers: with a key, a worker obeys only what bears a signature made with it, apart from commands that merely look;
+        /// and `celeriac control` and `App::control()` sign. At least 16 characters.
+        control_key: Option<String> = None, Kind::Text, secret: true;
         /// How many bytes a message may have as it lies in its queue, whether it is sent or received.
         max_message_bytes: usize = 192 * 1024 * 1024, Kind::Integer(4096, 512 * 1024 * 1024);
         /// How many bytes a message's body may have after it is unpacked.

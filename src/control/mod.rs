@@ -1,4 +1,5 @@
-//! Remote control, the sender's side: commands to the workers of a fleet, whatever language they are written in, and their replies.
+//! Remote control, the sender's side: commands to the workers of a fleet, whatever language they are written in, and their replies. With
+//! `celeriac.control_key` each command is signed.
 //!
 //! # Celery
 //! `app/control.py: Control` and kombu's `pidbox.py`. Differences: requests are JSON, which every worker accepts, whatever
@@ -11,6 +12,8 @@ mod inspect;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
+
 pub use self::call::{CallOptions, Matcher};
 pub use self::inspect::Inspect;
 use crate::broker::Broker;
@@ -18,6 +21,7 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::events::Clock;
 use crate::producer::fresh_id;
+use crate::protocol::control_key::{ControlKey, SIGNATURE, Signed};
 use crate::protocol::pidbox::Request;
 use crate::protocol::{DecodeOptions, Map, Value};
 use crate::revocations::Revocations;
@@ -35,13 +39,16 @@ pub struct Control {
     expires: Duration,
     /// Keeps what is revoked for workers that are down.
     revocations: Revocations,
+    /// Signs what is sent.
+    key: Option<ControlKey>,
 }
 
 impl Control {
     pub(crate) fn new(broker: Arc<dyn Broker>, settings: &Settings, clock: Arc<Clock>, decode: DecodeOptions) -> Self {
         let exchange = format!("{}.pidbox", settings.control_exchange).into();
         let revocations = Revocations::new(Arc::clone(&broker), settings);
-        Self { broker, exchange, clock, decode, expires: settings.control_queue_expires.duration(), revocations }
+        let key = settings.celeriac.control_key.as_deref().map(ControlKey::new);
+        Self { broker, exchange, clock, decode, expires: settings.control_queue_expires.duration(), revocations, key }
     }
 
     /// Looks at workers.
@@ -87,7 +94,12 @@ impl Control {
             self.revocations.keep(&request.method, &request.arguments).await?;
         }
         request.clock = self.clock.forward();
-        let envelope = request.envelope(&self.exchange, expires, fresh_id());
+        let mut envelope = request.envelope(&self.exchange, expires, fresh_id());
+        if let Some(key) = &self.key {
+            let signed = Signed { at: Utc::now().timestamp(), nonce: fresh_id() };
+            let signature = key.sign(&self.exchange, &signed, &envelope.body_bytes()?);
+            envelope.headers.insert(SIGNATURE.to_owned(), signature.into());
+        }
         self.broker.broadcast(&self.exchange, "", &envelope.write()).await
     }
 }

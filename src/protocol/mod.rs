@@ -8,6 +8,7 @@
 
 pub mod body;
 pub mod compression;
+pub mod control_key;
 pub mod envelope;
 pub mod event;
 pub mod exception;

@@ -45,7 +45,11 @@ pub struct ReplyTo {
 impl Request {
     /// Reads a request from its envelope.
     pub fn decode(data: &[u8], options: &DecodeOptions) -> Result<Self> {
-        let envelope = Envelope::parse(data)?;
+        Self::read(&Envelope::parse(data)?, options)
+    }
+
+    /// What an envelope holds.
+    pub fn read(envelope: &Envelope, options: &DecodeOptions) -> Result<Self> {
         let Value::Map(mut body) = envelope.content(&options.accept)? else {
             return Err(Error::protocol("a remote control request is an object"));
         };
@@ -63,7 +67,7 @@ impl Request {
             pattern: text(body.get("pattern")).zip(text(body.get("matcher"))).filter(|(pattern, _)| !pattern.is_empty()),
             ticket: text(body.get("ticket")),
             reply_to,
-            clock: clock(&envelope),
+            clock: clock(envelope),
             arguments: match body.shift_remove("arguments") {
                 Some(Value::Map(arguments)) => arguments,
                 _ => Map::new(),

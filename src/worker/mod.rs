@@ -108,6 +108,7 @@ impl Worker {
 
     async fn work(self, shutdown: Shutdown) -> Result<StopReason> {
         control::check_disabled(&self.app)?;
+        control::check_key(&self.app)?;
         self.app.broker().declare(&self.app.declared(&self.options.queues)?).await?;
         let (mut loops, aside) = (Loops::new(Lifeline::new()), Aside::new(&self.app)?);
         let state = Arc::new(self.state());
@@ -214,6 +215,7 @@ impl Worker {
         let settings = self.app.settings();
         (settings.celeriac.mingle && settings.worker_enable_remote_control).then(|| Mingle {
             control: aside.control(),
+            believes: settings.celeriac.control_key.is_none(),
             nodename: self.options.nodename.clone(),
             state: Arc::clone(state),
         })

@@ -21,7 +21,7 @@ fn a_setting_can_name_the_variable_that_holds_it() {
 
 #[test]
 fn no_secret_is_in_what_is_shown() {
-    let text = "broker_url = \"redis://:s3cret@host/0\"\n[broker_transport_options.sentinel_kwargs]\npassword = \"s3cret\"\n";
+    let text = "broker_url = \"redis://:s3cret@host/0\"\n[broker_transport_options.sentinel_kwargs]\npassword = \"s3cret\"\n[celeriac]\ncontrol_key = \"s3cret\"\n";
     let loaded = file(text).env("CELERY_RESULT_BACKEND", "redis://user:s3cret@host/1").loaded();
     let shown: Vec<String> = loaded.values.iter().map(|value| value.shown().to_string()).collect();
     assert!(!shown.iter().any(|value| value.contains("s3cret")), "{shown:?}");

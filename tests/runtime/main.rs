@@ -17,6 +17,7 @@ mod replacing;
 mod results;
 mod retries;
 mod shutdown;
+mod signed;
 mod starved;
 mod time;
 mod unique;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::arguments::Arguments;
 use super::mingle::listed_ids;
-use super::{Panel, bounds, failed, object};
+use super::{Panel, Standing, bounds, failed, object};
 use crate::broker::Parked;
 use crate::canvas::limits;
 use crate::protocol::envelope::Envelope;
@@ -220,15 +220,17 @@ impl Panel {
         self.shared.state.queues.borrow().iter().map(|name| queue(name)).collect()
     }
 
-    pub(super) fn hello(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
+    pub(super) fn hello(&self, arguments: Arguments<'_>, standing: &Standing) -> Result<Value, Exception> {
         let [from] = arguments.required(["from_node"])?;
         if from.as_str() == Some(self.shared.nodename.as_str()) {
             return Ok(Value::Null);
         }
         tracing::info!("sync with {}", from.as_str().unwrap_or_default());
         let mut revoked = self.shared.state.revoked();
-        // Stamps of another machine's clock mean nothing here: an id counts from now.
-        revoked.add_unknown(arguments.get("revoked").map(listed_ids).unwrap_or_default());
+        if standing.is_trusted() {
+            // Stamps of another machine's clock mean nothing here: an id counts from now.
+            revoked.add_unknown(arguments.get("revoked").map(listed_ids).unwrap_or_default());
+        }
         Ok(object([("revoked", revoked.ids().into()), ("clock", self.shared.state.clock.forward().into())]))
     }
 }

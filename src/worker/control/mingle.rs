@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::worker) struct Mingle {
     pub(in crate::worker) control: Control,
+    /// Whether it takes over what others say is revoked: an answer bears no signature.
+    pub(in crate::worker) believes: bool,
     pub(in crate::worker) nodename: String,
     pub(in crate::worker) state: Arc<WorkerState>,
 }
@@ -46,7 +48,9 @@ impl Mingle {
         let others = others.inspect(|(_, known)| {
             let clock = known.get("clock").and_then(Value::as_i64).and_then(|clock| u64::try_from(clock).ok());
             self.state.clock.adjust(clock.unwrap_or_default());
-            self.state.revoked().add_unknown(known.get("revoked").map(listed_ids).unwrap_or_default());
+            if self.believes {
+                self.state.revoked().add_unknown(known.get("revoked").map(listed_ids).unwrap_or_default());
+            }
         });
         others.count()
     }

@@ -17,12 +17,14 @@ mod mingle;
 mod recall;
 mod revoke;
 mod signals;
+mod signed;
 mod stats;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -36,11 +38,14 @@ pub(super) use self::disabled::check as check_disabled;
 pub(super) use self::gossip::vote;
 pub(super) use self::mingle::Mingle;
 pub(super) use self::recall::Recall;
+pub(super) use self::signed::check as check_key;
+use self::signed::{Guard, Standing};
 use super::request::Shared;
 use crate::app::ControlCall;
 use crate::broker::Listener;
 use crate::error::Error;
 use crate::events::EventDispatcher;
+use crate::protocol::envelope::Envelope;
 use crate::protocol::exception::Exception;
 use crate::protocol::pidbox::Request;
 use crate::protocol::value::{Map, Value};
@@ -72,6 +77,7 @@ pub(super) struct Panel {
 pub(super) struct Mailbox {
     panel: Arc<Panel>,
     exchange: String,
+    guard: Guard,
     /// Answers that take their time.
     slow: JoinSet<()>,
     /// Opened before the worker asked the others what it has missed; `None` after that.
@@ -84,7 +90,8 @@ impl Mailbox {
     /// Begins with what was heard since this listener was opened, if it was.
     pub(super) fn new(panel: Panel, opened: Option<Box<dyn Listener>>) -> Self {
         let exchange = format!("{}.pidbox", panel.shared.app.settings().control_exchange);
-        Self { panel: Arc::new(panel), exchange, slow: JoinSet::new(), opened, bind: interval(BIND) }
+        let guard = Guard::new(panel.shared.app.settings(), Utc::now());
+        Self { panel: Arc::new(panel), exchange, guard, slow: JoinSet::new(), opened, bind: interval(BIND) }
     }
 
     /// Answers until `stop`.
@@ -152,8 +159,9 @@ impl Mailbox {
 
     async fn receive(&mut self, envelope: &[u8]) {
         let shared = Arc::clone(&self.panel.shared);
-        let request = match Request::decode(envelope, &shared.decode) {
-            Ok(request) => request,
+        let read = Envelope::parse(envelope).and_then(|envelope| Ok((Request::read(&envelope, &shared.decode)?, envelope)));
+        let (request, envelope) = match read {
+            Ok(read) => read,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a remote control request");
                 return;
@@ -164,12 +172,21 @@ impl Mailbox {
             return;
         }
         tracing::debug!(ticket = request.ticket, "pidbox received method {}", request.method);
+        let standing = self.guard.standing(&envelope, &self.exchange, Utc::now());
+        if let Some(refusal) = standing.refusal(&request.method) {
+            tracing::warn!(ticket = request.ticket, "Refused: {refusal}");
+            // Who said it first gets the answer to that.
+            if standing != Standing::Echo {
+                self.panel.reply(&request, nok(refusal)).await;
+            }
+            return;
+        }
         // What only looks, and waits for others while it does, holds nothing up; what changes the worker is done in the order it was said.
         if self.panel.only_looks(&request.method) && self.slow.len() < SLOW {
             let panel = Arc::clone(&self.panel);
-            self.slow.spawn(async move { panel.answer(&request).await });
+            self.slow.spawn(async move { panel.answer(&request, &standing).await });
         } else {
-            self.panel.answer(&request).await;
+            self.panel.answer(&request, &standing).await;
         }
     }
 }
@@ -182,9 +199,8 @@ impl Panel {
     }
 
     /// Carries a request out and sends its reply.
-    async fn answer(&self, request: &Request) {
-        let shared = &self.shared;
-        let called = AssertUnwindSafe(self.call(&request.method, &request.arguments)).catch_unwind();
+    async fn answer(&self, request: &Request, standing: &Standing) {
+        let called = AssertUnwindSafe(self.call(&request.method, &request.arguments, standing)).catch_unwind();
         let answer = called.await.unwrap_or_else(|_| Err(Exception::runtime_error(format!("{} panicked", request.method))));
         if answer.is_ok() {
             self.keep(request).await;
@@ -197,6 +213,11 @@ impl Panel {
                 nok(exception.to_string())
             }
         };
+        self.reply(request, value).await;
+    }
+
+    async fn reply(&self, request: &Request, value: Value) {
+        let shared = &self.shared;
         let Some(to) = &request.reply_to else { return };
         let reply = to.envelope(
             &shared.nodename,
@@ -214,7 +235,7 @@ impl Panel {
     }
 
     /// Carries one command out.
-    async fn call(&self, method: &str, map: &Map) -> Answer {
+    async fn call(&self, method: &str, map: &Map, standing: &Standing) -> Answer {
         disabled::refuse(&self.shared.app.settings().celeriac.control_disabled, method)?;
         let own = ControlCall { nodename: self.shared.nodename.clone(), arguments: map.clone() };
         if let Some(answer) = self.shared.app.commands().call(method, own) {
@@ -231,7 +252,7 @@ impl Panel {
             "query_task" => self.query_task(arguments).await?,
             "active_queues" => self.active_queues(),
             "revoked" | "dump_revoked" => self.revoked(),
-            "hello" => self.hello(arguments)?,
+            "hello" => self.hello(arguments, standing)?,
             "stats" => self.stats().await,
             "memsample" => stats::memsample().await,
             "memdump" => stats::memdump().await,
