@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -105,6 +105,11 @@ impl Producer {
             metrics: None,
             traces: None,
         }
+    }
+
+    /// What countdowns are counted from: the broker's clock, in a process that takes messages too.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.broker.now()
     }
 
     /// Counts what it sends, and makes spans of it.
@@ -211,7 +216,7 @@ impl Producer {
             max_chord_parts: self.settings.celeriac.max_chord_parts,
             result_serializer: Serializer::from_name(&self.settings.result_serializer).unwrap_or_default(),
             errbacks_on_header: self.settings.task_allow_error_cb_on_chord_header,
-            ..Applied::at(Utc::now())
+            ..Applied::at(self.now())
         }
     }
 

@@ -168,6 +168,9 @@ pub struct Vitals {
 /// A broker.
 #[async_trait]
 pub trait Broker: Timetable + Debug + Send + Sync {
+    /// The broker's clock, as far as it is known: workers judge ETAs and expiries by it, so that it does not matter how wrong theirs are.
+    fn now(&self) -> DateTime<Utc>;
+
     /// Makes the queues known (their binding sets), so that peers find them.
     async fn declare(&self, queues: &[Queue]) -> Result<()>;
 

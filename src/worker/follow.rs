@@ -318,7 +318,7 @@ impl Follower {
     }
 
     fn retry(&self, info: &RequestInfo, retry: &Retry, stored: bool) -> Result<Follow> {
-        let in_time = |wait| Timestamp::utc(Utc::now() + chrono::TimeDelta::from_std(wait).unwrap_or_default());
+        let in_time = |wait| Timestamp::utc(self.producer.now() + chrono::TimeDelta::from_std(wait).unwrap_or_default());
         let again = canvas::Retry {
             eta: retry.eta.or_else(|| retry.countdown.filter(|wait| !wait.is_zero()).map(in_time)),
             args: retry.args.clone(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +101,11 @@ impl Request {
         Self { shared, delivery, lost, doubted, _held: permit }
     }
 
+    /// The broker's clock: ETAs and expiries are judged by the one clock that parked messages come back by.
+    fn now(&self) -> DateTime<Utc> {
+        self.shared.app.broker().now()
+    }
+
     /// The whole life of the delivery.
     pub(super) async fn live(self) -> Left {
         let shared = &self.shared;
@@ -111,13 +116,13 @@ impl Request {
             max_deliveries: shared.app.settings().celeriac.max_deliveries,
             max_message_bytes: shared.app.settings().celeriac.max_message_bytes,
         };
-        match rules.judge(&self.delivery, Utc::now()) {
+        match rules.judge(&self.delivery, self.now()) {
             Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
                 self.end(&info, Outcome::Revoked("revoked")).await
             }
             Verdict::Run(info) => match shared.suspects.admit(&info) {
                 Admission::Runs(_place) => self.run_in_turn(*info).await,
-                Admission::Waits(time) => self.put_aside(Utc::now() + time).await,
+                Admission::Waits(time) => self.put_aside(self.now() + time).await,
             },
             Verdict::Park(info, due) => self.park(*info, due).await,
             Verdict::Expired(info) => self.end(&info, Outcome::Revoked("expired")).await,
@@ -155,7 +160,7 @@ impl Request {
         Ok(turn)
     }
 
-    async fn park(&self, mut info: RequestInfo, due: chrono::DateTime<Utc>) -> Left {
+    async fn park(&self, mut info: RequestInfo, due: DateTime<Utc>) -> Left {
         if let Some(left) = self.refused(&mut info).await {
             return left;
         }
@@ -165,7 +170,7 @@ impl Request {
     }
 
     /// Moves the message out of the worker until it is due.
-    async fn put_aside(&self, due: chrono::DateTime<Utc>) -> Left {
+    async fn put_aside(&self, due: DateTime<Utc>) -> Left {
         match self.shared.app.broker().park(&self.delivery.tag, due).await {
             Ok(_) => {
                 tracing::debug!(%due, "parked");
@@ -183,7 +188,7 @@ impl Request {
     async fn run(&self, info: RequestInfo) -> Left {
         tracing::info!("Task {}[{}] received", info.task(), info.id());
         self.shared.announcer.received(&info);
-        let phase = if info.eta().is_some_and(|eta| eta > Utc::now()) { Phase::Scheduled } else { Phase::Reserved };
+        let phase = if info.eta().is_some_and(|eta| eta > self.now()) { Phase::Scheduled } else { Phase::Reserved };
         let requests = &self.shared.state.requests;
         let tracked = requests.receive(info.id(), &self.delivery.envelope, phase);
         let Some(slot) = self.slot(&info, &tracked).await else { return Left::HandBack };
@@ -203,7 +208,7 @@ impl Request {
     fn discards(&self, info: &RequestInfo, tracked: &Tracked) -> Option<&'static str> {
         let mut revoked = self.shared.state.revoked();
         match () {
-            () if info.expired(Utc::now()) => Some("expired"),
+            () if info.expired(self.now()) => Some("expired"),
             () if tracked.signum().is_some() => Some("terminated"),
             () if revoked.holds(info.id()) || revoked.holds_stamps(info.stamps()) => Some("revoked"),
             () => None,
@@ -236,7 +241,7 @@ impl Request {
     /// Waits for the ETA and for a free slot; `None` when the worker stops first, or when no slot comes free for so long that another
     /// worker may have one.
     async fn slot(&self, info: &RequestInfo, tracked: &Tracked) -> Option<Slot> {
-        let wait = info.eta().and_then(|eta| (eta - Utc::now()).to_std().ok()).unwrap_or_default();
+        let wait = info.eta().and_then(|eta| (eta - self.now()).to_std().ok()).unwrap_or_default();
         let ready = async {
             // Even a sleep of nothing lasts until the timer's next tick, a millisecond away.
             if !wait.is_zero() {

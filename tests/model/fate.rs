@@ -223,6 +223,10 @@ mortal! {
         Ok(Box::new(MortalConsumer { inner, fate: Arc::clone(&self.fate) }))
     }
 
+    fn now(&self) -> DateTime<Utc> {
+        self.inner.now()
+    }
+
     fn sibling(&self) -> Result<Arc<dyn Broker>> {
         Ok(Arc::new(Mortal { inner: self.inner.sibling()?, fate: Arc::clone(&self.fate) }))
     }

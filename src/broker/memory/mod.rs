@@ -139,6 +139,10 @@ impl MemoryBroker {
 
 #[async_trait]
 impl Broker for MemoryBroker {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
     async fn declare(&self, queues: &[Queue]) -> Result<()> {
         self.lock().declare(queues);
         Ok(())

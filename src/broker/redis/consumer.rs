@@ -81,6 +81,9 @@ impl RedisConsumer {
         }
         let mut answer = live.call::<Vec<Value>>("fetching", &call).await?.into_iter();
         let emptied = answer.next() == Some(Value::Int(1));
+        if let Some(Value::BulkString(now)) = answer.next() {
+            self.shared.clock.told(&String::from_utf8_lossy(&now));
+        }
         self.watched = emptied && self.tracking.is_some_and(|(_, granted)| granted);
         let mut taken = Vec::new();
         let mut served: Vec<&Place> = Vec::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use redis::pipe;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ impl Shared {
     /// Makes a leased message a dead letter.
     pub(super) async fn bury(&self, tag: &str, envelope: &[u8], queue: &str, letter: &DeadLetter) -> Result<bool> {
         let (id, queue, envelope) = (tag.to_owned(), queue.to_owned(), envelope.to_vec().into());
-        let dead = Dead { id, queue, envelope, letter: letter.clone(), time: Utc::now() };
+        let dead = Dead { id, queue, envelope, letter: letter.clone(), time: self.clock.now() };
         let keys = [&self.keys.unacked, &self.keys.unacked_index, &self.keys.dead, &self.keys.dead_index];
         let call = self.scripts.relocate.call(&keys).arg(tag).arg(seconds(dead.time)).arg(written(&dead));
         self.link.call("giving a message up", &call).await

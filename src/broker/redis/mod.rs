@@ -7,6 +7,7 @@
 //! leased in one step, leases are renewed, parked and dead messages lie in keys of our own, `x-expires` queues are not declared.
 
 mod binding;
+mod clock;
 mod collector;
 mod consumer;
 mod dead;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use redis::pipe;
 
+use self::clock::ServerClock;
 use self::collector::Collector;
 use self::consumer::RedisConsumer;
 use self::fanout::RedisListener;
@@ -59,6 +61,7 @@ struct Shared {
     db: i64,
     keys: Keys,
     scripts: Scripts,
+    clock: ServerClock,
 }
 
 #[derive(Debug)]
@@ -98,13 +101,23 @@ impl RedisBroker {
             sweep: Script::new(include_str!("sweep.lua")),
             timetable: timetable::Scripts::new(),
         };
-        let shared = Arc::new(Shared { link: Link::new(server, None)?, db: server.db(), keys: Keys::new(options), scripts });
+        let shared = Arc::new(Shared {
+            link: Link::new(server, None)?,
+            db: server.db(),
+            keys: Keys::new(options),
+            scripts,
+            clock: ServerClock::default(),
+        });
         Ok(Self { collector: Collector::new(shared.clone()), shared })
     }
 }
 
 #[async_trait]
 impl Broker for RedisBroker {
+    fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+
     async fn declare(&self, queues: &[Queue]) -> Result<()> {
         let mut pipeline = pipe();
         pipeline.atomic();

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
-
 use super::{Left, Request};
 use crate::broker::{Dead, DeadLetter, Delivery};
 use crate::protocol::exception::Exception;
@@ -53,6 +51,6 @@ impl Request {
     /// Keeps the message in the same step that settles it.
     pub(super) fn kept(&self, reason: String, deliveries: u32) -> Disposal {
         let Delivery { tag, queue, envelope } = self.delivery.clone();
-        Disposal::DeadLetter(Box::new(Dead { id: tag, queue, envelope, letter: self.letter(reason, deliveries), time: Utc::now() }))
+        Disposal::DeadLetter(Box::new(Dead { id: tag, queue, envelope, letter: self.letter(reason, deliveries), time: self.now() }))
     }
 }
