@@ -14,9 +14,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
+import bombs  # noqa: E402, F401
+import clocks  # noqa: E402, F401
 import deploys  # noqa: E402, F401
 import fairness  # noqa: E402, F401
 import failover  # noqa: E402, F401
+import hostile  # noqa: E402, F401
+import hygiene  # noqa: E402, F401
 import killed  # noqa: E402, F401
 import mixed  # noqa: E402, F401
 import paused  # noqa: E402, F401
@@ -24,7 +28,10 @@ import poison  # noqa: E402, F401
 import replay  # noqa: E402, F401
 import revoked  # noqa: E402, F401
 import taken_away  # noqa: E402, F401
+import tenants  # noqa: E402, F401
+import timed  # noqa: E402, F401
 import unsynced  # noqa: E402, F401
+import volume  # noqa: E402, F401
 from registry import SCENARIOS, Found  # noqa: E402
 from stage import TARGET, Play  # noqa: E402
 
