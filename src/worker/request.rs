@@ -4,6 +4,7 @@
 //! `worker/request.py`. Difference: the steps move one value on, so that none can be skipped or done twice.
 
 mod given_up;
+mod judging;
 mod log;
 mod unique;
 
@@ -23,7 +24,7 @@ use super::consumer::Reserved;
 use super::settle::{Ending, Settler};
 use super::shutdown::Shutdown;
 use super::state::{Phase, Tracked, WorkerState};
-use super::strategy::{Rules, Verdict};
+use super::strategy::Verdict;
 use super::suspects::{Admission, Suspects};
 use super::trace::{Concluding, Limits, OnWorkerLost, trace};
 use super::window::{PATIENCE, Permit, Window};
@@ -109,14 +110,14 @@ impl Request {
     /// The whole life of the delivery.
     pub(super) async fn live(self) -> Left {
         let shared = &self.shared;
-        let rules = Rules {
-            registry: shared.app.registry(),
-            decode: &shared.decode,
-            nodename: &shared.nodename,
-            max_deliveries: shared.app.settings().celeriac.max_deliveries,
-            max_message_bytes: shared.app.settings().celeriac.max_message_bytes,
+        let verdict = match self.judged().await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                tracing::error!(%error, "a message could not be judged; it comes back when its lease has run out");
+                return Left::Done;
+            }
         };
-        match rules.judge(&self.delivery, self.now()) {
+        match verdict {
             Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
                 self.end(&info, Outcome::Revoked("revoked")).await
             }
