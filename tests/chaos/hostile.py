@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 import bulk
-from mutants import Mutants, task_id
+from mutants import Mutants, headers_of, task_id
 from registry import Found, scenario
 from stage import QUEUE, Stage
 from vitals import QUIET, memory_mb, slope
@@ -129,4 +129,4 @@ def as_it_lay(text):
 
 def has_result(stage, mutant):
     id = task_id(mutant)
-    return id is not None and (json.loads(mutant)["headers"].get("ignore_result") or stage.results.exists(f"celery-task-meta-{id}"))
+    return id is not None and (headers_of(json.loads(mutant)).get("ignore_result") or stage.results.exists(f"celery-task-meta-{id}"))

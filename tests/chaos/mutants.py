@@ -36,14 +36,20 @@ def collect(value, found):
             found[value] = id
 
 
+def headers_of(envelope):
+    """Protocol 1 can do without."""
+    headers = envelope.get("headers")
+    return headers if isinstance(headers, dict) else {}
+
+
 def task_id(text):
     """The id of a task, of protocol 2 or 1; None for what is none."""
     try:
         envelope = json.loads(text)
-        headers = envelope["headers"]
+        headers = headers_of(envelope)
         id = headers["id"] if "task" in headers else json.loads(base64.b64decode(envelope["body"]))["id"]
         return id if isinstance(id, str) else None
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -23,7 +23,9 @@ class Tenant:
         # As docs/security.md has it.
         lines = (ROOT / "docs/security.md").read_text().splitlines()
         rule = next(line for line in lines if line.startswith("ACL SETUSER celeriac-worker "))
-        stage.broker.execute_command(*rule.replace("celeriac-worker", name).replace("app:", self.prefix).split())
+        # Python's workers need more commands than ours, and no other keys or channels.
+        more = ["+@all", "-@dangerous", "+info"] if stage.play.worker == "python" else []
+        stage.broker.execute_command(*rule.replace("celeriac-worker", name).replace("app:", self.prefix).split(), *more)
         url = f"redis://{name}:{PASSWORD}@127.0.0.1:{stage.server.port}/"
         self._urls = {"CELERY_BROKER_URL": f"{url}0", "CELERY_RESULT_BACKEND": f"{url}1"}
         self.client = Celery(name, broker=f"{url}0", backend=f"{url}1")

@@ -8,28 +8,31 @@ from stage import rss_mb
 QUIET = {"RUST_LOG": "error,celeriac::worker=info,celeriac::worker::request=off"}
 
 
-def family(pid):
-    """A process and all that descend from it."""
-    found, rest = [], [pid]
+def of_each(worker, figure):
+    """A figure of a worker's process, and of each that descends from it and has not just ended."""
+    found, rest = [], [worker.pid]
     while rest:
-        found.append(rest.pop())
-        for children in Path(f"/proc/{found[-1]}/task").glob("*/children"):
-            rest += [int(child) for child in children.read_text().split()]
+        pid = rest.pop()
+        try:
+            found.append(figure(pid))
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                rest += [int(child) for child in children.read_text().split()]
+        except OSError:
+            assert pid != worker.pid, "the worker has ended"
     return found
 
 
 def memory_mb(worker):
     """Resident memory of a worker, of its largest process: where it keeps what it holds."""
-    return max(rss_mb(pid) for pid in family(worker.pid))
+    return max(of_each(worker, rss_mb))
 
 
 def files(worker):
-    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in family(worker.pid))
+    return sum(of_each(worker, lambda pid: len(list(Path(f"/proc/{pid}/fd").iterdir()))))
 
 
 def reset_peak(worker):
-    for pid in family(worker.pid):
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    of_each(worker, lambda pid: Path(f"/proc/{pid}/clear_refs").write_text("5"))
 
 
 def peak_mb(worker):
@@ -37,9 +40,9 @@ def peak_mb(worker):
 
     def high_water(pid):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+        return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0)
 
-    return max(high_water(pid) for pid in family(worker.pid))
+    return max(of_each(worker, high_water))
 
 
 def lasting_keys(stage):
