@@ -1,4 +1,7 @@
-"""R27: a worker whose clock is minutes away from Redis's."""
+"""R27: a worker whose clock is minutes away from Redis's.
+
+Of Python's workers only what it says of ETAs counts: `time.sleep` goes wrong under libfaketime, so that their tasks fail.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """What a worker and its Redis are made of while they work: memory, files, clients, keys that never expire."""
 
+import os
 from pathlib import Path
 
 from stage import rss_mb
@@ -29,6 +30,16 @@ def memory_mb(worker):
 
 def files(worker):
     return sum(of_each(worker, lambda pid: len(list(Path(f"/proc/{pid}/fd").iterdir()))))
+
+
+def cpu_s(worker):
+    """How long a process and its children have computed, in seconds."""
+
+    def computed(pid):
+        user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    return sum(of_each(worker, computed))
 
 
 def reset_peak(worker):
