@@ -154,12 +154,20 @@ struct Poisoned {
 enum Death {
     Abort,
     Segv,
+    /// An instruction the processor does not know.
+    Ill,
+    /// Calls itself until its stack is full.
+    Overflow,
     Exit,
+    /// Says that all is well, and is gone.
+    Zero,
     /// As the kernel does when memory is short.
     Kill,
     /// Asks for more memory than its limit allows.
     Oom,
     Hang,
+    /// Stands still, as one that a debugger has stopped.
+    Stop,
     /// Takes the whole worker along.
     Worker,
 }
@@ -177,8 +185,12 @@ fn die(kind: Death) -> Result<(), Failure> {
     match kind {
         Death::Abort => std::process::abort(),
         Death::Exit => std::process::exit(3),
+        Death::Zero => std::process::exit(0),
+        Death::Overflow => drop(deeper(0)),
         // Twice: Rust's handler lets the first pass and expects the fault to come again.
         Death::Segv => kill_process(getpid(), Signal::SEGV).and_then(|()| kill_process(getpid(), Signal::SEGV))?,
+        Death::Ill => kill_process(getpid(), Signal::ILL)?,
+        Death::Stop => kill_process(getpid(), Signal::STOP)?,
         Death::Kill | Death::Worker => kill_process(getpid(), Signal::KILL)?,
         Death::Oom => {
             let limit = Rlimit { current: Some(1 << 30), maximum: Some(1 << 30) };
@@ -188,6 +200,13 @@ fn die(kind: Death) -> Result<(), Failure> {
         Death::Hang => std::thread::sleep(Duration::from_secs(3600)),
     }
     Ok(())
+}
+
+/// Never comes back; what it adds to keeps the call from being the last thing it does.
+#[allow(unconditional_recursion, reason = "that is what it is for")]
+fn deeper(depth: u64) -> u64 {
+    let page = std::hint::black_box([depth; 512]);
+    deeper(depth + 1) + page[0]
 }
 
 const DEATHS: Isolated<Death, ()> = Isolated::new("proj.deaths");

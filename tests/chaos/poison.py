@@ -5,10 +5,10 @@ import collections
 from registry import Found, scenario
 from stage import SLOTS, Stage, wait_until
 
-KINDS = ["abort", "segv", "exit", "kill", "oom", "hang"]
+KINDS = ["abort", "segv", "ill", "overflow", "exit", "zero", "kill", "oom", "hang", "stop"]
 LIMIT = 3
 DEAD_LETTERS = "celeriac.dead_letters"
-# Of what a neighbour takes. The hanging child is ended by this limit, in seconds.
+# Of what a neighbour takes. A child that hangs or stands still is ended by this limit, in seconds.
 NEIGHBOUR, TIME_LIMIT = 0.05, 1
 
 
@@ -28,7 +28,7 @@ def children(play):
         judge(stage, poisoned.values(), found)
         found.fault_if(not found["settled"], "a poisoned message is run again and again")
         found.fault_if(set(found["deliveries"].values()) != {LIMIT}, f"each must run {LIMIT} times")
-        # The six kinds take 3 s of one slot, and some starts of children: little in a long run, much in a short one.
+        # The ten kinds take 6 s of one slot, and some starts of children: little in a long run, much in a short one.
         found.fault_if(play.size["neighbours"] >= 2000 and found["their share, %"] < 90, "the neighbours were slowed down")
         return found
 

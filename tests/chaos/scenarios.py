@@ -44,7 +44,7 @@ def options(words=None):
     parser.add_argument("--worker", choices=["celeriac", "python"], default="celeriac")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", type=Path, default=TARGET / "chaos.json", help="where the figures go")
-    parser.add_argument("--worker-program", type=Path, default=TARGET / "debug/examples/interop_worker")
+    parser.add_argument("--worker-program", type=lambda path: Path(path).absolute(), default=TARGET / "debug/examples/interop_worker")
     chosen = parser.parse_args(words)
     unknown = [name for name in chosen.names if name not in SCENARIOS]
     if unknown:

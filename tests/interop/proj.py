@@ -166,10 +166,11 @@ def poisoned(port, x, kind):
     log(port, "begun", x)
     if kind == "hang":
         time.sleep(3600)
-    if kind == "exit":
-        os._exit(3)
+    if kind in ("exit", "zero"):
+        os._exit(3 if kind == "exit" else 0)
     if kind == "oom":
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         bytearray(2 << 30)
-    numbers = {"abort": signal.SIGABRT, "segv": signal.SIGSEGV}
+    # A stack that is full ends in SIGSEGV.
+    numbers = {"abort": signal.SIGABRT, "segv": signal.SIGSEGV, "overflow": signal.SIGSEGV, "ill": signal.SIGILL, "stop": signal.SIGSTOP}
     os.kill(os.getppid() if kind == "worker" else os.getpid(), numbers.get(kind, signal.SIGKILL))
