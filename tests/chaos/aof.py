@@ -41,13 +41,13 @@ def owners(stage):
     for name, *words in commands(stage):
         name = name.upper()
         if name in (b"LPUSH", b"RPUSH"):
-            found.update((id, None) for id in map(_id, words[1:]) if id)
+            found.update((id, None) for id in map(id_of, words[1:]) if id)
         elif name == b"HSET" and words[0] == b"unacked":
             for tag, text in zip(words[1::2], words[2::2]):
-                found[_id(text)] = "celeriac" if tag.startswith(MARK) else "python"
+                found[id_of(text)] = "celeriac" if tag.startswith(MARK) else "python"
     return found
 
 
-def _id(text):
+def id_of(text):
     match = ID_OF_TASK.search(text)
     return match[1].decode() if match else None

@@ -1,4 +1,4 @@
-"""A way to Redis that can become a black hole: what is sent into it is swallowed, and nobody is told."""
+"""Ways to Redis: one that can become a black hole, which swallows what is sent and tells nobody; one that ends at a command."""
 
 import socket
 import threading
@@ -69,8 +69,63 @@ class Proxy:
         with self._lock:
             silent = client in self._silent
         if not silent:
-            for end in (one, other):
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+            shut(one, other)
+
+
+class Counter(Proxy):
+    """Forwards whole commands and keeps their words. At the one with number `end` the way ends: before it, or between it and its answer.
+
+    `ended` says so. Nothing passes any more in either direction; the server still does all that it was sent.
+    """
+
+    def __init__(self, port, end=None, before=True):
+        self._end, self._before = end, before
+        self.commands, self.ended = [], threading.Event()
+        self._passing = threading.Lock()
+        super().__init__(port)
+
+    def _forward(self, one, other, client):
+        try:
+            for data, words in commands(one) if one is client else answers(one):
+                with self._passing:
+                    if not self.ended.is_set():
+                        self._pass(other, data, words)
+        except (OSError, ValueError):  # A client that dies may leave half a command.
+            pass
+        shut(one, other)
+
+    def _pass(self, other, data, words):
+        if words:
+            self.commands.append(words)
+        last = words and len(self.commands) == self._end
+        if not (last and self._before):
+            other.sendall(data)
+        if last:
+            self.ended.set()
+
+
+def shut(*ends):
+    for end in ends:
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def commands(connection):
+    """The commands that a client sends, each as its bytes and its words."""
+    with connection.makefile("rb") as file:
+        while head := file.readline():
+            data, words = head, []
+            for _ in range(int(head[1:])):
+                length = file.readline()
+                word = file.read(int(length[1:]) + 2)
+                data += length + word
+                words.append(word[:-2])
+            yield data, words
+
+
+def answers(connection):
+    """What a server sends, as it comes."""
+    while data := connection.recv(1 << 16):
+        yield data, None

@@ -24,6 +24,7 @@ import hygiene  # noqa: E402, F401
 import killed  # noqa: E402, F401
 import mixed  # noqa: E402, F401
 import paused  # noqa: E402, F401
+import points  # noqa: E402, F401
 import poison  # noqa: E402, F401
 import replay  # noqa: E402, F401
 import revoked  # noqa: E402, F401

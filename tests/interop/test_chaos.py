@@ -12,7 +12,7 @@ from conftest import absent  # noqa: E402
 
 
 # R10, R14 to R16, R18, R24, R26 and R32 take longer and are left to scripts/chaos.
-NAMES = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R11", "R12", "R13", "R20", "R25", "R27", "R28", "P27", "tenants"]
+NAMES = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R11", "R12", "R13", "R20", "R25", "R27", "R28", "P27", "points", "tenants"]
 # What is acked early and what Redis has lost is lost; their faults tell it from the rest.
 MAY_LOSE = ["R2", "R7"]
 
