@@ -72,7 +72,7 @@ def test_of_a_thousand_calls_with_one_key_one_runs_though_its_worker_is_killed(r
 
     stored = redis_client.Redis.from_url(redis.result_backend)
     names = [f"celery-task-meta-{result.id}" for result in results]
-    wait_until(lambda: all(stored.mget(names)), 60, "all have ended")
+    wait_until(lambda: all(stored.mget(names)), 180, "all have ended")
     metas = [json.loads(meta) for meta in stored.mget(names)]
     [holder] = [meta["task_id"] for meta in metas if meta["status"] == "SUCCESS"]
     reasons = [meta["result"]["exc_message"][0] for meta in metas if meta["status"] == "FAILURE"]
