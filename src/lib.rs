@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod control;
+pub mod data;
 pub mod dead_letters;
 pub mod error;
 pub mod events;

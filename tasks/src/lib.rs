@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod error;
 pub mod job;
+pub mod ledger;
 pub mod narration;
 pub mod openai;
 pub mod page;

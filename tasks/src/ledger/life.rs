@@ -1,0 +1,332 @@
+//! The life of a job: what may happen to its entry, and what callers are told of it. Pure; [`super::Ledger`] makes each change one step.
+//!
+//! ```text
+//! queued ─▶ processing ─▶ completed | partial | failed
+//!    │           └─▶ cancelling ─▶ cancelled
+//!    └─▶ cancelled                                     each end ─▶ queued, when it is asked for again
+//! ```
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, json};
+
+use super::entry::{Entry, Opened};
+use super::event::{Event, Kind};
+use super::states::{PageState, PageStates};
+use crate::error::ErrorRecord;
+use crate::result::{JobStatus, ModelUsage, PartialReason, Phase};
+
+/// Whether work on a job goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Go,
+    /// It does not, for this reason: what is done stays, and nothing more is begun.
+    Stop(PartialReason),
+}
+
+/// What happened to a page.
+#[derive(Debug, Clone)]
+pub struct PageChange {
+    /// The page, from 1.
+    pub page: u32,
+    /// Its state now.
+    pub state: PageState,
+    /// How long it took.
+    pub milliseconds: Option<u64>,
+    /// Which try it was, from 1.
+    pub attempt: u32,
+    /// What a model took for it.
+    pub usage: Option<ModelUsage>,
+    /// Why it failed.
+    pub error: Option<ErrorRecord>,
+}
+
+impl PageChange {
+    /// A page in this state, of which nothing more is known.
+    pub const fn new(page: u32, state: PageState) -> Self {
+        Self { page, state, milliseconds: None, attempt: 1, usage: None, error: None }
+    }
+}
+
+/// What opening a document changes.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// What it told.
+    pub opened: Opened,
+    /// The pages of which an earlier run has made something that can be used.
+    pub cached: Vec<u32>,
+    /// The pages asked for.
+    pub asked: Vec<u32>,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// As the pages tell it.
+    pub status: JobStatus,
+    /// Why it is not whole.
+    pub partial_reasons: Vec<PartialReason>,
+    /// Why it failed.
+    pub error: Option<ErrorRecord>,
+}
+
+impl Entry {
+    /// Whether more may be begun at this time.
+    pub fn verdict(&self, now: DateTime<Utc>) -> Verdict {
+        let asked = &self.submission;
+        let tokens = self.spent.input_tokens + self.spent.output_tokens;
+        let dear = asked.max_cost_usd.is_some_and(|most| self.spent.cost_usd >= most);
+        match self.status {
+            JobStatus::Cancelling | JobStatus::Cancelled | JobStatus::Expired => Verdict::Stop(PartialReason::Cancelled),
+            _ if asked.deadline.is_some_and(|deadline| deadline <= now) => Verdict::Stop(PartialReason::Deadline),
+            _ if dear || asked.max_tokens.is_some_and(|most| tokens >= most) => Verdict::Stop(PartialReason::Budget),
+            _ => Verdict::Go,
+        }
+    }
+
+    /// A worker has begun the job.
+    pub(super) fn begin(&mut self, phase: Phase, now: DateTime<Utc>, events: &mut Vec<Event>) -> Verdict {
+        if let stop @ Verdict::Stop(_) = self.verdict(now) {
+            return stop;
+        }
+        if self.status != JobStatus::Processing {
+            self.status = JobStatus::Processing;
+            self.runs += 1;
+            self.partial_reasons.clear();
+            self.error = None;
+            self.times.started = Some(now);
+            (self.times.pages_done, self.times.finished, self.times.cancelled) = (None, None, None);
+            events.push(self.state_event());
+        }
+        self.set_phase(phase, events);
+        Verdict::Go
+    }
+
+    /// Its document was opened.
+    pub(super) fn open(&mut self, opening: Opening, events: &mut Vec<Event>) {
+        let mut pages = PageStates::new(opening.opened.total_pages, PageState::Skipped);
+        for page in opening.asked {
+            pages.set(page, PageState::Queued);
+        }
+        for page in opening.cached {
+            pages.set(page, PageState::Cached);
+        }
+        self.pages = pages;
+        self.opened = Some(opening.opened);
+        events.push(self.event(Kind::Snapshot, json!({"total": self.total(), "page_states": self.pages.to_string()})));
+        self.set_phase(Phase::Pages, events);
+    }
+
+    /// Something happened to pages.
+    pub(super) fn change_pages(&mut self, changes: &[PageChange], now: DateTime<Utc>, events: &mut Vec<Event>) {
+        let complete = |entry: &Self| entry.batches().iter().map(super::entry::Batch::is_complete).collect::<Vec<_>>();
+        let before = complete(self);
+        for change in changes {
+            if let Some(usage) = &change.usage {
+                self.spent.add(usage);
+            }
+            if self.pages.set(change.page, change.state).is_some_and(|earlier| earlier != change.state) {
+                events.push(self.page_event(change));
+            }
+        }
+        for (index, batch) in self.batches().iter().enumerate().filter(|(_, batch)| batch.is_complete()) {
+            if before.get(index) == Some(&false) {
+                let data = json!({"batch": batch.number, "ok": batch.pages - batch.failed, "failed": batch.failed});
+                events.push(self.event(Kind::Batch, data));
+            }
+        }
+        if self.times.pages_done.is_none() && !self.pages.is_empty() && self.ended() == self.total() {
+            self.times.pages_done = Some(now);
+        }
+    }
+
+    /// It came to another stage.
+    pub(super) fn set_phase(&mut self, phase: Phase, events: &mut Vec<Event>) {
+        if self.phase != phase {
+            self.phase = phase;
+            events.push(self.event(Kind::Phase, json!({"phase": phase})));
+        }
+    }
+
+    /// It ended. One that has ended stays as it is.
+    pub(super) fn finish(&mut self, ending: Ending, now: DateTime<Utc>, events: &mut Vec<Event>) {
+        if self.status.is_terminal() {
+            return;
+        }
+        let cancelled = self.status == JobStatus::Cancelling;
+        self.status = if cancelled { JobStatus::Cancelled } else { ending.status };
+        self.partial_reasons = ending.partial_reasons;
+        if cancelled && !self.partial_reasons.contains(&PartialReason::Cancelled) {
+            self.partial_reasons.push(PartialReason::Cancelled);
+        }
+        self.error = ending.error;
+        self.end(now, events);
+    }
+
+    /// Somebody wants it stopped. `false`: it has ended.
+    pub(super) fn cancel(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) -> bool {
+        match self.status {
+            JobStatus::Queued => {
+                self.status = JobStatus::Cancelled;
+                self.times.cancelled = Some(now);
+                self.partial_reasons = vec![PartialReason::Cancelled];
+                self.end(now, events);
+            }
+            JobStatus::Processing => {
+                self.status = JobStatus::Cancelling;
+                self.times.cancelled = Some(now);
+                events.push(self.state_event());
+            }
+            JobStatus::Cancelling => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// It is to run again. `false`: it has not ended.
+    pub(super) fn restart(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) -> bool {
+        if !self.status.is_terminal() {
+            return false;
+        }
+        self.status = JobStatus::Queued;
+        self.phase = Phase::Upload;
+        self.sent = false;
+        (self.times.queued, self.times.started, self.times.finished, self.times.cancelled) = (Some(now), None, None, None);
+        events.push(self.state_event());
+        true
+    }
+
+    fn end(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) {
+        self.phase = Phase::Done;
+        self.times.finished = Some(now);
+        for page in self
+            .pages
+            .iter()
+            .filter(|(_, state)| !state.has_ended() && *state != PageState::Skipped)
+            .map(|(page, _)| page)
+            .collect::<Vec<_>>()
+        {
+            self.pages.set(page, PageState::Cancelled);
+        }
+        events.push(self.state_event());
+        events.push(self.event(Kind::End, json!({"status": self.status, "partial_reasons": self.partial_reasons})));
+    }
+
+    fn state_event(&self) -> Event {
+        self.event(Kind::State, json!({"status": self.status}))
+    }
+
+    fn page_event(&self, change: &PageChange) -> Event {
+        let mut data = Map::new();
+        data.insert("n".into(), change.page.into());
+        data.insert("s".into(), change.state.letter().to_string().into());
+        if let Some(ms) = change.milliseconds {
+            data.insert("ms".into(), ms.into());
+        }
+        data.insert("attempt".into(), change.attempt.into());
+        if let Some(error) = &change.error {
+            data.insert("code".into(), json!(error.code));
+            data.insert("message".into(), error.message.clone().into());
+        }
+        self.event(Kind::Page, data.into())
+    }
+
+    pub(super) fn event(&self, kind: Kind, data: serde_json::Value) -> Event {
+        Event { job_id: self.job_id.clone(), kind, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::BatchSize;
+    use crate::ledger::Submission;
+    use crate::result::JobTimes;
+
+    fn running(pages: u32) -> Entry {
+        let mut entry = Entry::new("j", Submission::default(), Utc::now());
+        let opened = Opened {
+            total_pages: pages,
+            threshold: 2,
+            batch_size: BatchSize::Pages(2),
+            title: None,
+            analyzer: "offline".into(),
+            summary: true,
+            audio: false,
+        };
+        let mut events = Vec::new();
+        assert_eq!(entry.begin(Phase::Render, Utc::now(), &mut events), Verdict::Go);
+        entry.open(Opening { opened, cached: vec![1], asked: (1..=pages).collect() }, &mut events);
+        entry
+    }
+
+    fn kinds(events: &[Event]) -> Vec<Kind> {
+        events.iter().map(|event| event.kind).collect()
+    }
+
+    #[test]
+    fn pages_and_batches_are_told_once() {
+        let mut entry = running(4);
+        let mut events = Vec::new();
+        let ok = [PageChange::new(2, PageState::Ok)];
+        entry.change_pages(&ok, Utc::now(), &mut events);
+        assert_eq!(kinds(&events), [Kind::Page, Kind::Batch]);
+        entry.change_pages(&ok, Utc::now(), &mut events);
+        assert_eq!(events.len(), 2);
+        assert_eq!((entry.pages.to_string().as_str(), entry.percent(), entry.done()), ("coqq", 50.0, 2));
+        assert!(entry.batches()[0].is_complete() && !entry.batches()[1].is_active());
+    }
+
+    #[test]
+    fn a_running_job_is_asked_to_stop_and_a_queued_one_has_stopped() {
+        let mut entry = running(3);
+        let mut events = Vec::new();
+        assert!(entry.cancel(Utc::now(), &mut events) && entry.cancel(Utc::now(), &mut events));
+        assert_eq!((entry.status, kinds(&events)), (JobStatus::Cancelling, vec![Kind::State]));
+        assert_eq!(entry.verdict(Utc::now()), Verdict::Stop(PartialReason::Cancelled));
+        entry.finish(Ending { status: JobStatus::Partial, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
+        assert_eq!((entry.status, entry.partial_reasons.as_slice()), (JobStatus::Cancelled, [PartialReason::Cancelled].as_slice()));
+        assert_eq!(entry.pages.to_string(), "cxx");
+        assert!(!entry.cancel(Utc::now(), &mut events));
+
+        let mut queued = Entry::new("q", Submission::default(), Utc::now());
+        assert!(queued.cancel(Utc::now(), &mut events));
+        assert_eq!(queued.status, JobStatus::Cancelled);
+        assert_eq!(queued.begin(Phase::Render, Utc::now(), &mut events), Verdict::Stop(PartialReason::Cancelled));
+    }
+
+    #[test]
+    fn a_deadline_and_a_budget_stop_what_is_not_begun() {
+        let now = Utc::now();
+        let mut entry = running(3);
+        entry.submission.deadline = Some(now);
+        assert_eq!(entry.verdict(now), Verdict::Stop(PartialReason::Deadline));
+        entry.submission.deadline = None;
+        entry.submission.max_tokens = Some(10);
+        assert_eq!(entry.verdict(now), Verdict::Go);
+        entry.spent.output_tokens = 10;
+        assert_eq!(entry.verdict(now), Verdict::Stop(PartialReason::Budget));
+    }
+
+    #[test]
+    fn an_end_stays_until_the_job_is_asked_for_again() {
+        let mut entry = running(2);
+        let mut events = Vec::new();
+        assert!(!entry.restart(Utc::now(), &mut events));
+        entry.finish(Ending { status: JobStatus::Failed, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
+        entry.finish(Ending { status: JobStatus::Completed, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
+        assert_eq!(entry.status, JobStatus::Failed);
+        assert!(entry.restart(Utc::now(), &mut events));
+        assert_eq!(entry.begin(Phase::Upload, Utc::now(), &mut events), Verdict::Go);
+        assert_eq!((entry.status, entry.runs, entry.times.finished), (JobStatus::Processing, 2, None));
+    }
+
+    #[test]
+    fn an_entry_survives_being_kept() {
+        let mut entry = running(300);
+        entry.times = JobTimes { created: chrono::DateTime::from_timestamp(1, 0), ..JobTimes::default() };
+        let kept = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&kept).unwrap(), entry);
+        assert!(kept.len() < 400, "{kept}");
+    }
+}

@@ -1,0 +1,339 @@
+//! The ledger: what every job is now, and what happened to it, shared by all workers and whoever is asked about jobs.
+//!
+//! A job is one [`Entry`]. How it may change is said in [`life`] and nowhere else; the ledger reads an entry, changes it and writes
+//! it back if nobody else has in the meantime, together with its events and its places in the indexes, in one step. Where entries are
+//! kept is a [`Shelf`]: memory, or Redis. After a job has ended and was removed here, the archive of the program still has it.
+
+mod entry;
+mod event;
+mod life;
+mod memory;
+mod query;
+mod redis;
+mod shelf;
+mod states;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac::config::Settings;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+pub use self::entry::{Batch, Entry, Opened, Spent, Submission, Webhook};
+pub use self::event::{Event, EventId, Kind, Told};
+pub use self::life::{Ending, Opening, PageChange, Verdict};
+pub use self::query::{Cursor, Found, Query};
+pub use self::shelf::{Chore, Follower, Index, Shelf};
+use self::shelf::{Commit, Versioned};
+pub use self::states::{PageState, PageStates};
+use crate::error::{Code, DocumentError, Stage};
+use crate::result::{JobStatus, Phase};
+
+/// How long what is kept of jobs is kept.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Entries of jobs that ended well.
+    pub completed: Duration,
+    /// Entries of jobs that failed or were cancelled.
+    pub failed: Duration,
+    /// Events of jobs that have ended.
+    pub events: Duration,
+    /// How many events of one job, and of all together, are kept at most.
+    pub events_max: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(86_400 * days);
+        Self { completed: days(30), failed: days(30), events: days(1), events_max: 5000 }
+    }
+}
+
+/// The ledger. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    shelf: Arc<dyn Shelf>,
+    retention: Retention,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// It is entered.
+    New(Box<Entry>),
+    /// The same was handed in before under this id.
+    Same(Box<Entry>),
+    /// Something else was handed in before under this id.
+    Different(Box<Entry>),
+}
+
+type Result<T> = std::result::Result<T, DocumentError>;
+
+impl Ledger {
+    /// In this process only.
+    pub fn memory() -> Self {
+        Self::on(Arc::new(memory::MemoryShelf::default()), Retention::default())
+    }
+
+    /// Where the settings keep results: in memory, or on that Redis server.
+    pub fn open(settings: &Settings, retention: Retention) -> celeriac::Result<Self> {
+        Ok(match celeriac::data::Redis::open(settings)? {
+            Some(server) => Self::on(Arc::new(redis::RedisShelf::new(server, retention.events_max)?), retention),
+            None => Self::on(Arc::new(memory::MemoryShelf::default()), retention),
+        })
+    }
+
+    /// On a shelf of the caller's.
+    pub fn on(shelf: Arc<dyn Shelf>, retention: Retention) -> Self {
+        Self { shelf, retention }
+    }
+
+    /// A job as it is now.
+    pub async fn get(&self, job_id: &str) -> Result<Option<Entry>> {
+        Ok(self.shelf.load(job_id).await?.map(|found| found.entry))
+    }
+
+    /// Enters a job. The same under the same id is found again; something else under that id is refused.
+    pub async fn create(&self, job_id: &str, submission: Submission) -> Result<Created> {
+        loop {
+            if let Some(Versioned { entry, .. }) = self.shelf.load(job_id).await? {
+                let same = entry.submission.fingerprint == submission.fingerprint;
+                return Ok(if same { Created::Same(Box::new(entry)) } else { Created::Different(Box::new(entry)) });
+            }
+            let entry = Entry::new(job_id, submission.clone(), Utc::now());
+            let told = vec![entry.event(Kind::State, json!({"status": entry.status}))];
+            if self.shelf.commit(self.commit_of(None, &entry, told)).await? {
+                return Ok(Created::New(Box::new(entry)));
+            }
+        }
+    }
+
+    /// The job's task was handed to the broker.
+    pub async fn sent(&self, job_id: &str) -> Result<()> {
+        self.change(job_id, |entry, _, _| entry.sent = true).await.map(drop)
+    }
+
+    /// A worker has begun a job, which is entered if it was sent past us, by plain Celery.
+    pub async fn begin(&self, job_id: &str, phase: Phase, submission: impl FnOnce() -> Submission) -> Result<Verdict> {
+        let begin = |entry: &mut Entry, now, events: &mut Vec<Event>| {
+            entry.sent = true;
+            entry.begin(phase, now, events)
+        };
+        if let Some(verdict) = self.change(job_id, begin).await? {
+            return Ok(verdict);
+        }
+        self.create(job_id, submission()).await?;
+        Ok(self.change(job_id, begin).await?.unwrap_or(Verdict::Go))
+    }
+
+    /// Its document was opened.
+    pub async fn opened(&self, job_id: &str, opening: Opening) -> Result<()> {
+        self.change(job_id, |entry, _, events| entry.open(opening.clone(), events)).await.map(drop)
+    }
+
+    /// Something happened to pages; whether work goes on.
+    pub async fn pages(&self, job_id: &str, changes: &[PageChange]) -> Result<Verdict> {
+        let changed = self.change(job_id, |entry, now, events| {
+            let verdict = entry.verdict(now);
+            let begins = |change: &&PageChange| change.state == PageState::Running;
+            // What is not to begin is not told of as begun.
+            let kept = changes.iter().filter(|change| verdict == Verdict::Go || !begins(change)).cloned().collect::<Vec<_>>();
+            entry.change_pages(&kept, now, events);
+            verdict
+        });
+        Ok(changed.await?.unwrap_or(Verdict::Go))
+    }
+
+    /// Whether work on a job goes on.
+    pub async fn verdict(&self, job_id: &str) -> Result<Verdict> {
+        Ok(self.get(job_id).await?.map_or(Verdict::Go, |entry| entry.verdict(Utc::now())))
+    }
+
+    /// It came to another stage.
+    pub async fn phase(&self, job_id: &str, phase: Phase) -> Result<Verdict> {
+        let changed = self.change(job_id, |entry, now, events| {
+            entry.set_phase(phase, events);
+            entry.verdict(now)
+        });
+        Ok(changed.await?.unwrap_or(Verdict::Go))
+    }
+
+    /// It ended; the entry as it is then.
+    pub async fn finish(&self, job_id: &str, ending: Ending) -> Result<Option<Entry>> {
+        self.change(job_id, |entry, now, events| {
+            entry.finish(ending.clone(), now, events);
+            entry.clone()
+        })
+        .await
+    }
+
+    /// Somebody wants it stopped: the entry as it is then, and whether it had not ended before.
+    pub async fn cancel(&self, job_id: &str) -> Result<Option<(Entry, bool)>> {
+        self.change(job_id, |entry, now, events| {
+            let taken = entry.cancel(now, events);
+            (entry.clone(), taken)
+        })
+        .await
+    }
+
+    /// It is to run again: the entry as it is then, and whether it had ended before.
+    pub async fn restart(&self, job_id: &str) -> Result<Option<(Entry, bool)>> {
+        self.change(job_id, |entry, now, events| {
+            let taken = entry.restart(now, events);
+            (entry.clone(), taken)
+        })
+        .await
+    }
+
+    /// Changes what was asked, such as the deadline of a job that is resumed; nothing is told of it.
+    pub async fn amend(&self, job_id: &str, amend: impl Fn(&mut Submission)) -> Result<()> {
+        self.change(job_id, |entry, _, _| amend(&mut entry.submission)).await.map(drop)
+    }
+
+    /// Writes a line into its log.
+    pub async fn log(&self, job_id: &str, level: &str, text: &str) -> Result<()> {
+        self.change(job_id, |entry, _, events| events.push(entry.event(Kind::Log, json!({"level": level, "text": text}))))
+            .await
+            .map(drop)
+    }
+
+    /// Removes everything that is known of it. `false`: nothing was.
+    pub async fn remove(&self, job_id: &str) -> Result<bool> {
+        let Some(found) = self.shelf.load(job_id).await? else { return Ok(false) };
+        self.shelf.remove(job_id, &places(&found.entry)).await
+    }
+
+    /// Jobs that fit, youngest first.
+    pub async fn find(&self, query: &Query) -> Result<Found> {
+        query::find(self.shelf.as_ref(), query).await
+    }
+
+    /// How many jobs are in a state.
+    pub async fn count(&self, status: JobStatus) -> Result<u64> {
+        self.shelf.count(&Index::Status(status)).await
+    }
+
+    /// What a job was told of after an event, oldest first.
+    pub async fn events(&self, job_id: &str, after: EventId, limit: usize) -> Result<Vec<Told>> {
+        self.shelf.events(Some(job_id), after, limit).await
+    }
+
+    /// What happened to all jobs after an event, oldest first.
+    pub async fn all_events(&self, after: EventId, limit: usize) -> Result<Vec<Told>> {
+        self.shelf.events(None, after, limit).await
+    }
+
+    /// Everything that happens after this has answered, to whatever job.
+    pub async fn follow(&self) -> Result<Follower> {
+        self.shelf.follow().await
+    }
+
+    /// What is to be done after jobs have ended, and is due: it is given again after `lease` unless [`Ledger::done`] says it is done.
+    pub async fn chores(&self, kind: &str, limit: usize, lease: Duration) -> Result<Vec<Chore>> {
+        self.shelf.chores(kind, limit, lease).await
+    }
+
+    /// Puts a chore on the list, to be done after `delay`.
+    pub async fn remind(&self, chore: &Chore, delay: Duration) -> Result<()> {
+        self.shelf.remind(chore, delay).await
+    }
+
+    /// A chore is done.
+    pub async fn done(&self, chore: &Chore) -> Result<()> {
+        self.shelf.done(chore).await
+    }
+
+    /// Takes in how long a page took, for estimates; `kind` keeps apart what takes differently long.
+    pub async fn learn(&self, kind: &str, milliseconds: u64) -> Result<()> {
+        self.shelf.learn(kind, milliseconds as f64).await
+    }
+
+    /// How many milliseconds a page takes, where some were seen.
+    pub async fn milliseconds_per_page(&self, kind: &str) -> Result<Option<f64>> {
+        self.shelf.learned(kind).await
+    }
+
+    /// The jobs that ended longest ago, and so long ago that they are not kept.
+    pub async fn expired(&self, limit: usize) -> Result<Vec<String>> {
+        let now = Utc::now();
+        let ended = self.shelf.ids(&Index::Ended, Cursor::before(now), limit, true).await?;
+        let old = |age: Duration, at: i64| now.timestamp_millis() - at >= i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let mut expired = Vec::new();
+        for cursor in ended {
+            let kept = match self.get(&cursor.job_id).await? {
+                Some(entry) => self.kept_for(&entry).unwrap_or(Duration::MAX),
+                None => Duration::ZERO,
+            };
+            if old(kept, cursor.milliseconds) {
+                expired.push(cursor.job_id);
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Reads, changes, and writes if nobody else has written in the meantime; else again. `None`: there is no such job.
+    async fn change<T>(&self, job_id: &str, change: impl Fn(&mut Entry, DateTime<Utc>, &mut Vec<Event>) -> T) -> Result<Option<T>> {
+        loop {
+            let Some(found) = self.shelf.load(job_id).await? else { return Ok(None) };
+            let (mut entry, mut events) = (found.entry.clone(), Vec::new());
+            let told = change(&mut entry, Utc::now(), &mut events);
+            if entry == found.entry && events.is_empty() {
+                return Ok(Some(told));
+            }
+            if self.shelf.commit(self.commit_of(Some(&found), &entry, events)).await? {
+                return Ok(Some(told));
+            }
+        }
+    }
+
+    fn commit_of(&self, before: Option<&Versioned>, entry: &Entry, events: Vec<Event>) -> Commit {
+        let (old, new) = (before.map(|found| places(&found.entry)).unwrap_or_default(), places(entry));
+        let ended = entry.status.is_terminal() && before.is_none_or(|found| !found.entry.status.is_terminal());
+        Commit {
+            entry: entry.clone(),
+            version: before.map_or(0, |found| found.version),
+            leaves: old.iter().filter(|place| !new.contains(place)).cloned().collect(),
+            joins: new.into_iter().filter(|place| !old.contains(place)).collect(),
+            events,
+            chores: if ended { chores(entry) } else { Vec::new() },
+            entry_expires: self.kept_for(entry),
+            events_expire: entry.status.is_terminal().then_some(self.retention.events),
+        }
+    }
+
+    /// How long an entry is kept; one that has not ended has no end.
+    fn kept_for(&self, entry: &Entry) -> Option<Duration> {
+        match entry.status {
+            JobStatus::Completed | JobStatus::Partial => Some(self.retention.completed),
+            status if status.is_terminal() => Some(self.retention.failed),
+            _ => None,
+        }
+    }
+}
+
+/// Where an entry stands in the indexes, and by which time.
+fn places(entry: &Entry) -> Vec<(Index, i64)> {
+    let created = entry.times.created.unwrap_or_default().timestamp_millis();
+    let mut places = vec![(Index::All, created), (Index::Status(entry.status), created)];
+    places.extend(entry.submission.user_id.iter().map(|user| (Index::User(user.clone()), created)));
+    places.extend(entry.submission.tags.iter().map(|tag| (Index::Tag(tag.clone()), created)));
+    if entry.status.is_terminal() {
+        places.push((Index::Ended, entry.times.finished.unwrap_or_default().timestamp_millis()));
+    }
+    places
+}
+
+/// What is to be done once a job has ended.
+fn chores(entry: &Entry) -> Vec<Chore> {
+    let archive = Chore { kind: Chore::ARCHIVE.to_owned(), job_id: entry.job_id.clone(), detail: String::new() };
+    let event = format!("job.{}", entry.status.as_str());
+    let wanted = entry.submission.webhook.as_ref().filter(|hook| hook.events.is_empty() || hook.events.contains(&event));
+    let notify = wanted.map(|_| Chore { kind: Chore::WEBHOOK.to_owned(), job_id: entry.job_id.clone(), detail: event.clone() });
+    std::iter::once(archive).chain(notify).collect()
+}
+
+/// A failure of the server as the pipeline's error.
+fn failed(error: &celeriac::Error) -> DocumentError {
+    DocumentError::new(Code::StorageFailed, Stage::Store, format!("the ledger of jobs cannot be reached: {error}"))
+}

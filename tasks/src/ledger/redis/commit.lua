@@ -1,0 +1,31 @@
+-- Writes an entry with everything that follows from it, if nobody else has written it in the meantime.
+-- KEYS     1 the job, 2 its events, 3 the events of all jobs
+-- ARGV     1 the version it was read in ('0': there was none), 2 the entry, 3 after how many ms it goes ('': never),
+--          4 how many events are kept of a job, 5 after how many ms its events go ('': never);
+--          then four counts, each followed by so many: places it leaves (list, id), places it joins (list, time, id),
+--          chores (list, chore), events (event)
+-- Returns  1, or 0 if it is in another version
+if (redis.call('HGET', KEYS[1], 'v') or '0') ~= ARGV[1] then return 0 end
+local at = 5
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+
+redis.call('HSET', KEYS[1], 'v', string.format('%d', tonumber(ARGV[1]) + 1), 'e', ARGV[2])
+if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+for _ = 1, take() do redis.call('ZREM', take(), take()) end
+for _ = 1, take() do redis.call('ZADD', take(), take(), take()) end
+local t = redis.call('TIME')
+local now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))
+for _ = 1, take() do redis.call('ZADD', take(), now, take()) end
+local most = tonumber(ARGV[4])
+for _ = 1, take() do
+  local event = take()
+  local id = redis.call('XADD', KEYS[3], 'MAXLEN', '~', 4 * most, '*', 'e', event)
+  -- Of one job alone under the same id, so that who has seen it in one finds his place in the other.
+  local own = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', most, id, 'e', event)
+  if type(own) == 'table' and own.err then redis.call('XADD', KEYS[2], 'MAXLEN', '~', most, '*', 'e', event) end
+end
+if ARGV[5] == '' then redis.call('PERSIST', KEYS[2]) else redis.call('PEXPIRE', KEYS[2], ARGV[5]) end
+return 1

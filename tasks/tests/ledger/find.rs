@@ -1,0 +1,58 @@
+//! Lists of jobs, page by page.
+
+use celeriac_tasks::ledger::{Query, Submission};
+use celeriac_tasks::result::{JobStatus, Phase};
+
+use crate::ground::Ground;
+use crate::on_both;
+
+on_both!(a_list_is_youngest_first_and_every_job_once, jobs_are_found_by_what_they_are, what_has_ended_long_ago_is_named);
+
+async fn enter(ground: &Ground, id: &str, user: &str, tag: &str, name: &str) {
+    let submission =
+        Submission { user_id: Some(user.into()), tags: vec![tag.into()], file_name: Some(name.into()), ..Submission::default() };
+    ground.ledger.create(id, submission).await.unwrap();
+}
+
+async fn a_list_is_youngest_first_and_every_job_once(ground: Ground) {
+    for n in 0..25 {
+        enter(&ground, &format!("job-{n:02}"), "u", "t", "a.pdf").await;
+    }
+    let mut seen = Vec::new();
+    let mut query = Query { limit: 10, ..Query::default() };
+    loop {
+        let found = ground.ledger.find(&query).await.unwrap();
+        seen.extend(found.jobs.into_iter().map(|entry| (entry.times.created, entry.job_id)));
+        match found.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 25);
+    assert!(seen.is_sorted_by(|younger, older| younger > older), "{seen:?}");
+    let skipped = ground.ledger.find(&Query { skip: 20, limit: 10, ..Query::default() }).await.unwrap();
+    assert_eq!((skipped.jobs.len(), skipped.next), (5, None));
+}
+
+async fn jobs_are_found_by_what_they_are(ground: Ground) {
+    enter(&ground, "1", "ann", "tax", "Report.pdf").await;
+    enter(&ground, "2", "bob", "tax", "letter.pdf").await;
+    enter(&ground, "3", "ann", "law", "letter.pdf").await;
+    ground.ledger.begin("3", Phase::Upload, Submission::default).await.unwrap();
+    let found = async |query: Query| {
+        let found = ground.ledger.find(&Query { limit: 10, ..query }).await.unwrap();
+        found.jobs.into_iter().map(|entry| entry.job_id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Query { user_id: Some("ann".into()), ..Query::default() }).await, ["3", "1"]);
+    assert_eq!(found(Query { tag: Some("tax".into()), ..Query::default() }).await, ["2", "1"]);
+    assert_eq!(found(Query { status: vec![JobStatus::Processing], ..Query::default() }).await, ["3"]);
+    assert_eq!(found(Query { status: vec![JobStatus::Processing, JobStatus::Queued], ..Query::default() }).await.len(), 3);
+    assert_eq!(found(Query { text: Some("REPORT".into()), ..Query::default() }).await, ["1"]);
+    assert_eq!(found(Query { user_id: Some("bob".into()), tag: Some("law".into()), ..Query::default() }).await, [""; 0]);
+}
+
+async fn what_has_ended_long_ago_is_named(ground: Ground) {
+    enter(&ground, "1", "ann", "tax", "a.pdf").await;
+    ground.ledger.cancel("1").await.unwrap();
+    assert!(ground.ledger.expired(10).await.unwrap().is_empty());
+}

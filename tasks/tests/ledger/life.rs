@@ -1,0 +1,96 @@
+//! From a submission to an end, and who may change what.
+
+use celeriac_tasks::ledger::{Created, Ending, PageChange, PageState, Submission, Verdict, Webhook};
+use celeriac_tasks::result::{JobStatus, PartialReason, Phase};
+
+use crate::ground::Ground;
+use crate::on_both;
+
+on_both!(
+    the_same_submission_is_found_again_and_another_is_told_apart,
+    a_job_runs_from_its_submission_to_its_end,
+    changes_of_many_at_once_are_all_kept,
+    what_is_cancelled_stops_and_is_taken_up_again,
+    nothing_is_left_of_what_is_removed,
+);
+
+fn asked(fingerprint: &str) -> Submission {
+    Submission { fingerprint: fingerprint.into(), file_name: Some("report.pdf".into()), ..Submission::default() }
+}
+
+async fn the_same_submission_is_found_again_and_another_is_told_apart(ground: Ground) {
+    let create = async |what: &str| ground.other().create("j", asked(what)).await.unwrap();
+    assert!(matches!(create("a").await, Created::New(_)));
+    assert!(matches!(create("a").await, Created::Same(_)));
+    let Created::Different(first) = create("b").await else { panic!("b is not a") };
+    assert_eq!(first.submission.fingerprint, "a");
+}
+
+async fn a_job_runs_from_its_submission_to_its_end(ground: Ground) {
+    let ledger = &ground.ledger;
+    ledger.create("j", asked("a")).await.unwrap();
+    ledger.sent("j").await.unwrap();
+    ground.running("j", 60).await;
+    let pages = |from: u32, to: u32, state| (from..=to).map(|page| PageChange::new(page, state)).collect::<Vec<_>>();
+    assert_eq!(ledger.pages("j", &pages(1, 30, PageState::Running)).await.unwrap(), Verdict::Go);
+    ledger.pages("j", &pages(1, 26, PageState::Ok)).await.unwrap();
+
+    let entry = ground.other().get("j").await.unwrap().unwrap();
+    assert_eq!((entry.status, entry.phase, entry.done(), entry.total()), (JobStatus::Processing, Phase::Pages, 26, 60));
+    assert!(entry.sent && entry.submission.file_name.as_deref() == Some("report.pdf"));
+    let batches = entry.batches();
+    assert_eq!((batches.len(), batches[0].is_complete(), batches[1].is_active(), batches[2].begun), (3, true, true, 0));
+    assert_eq!(ledger.count(JobStatus::Processing).await.unwrap(), 1);
+
+    let ending = Ending { status: JobStatus::Partial, partial_reasons: vec![PartialReason::PagesFailed], error: None };
+    let ended = ledger.finish("j", ending).await.unwrap().unwrap();
+    assert_eq!((ended.status, ended.phase, ended.percent()), (JobStatus::Partial, Phase::Done, 100.0));
+    assert_eq!((ledger.count(JobStatus::Processing).await.unwrap(), ledger.count(JobStatus::Partial).await.unwrap()), (0, 1));
+}
+
+async fn changes_of_many_at_once_are_all_kept(ground: Ground) {
+    ground.running("j", 40).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for page in 1..=40 {
+        let ledger = if page % 2 == 0 { ground.other() } else { ground.ledger.clone() };
+        tasks.spawn(async move { ledger.pages("j", &[PageChange::new(page, PageState::Ok)]).await.unwrap() });
+    }
+    assert!(tasks.join_all().await.iter().all(|verdict| *verdict == Verdict::Go));
+    let entry = ground.ledger.get("j").await.unwrap().unwrap();
+    assert_eq!((entry.done(), entry.pages.to_string()), (40, "o".repeat(40)));
+    assert!(entry.times.pages_done.is_some());
+}
+
+async fn what_is_cancelled_stops_and_is_taken_up_again(ground: Ground) {
+    let ledger = &ground.ledger;
+    ground.running("j", 3).await;
+    ledger.pages("j", &[PageChange::new(1, PageState::Running)]).await.unwrap();
+    let (entry, taken) = ground.other().cancel("j").await.unwrap().unwrap();
+    assert_eq!((entry.status, taken), (JobStatus::Cancelling, true));
+    let stop = Verdict::Stop(PartialReason::Cancelled);
+    assert_eq!(ledger.pages("j", &[PageChange::new(2, PageState::Running)]).await.unwrap(), stop);
+    assert_eq!(ledger.pages("j", &[PageChange::new(1, PageState::Ok)]).await.unwrap(), stop);
+    assert_eq!(ledger.get("j").await.unwrap().unwrap().pages.to_string(), "oqq");
+    ledger.finish("j", Ending { status: JobStatus::Partial, partial_reasons: vec![], error: None }).await.unwrap();
+    assert_eq!(ledger.get("j").await.unwrap().unwrap().status, JobStatus::Cancelled);
+    assert!(!ledger.cancel("j").await.unwrap().unwrap().1);
+    assert_eq!(ledger.begin("j", Phase::Upload, Submission::default).await.unwrap(), stop);
+
+    assert!(ledger.restart("j").await.unwrap().unwrap().1);
+    assert_eq!(ledger.begin("j", Phase::Upload, Submission::default).await.unwrap(), Verdict::Go);
+    assert_eq!(ledger.get("j").await.unwrap().unwrap().runs, 2);
+    assert!(ledger.cancel("nobody").await.unwrap().is_none());
+}
+
+async fn nothing_is_left_of_what_is_removed(ground: Ground) {
+    let ledger = &ground.ledger;
+    let hook = Webhook { url: "https://example.com/hook".into(), events: Vec::new() };
+    let submission = Submission { user_id: Some("u".into()), tags: vec!["t".into()], webhook: Some(hook), ..asked("a") };
+    ledger.create("j", submission).await.unwrap();
+    ledger.cancel("j").await.unwrap();
+    assert!(ledger.remove("j").await.unwrap());
+    assert!(!ledger.remove("j").await.unwrap());
+    assert!(ledger.get("j").await.unwrap().is_none());
+    assert_eq!(ledger.count(JobStatus::Cancelled).await.unwrap(), 0);
+    assert!(ledger.events("j", Default::default(), 100).await.unwrap().is_empty());
+}
