@@ -8,6 +8,7 @@ use celeriac::config::{Env, Loaded};
 use celeriac_tasks::job::Analysis as AnalysisKind;
 use celeriac_tasks::page::{Ocr, OcrMode, OcrOptions};
 use celeriac_tasks::pipeline::{self, Defaults};
+use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::store::Store;
 
 use crate::settings::{Analysis, Audio, Documents};
@@ -18,6 +19,8 @@ use crate::{model, resources};
 pub(crate) struct Pipeline {
     pub(crate) app: AppBuilder,
     pub(crate) store: Store,
+    /// What every job is now.
+    pub(crate) ledger: Ledger,
     /// What children must be allowed to read.
     pub(crate) readable: Vec<PathBuf>,
 }
@@ -29,7 +32,10 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     let analysis: Analysis = loaded.table(Analysis::TABLE.path)?;
     let audio: Audio = loaded.table(Audio::TABLE.path)?;
     let store = resources::open_store(loaded)?;
+    let ledger = resources::open_ledger(loaded)?;
     let mut documents = pipeline::Documents::new(store.clone());
+    documents.ledger = ledger.clone();
+    documents.cancel_grace = settings.cancel_grace.duration();
     documents.sources = resources::source_options(&settings);
     documents.sources.allowed_folders.extend(allowed);
     documents.defaults = defaults(&settings, &analysis, &audio);
@@ -49,7 +55,7 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     let mut app = App::builder(loaded.settings.clone());
     app.written(loaded.written());
     pipeline::register(&mut app, documents);
-    Ok(Pipeline { app, store, readable })
+    Ok(Pipeline { app, store, ledger, readable })
 }
 
 /// What a worker is started with: the tasks, and children that may read what they need.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use celeriac::cli::{Exit, Failure};
 use celeriac::config::{Env, Loaded};
 use celeriac::pool::{ChildPool, ChildPoolOptions, Sandbox, Settings};
+use celeriac_tasks::ledger::{self, Ledger};
 use celeriac_tasks::render::{PDFIUM_SETTING, PdfiumOptions, RenderOptions, find_pdfium};
 use celeriac_tasks::source::SourceOptions;
 use celeriac_tasks::store::{Store, StoreOptions};
 
-use crate::settings::{Documents, Storage};
+use crate::settings::{Documents, Retention, Storage};
 
 /// Folders a rendering child reads besides the store: fonts for text whose own are missing.
 const FONTS: &[&str] = &["/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/X11/fonts"];
@@ -66,6 +67,18 @@ pub(crate) fn open_store(loaded: &Loaded) -> Result<Store, Failure> {
             .why(error.message)
             .fix("set celeriac.storage.url or CELERIAC_STORE")
     })
+}
+
+/// Opens the ledger of jobs, where results are kept.
+pub(crate) fn open_ledger(loaded: &Loaded) -> Result<Ledger, Failure> {
+    let kept: Retention = loaded.table(Retention::TABLE.path)?;
+    let retention = ledger::Retention {
+        completed: kept.completed_age.duration(),
+        failed: kept.failed_age.duration(),
+        events: kept.events_age.duration(),
+        ..ledger::Retention::default()
+    };
+    Ok(Ledger::open(&loaded.settings, retention)?)
 }
 
 /// What sources may do.

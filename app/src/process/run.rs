@@ -11,6 +11,7 @@ use celeriac::protocol::meta::Meta;
 use celeriac::protocol::signature::Signature;
 use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 use celeriac_tasks::job::ProcessDocument;
+use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::pipeline::{QUEUES, names};
 use celeriac_tasks::source::{self, Source, SourceOptions};
 use celeriac_tasks::store::Store;
@@ -32,6 +33,7 @@ const CHILDREN_GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Runner {
     app: App,
     store: Store,
+    ledger: Ledger,
     /// Our own worker; none with `--submit`.
     worker: Option<LocalWorker>,
 }
@@ -55,7 +57,7 @@ impl Runner {
         let pipeline = pipeline::build(plan.loaded, &plan.around.env, folders)?;
         let app = pipeline.app.connect()?;
         let worker = if plan.args.submit { None } else { Some(LocalWorker::start(plan, &app, pipeline.readable)?) };
-        Ok(Self { app, store: pipeline.store, worker })
+        Ok(Self { app, store: pipeline.store, ledger: pipeline.ledger, worker })
     }
 
     /// Processes one document and puts its results where they belong.
@@ -106,7 +108,7 @@ impl Runner {
     }
 
     async fn wait(&mut self, plan: &Plan<'_>, job_id: &str, task_id: &str, display: &mut Display) -> Result<Waited, Failure> {
-        let mut watch = Watch::new(&self.app, &self.store, job_id, task_id);
+        let mut watch = Watch::new(&self.ledger, job_id);
         let mut ticks = tokio::time::interval(Duration::from_millis(if self.worker.is_some() { 150 } else { 500 }));
         // A task of its own: it may hold what a look needs (the turn to connect) and must go on while we look.
         let mut result = JoinSet::new();

@@ -43,6 +43,8 @@ celeriac::settings! {
         pdfium: Option<String> = None, Kind::Text, env: &[Var::Is("CELERIAC_PDFIUM"), Var::Is("PDFIUM_LIB")];
         /// After how long rendering one page is given up.
         page_timeout: Seconds = Seconds::new(60.0), Kind::Seconds;
+        /// How many seconds pages that run may go on after their job was cancelled; then they are ended.
+        cancel_grace: Seconds = Seconds::new(5.0), Kind::Seconds;
         /// Whether a summary is made.
         summary: bool = true, Kind::Flag;
     }

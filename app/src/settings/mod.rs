@@ -9,7 +9,8 @@ use celeriac::config::{Loaded, Table};
 
 pub(crate) use documents::{Analysis, Audio, Documents, Storage};
 pub(crate) use operation::WorkerPool;
-use operation::{Features, Retention};
+use operation::Features;
+pub(crate) use operation::Retention;
 
 /// The program's tables.
 pub(crate) const TABLES: &[Table] =

@@ -7,12 +7,14 @@ const LATER: &str = "for the HTTP service and the autoscaler, which come with la
 celeriac::settings! {
     /// How long things are kept.
     pub(crate) struct Retention at "celeriac.retention" {
-        /// Seconds a finished job is kept.
-        completed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds, inert: LATER;
+        /// Seconds the record of a finished job is kept in the ledger; the archive keeps it on.
+        completed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
         /// How many finished jobs are kept.
         completed_count: u64 = 10_000, Kind::Integer(0, i64::MAX), inert: LATER;
-        /// Seconds a failed job is kept.
-        failed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds, inert: LATER;
+        /// Seconds the record of a failed or cancelled job is kept in the ledger.
+        failed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
+        /// Seconds the events of a job that has ended are kept: for whoever looks at it live, and for its log.
+        events_age: Seconds = Seconds::new(3600.0), Kind::Seconds;
         /// Seconds the pages of a job are kept.
         artifacts_age: Seconds = Seconds::new(604_800.0), Kind::Seconds, inert: LATER;
     }

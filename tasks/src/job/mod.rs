@@ -8,7 +8,7 @@ mod request;
 mod selection;
 mod split;
 
-pub use progress::{Batches, Mark, Progress, marks_key, read as read_marks};
+pub use progress::{Batches, Progress};
 pub use record::JobRecord;
 pub use request::{Analysis, ProcessDocument, Wanted};
 pub use selection::{Selection, SelectionError};

@@ -1,28 +1,10 @@
-//! How far a job is: one mark a page, shared by all workers, and what callers are told of it.
-//!
-//! The marks are a row of bytes in the result backend. A mark is set, not counted: a page that is done twice counts once.
+//! How far a job is, as its task tells callers while it runs.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::{Batch, Entry, PageState};
 use crate::result::Phase;
-
-/// The state of one page in the row of marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Mark {
-    /// Some worker has begun it.
-    Running = b'r',
-    /// Done.
-    Ok = b'o',
-    /// Failed for good.
-    Failed = b'x',
-}
-
-/// The key of a job's row of marks.
-pub fn marks_key(job_id: &str) -> String {
-    format!("celeriac-job-{job_id}-pages")
-}
 
 /// What `AsyncResult.info` holds while a job runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,57 +40,77 @@ pub struct Batches {
     pub running: u32,
 }
 
-/// Reads a row of marks. `batches` are the pages of each batch.
-pub fn read(job_id: &str, row: &[u8], pages: &[u32], batches: &[&[u32]], started: DateTime<Utc>, now: DateTime<Utc>) -> Progress {
-    let mark = |page: &u32| row.get(*page as usize).copied().unwrap_or(0);
-    let ended = |page: &u32| matches!(mark(page), b'o' | b'x');
-    let count = |wanted: &dyn Fn(&u32) -> bool| u32::try_from(pages.iter().filter(|page| wanted(page)).count()).unwrap_or(u32::MAX);
-    let current = count(&ended);
-    let mut told = Batches { total: u32::try_from(batches.len()).unwrap_or(u32::MAX), ..Batches::default() };
-    for batch in batches {
-        if batch.iter().all(ended) {
-            told.completed += 1;
-        } else if batch.iter().any(|page| mark(page) != 0) {
-            told.running += 1;
-        }
+impl Batches {
+    /// Those of a job.
+    pub fn of(entry: &Entry) -> Self {
+        let batches = entry.batches();
+        let count =
+            |fits: fn(&Batch) -> bool| u32::try_from(batches.iter().filter(|batch| fits(batch)).count()).unwrap_or(u32::MAX);
+        Self { total: count(|_| true), completed: count(Batch::is_complete), running: count(Batch::is_active) }
     }
-    let total = u32::try_from(pages.len()).unwrap_or(u32::MAX);
-    let seconds = (now - started).as_seconds_f64().max(0.001);
-    let speed = f64::from(current) / seconds;
-    Progress {
-        job_id: job_id.to_owned(),
-        current,
-        total,
-        failed: count(&|page| mark(page) == b'x'),
-        percent: (f64::from(current) * 1000.0 / f64::from(total.max(1))).round() / 10.0,
-        phase: if current == total { Phase::Aggregate } else { Phase::Pages },
-        batches: told,
-        pages_per_second: (speed * 100.0).round() / 100.0,
-        estimated_seconds_remaining: (current > 0).then(|| (f64::from(total - current) / speed).ceil() as u64),
+}
+
+impl Progress {
+    /// Of a job, as it is at this time. Pages of an earlier run say nothing of the speed.
+    pub fn of(entry: &Entry, now: DateTime<Utc>) -> Self {
+        let (current, total) = (entry.ended(), entry.total());
+        let seconds = entry.times.started.map_or(0.0, |started| (now - started).as_seconds_f64()).max(0.001);
+        let own = current - entry.pages.count(|state| state == PageState::Cached);
+        let speed = f64::from(own) / seconds;
+        Self {
+            job_id: entry.job_id.clone(),
+            current,
+            total,
+            failed: entry.failed(),
+            percent: (f64::from(current) * 1000.0 / f64::from(total.max(1))).round() / 10.0,
+            phase: entry.phase,
+            batches: Batches::of(entry),
+            pages_per_second: (speed * 100.0).round() / 100.0,
+            estimated_seconds_remaining: (own > 0).then(|| (f64::from(total - current) / speed).ceil() as u64),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::BatchSize;
+    use crate::ledger::{Opened, PageStates, Submission};
     use chrono::TimeDelta;
 
-    #[test]
-    fn marks_tell_pages_batches_speed_and_what_remains() {
-        let pages: Vec<u32> = (1..=6).collect();
-        let batches: Vec<&[u32]> = pages.chunks(2).collect();
-        let now = Utc::now();
-        let progress = read("j", b"\0oxor", &pages, &batches, now - TimeDelta::seconds(6), now);
-        assert_eq!((progress.current, progress.failed, progress.total, progress.percent), (3, 1, 6, 50.0));
-        assert_eq!(progress.batches, Batches { total: 3, completed: 1, running: 1 });
-        assert_eq!(progress.estimated_seconds_remaining, Some(6));
-        assert_eq!(progress.phase, Phase::Pages);
+    fn entry(states: &str) -> Entry {
+        let mut entry = Entry::new("j", Submission::default(), Utc::now());
+        entry.phase = Phase::Pages;
+        entry.pages = PageStates::new(u32::try_from(states.len()).unwrap(), PageState::Queued);
+        for (page, letter) in (1..).zip(states.chars()) {
+            entry.pages.set(page, PageState::of(letter).unwrap());
+        }
+        entry.opened = Some(Opened {
+            total_pages: entry.total(),
+            threshold: 2,
+            batch_size: BatchSize::Pages(2),
+            title: None,
+            analyzer: String::new(),
+            summary: false,
+            audio: false,
+        });
+        entry
     }
 
     #[test]
-    fn nothing_done_estimates_nothing() {
+    fn pages_tell_batches_speed_and_what_remains() {
         let now = Utc::now();
-        let progress = read("j", b"", &[1, 2], &[], now, now);
-        assert_eq!((progress.current, progress.estimated_seconds_remaining), (0, None));
+        let mut entry = entry("ofroqq");
+        entry.times.started = Some(now - TimeDelta::seconds(6));
+        let progress = Progress::of(&entry, now);
+        assert_eq!((progress.current, progress.failed, progress.total, progress.percent), (3, 1, 6, 50.0));
+        assert_eq!(progress.batches, Batches { total: 3, completed: 1, running: 1 });
+        assert_eq!(progress.estimated_seconds_remaining, Some(6));
+    }
+
+    #[test]
+    fn what_was_done_before_estimates_nothing() {
+        let progress = Progress::of(&entry("ccq"), Utc::now());
+        assert_eq!((progress.current, progress.estimated_seconds_remaining), (2, None));
     }
 }

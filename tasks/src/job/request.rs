@@ -122,8 +122,22 @@ impl Wanted {
 }
 
 impl ProcessDocument {
+    /// Whether it is asked for by the job's id alone: the same again, as far as it is missing.
+    pub fn names_no_source(&self) -> bool {
+        self.job_id.is_some() && self.sources().next().is_none()
+    }
+
     /// The one source.
     pub fn source(&self) -> Result<Source, DocumentError> {
+        let mut given = self.sources();
+        match (given.next(), given.next()) {
+            (Some(source), None) => Ok(source),
+            (None, _) => Err(refused("no source: give one of path, url, store_key, images_base64, pdf_base64")),
+            (Some(_), Some(_)) => Err(refused("more than one source: give one of path, url, store_key, images_base64, pdf_base64")),
+        }
+    }
+
+    fn sources(&self) -> impl Iterator<Item = Source> {
         let sources = [
             self.path.clone().map(Source::Path),
             self.url.clone().map(Source::Url),
@@ -131,12 +145,7 @@ impl ProcessDocument {
             self.images_base64.clone().map(Source::ImagesBase64),
             self.pdf_base64.clone().map(Source::PdfBase64),
         ];
-        let mut given = sources.into_iter().flatten();
-        match (given.next(), given.next()) {
-            (Some(source), None) => Ok(source),
-            (None, _) => Err(refused("no source: give one of path, url, store_key, images_base64, pdf_base64")),
-            (Some(_), Some(_)) => Err(refused("more than one source: give one of path, url, store_key, images_base64, pdf_base64")),
-        }
+        sources.into_iter().flatten()
     }
 }
 

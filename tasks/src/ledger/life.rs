@@ -122,10 +122,9 @@ impl Entry {
         let complete = |entry: &Self| entry.batches().iter().map(super::entry::Batch::is_complete).collect::<Vec<_>>();
         let before = complete(self);
         for change in changes {
-            if let Some(usage) = &change.usage {
-                self.spent.add(usage);
-            }
+            // What is told twice counts once.
             if self.pages.set(change.page, change.state).is_some_and(|earlier| earlier != change.state) {
+                change.usage.iter().for_each(|usage| self.spent.add(usage));
                 events.push(self.page_event(change));
             }
         }
@@ -142,7 +141,7 @@ impl Entry {
 
     /// It came to another stage.
     pub(super) fn set_phase(&mut self, phase: Phase, events: &mut Vec<Event>) {
-        if self.phase != phase {
+        if self.phase != phase && !self.status.is_terminal() {
             self.phase = phase;
             events.push(self.event(Kind::Phase, json!({"phase": phase})));
         }

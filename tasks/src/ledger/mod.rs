@@ -46,7 +46,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(86_400 * days);
-        Self { completed: days(30), failed: days(30), events: days(1), events_max: 5000 }
+        Self { completed: days(30), failed: days(30), events: Duration::from_secs(3600), events_max: 5000 }
     }
 }
 
@@ -132,17 +132,17 @@ impl Ledger {
         self.change(job_id, |entry, _, events| entry.open(opening.clone(), events)).await.map(drop)
     }
 
-    /// Something happened to pages; whether work goes on.
-    pub async fn pages(&self, job_id: &str, changes: &[PageChange]) -> Result<Verdict> {
-        let changed = self.change(job_id, |entry, now, events| {
+    /// Something happened to pages: the job as it is then, and whether work on it goes on.
+    pub async fn pages(&self, job_id: &str, changes: &[PageChange]) -> Result<Option<(Entry, Verdict)>> {
+        self.change(job_id, |entry, now, events| {
             let verdict = entry.verdict(now);
             let begins = |change: &&PageChange| change.state == PageState::Running;
             // What is not to begin is not told of as begun.
             let kept = changes.iter().filter(|change| verdict == Verdict::Go || !begins(change)).cloned().collect::<Vec<_>>();
             entry.change_pages(&kept, now, events);
-            verdict
-        });
-        Ok(changed.await?.unwrap_or(Verdict::Go))
+            (entry.clone(), verdict)
+        })
+        .await
     }
 
     /// Whether work on a job goes on.
@@ -150,13 +150,13 @@ impl Ledger {
         Ok(self.get(job_id).await?.map_or(Verdict::Go, |entry| entry.verdict(Utc::now())))
     }
 
-    /// It came to another stage.
-    pub async fn phase(&self, job_id: &str, phase: Phase) -> Result<Verdict> {
-        let changed = self.change(job_id, |entry, now, events| {
+    /// It came to another stage: the job as it is then, and whether work on it goes on.
+    pub async fn phase(&self, job_id: &str, phase: Phase) -> Result<Option<(Entry, Verdict)>> {
+        self.change(job_id, |entry, now, events| {
             entry.set_phase(phase, events);
-            entry.verdict(now)
-        });
-        Ok(changed.await?.unwrap_or(Verdict::Go))
+            (entry.clone(), entry.verdict(now))
+        })
+        .await
     }
 
     /// It ended; the entry as it is then.

@@ -9,11 +9,13 @@ use serde::Deserialize;
 
 use super::batch;
 use super::documents::Documents;
-use super::ending::failed;
+use super::ending::{failed, job_failed};
 use crate::error::{Code, DocumentError, Stage};
 use crate::job::JobRecord;
+use crate::ledger::{Ending, Verdict};
 use crate::result::{
-    BatchRecord, Document, DocumentResult, Job, JobStatus, PageRecord, PageSpan, Phase, TextLayer, TextSource, aggregate, terminal,
+    BatchRecord, Document, DocumentResult, Job, JobStatus, PageRecord, PageSpan, PartialReason, Phase, TextLayer, TextSource,
+    aggregate, terminal,
 };
 use crate::store::Key;
 
@@ -27,9 +29,10 @@ pub(super) async fn aggregate_document(ctx: Context, OfJob { job_id }: OfJob) ->
     let documents = ctx.state::<Documents>()?;
     let record = documents.job(&job_id).await.map_err(|error| failed(&ctx, error))?;
     documents.tell_phase(&ctx, &record, Phase::Aggregate).await;
-    let made = gather(&documents, &job_id).await;
-    let result = made.map_err(|error| failed(&ctx, error))?;
-    conclude(&ctx, &documents, result).await
+    match gather(&documents, &job_id).await {
+        Ok(result) => conclude(&ctx, &documents, result).await,
+        Err(error) => Err(job_failed(&ctx, &documents, &job_id, error).await),
+    }
 }
 
 /// Writes the result as it is now, and gives its compact form. A document of which no page is usable has failed.
@@ -39,6 +42,15 @@ pub(super) async fn conclude(ctx: &Context, documents: &Documents, mut result: D
     let started = result.job.times.started.unwrap_or_else(Utc::now);
     result.timings.wall_ms = u64::try_from((Utc::now() - started).num_milliseconds()).unwrap_or_default();
     save(documents, &result).await.map_err(|error| failed(ctx, error))?;
+    let last = !follows(ctx);
+    if last || result.job.status == JobStatus::Failed {
+        let ending = Ending {
+            status: result.job.status,
+            partial_reasons: result.job.partial_reasons.clone(),
+            error: result.errors.first().filter(|_| result.job.status == JobStatus::Failed).cloned(),
+        };
+        documents.finish(&result.job.job_id, ending).await.map_err(|error| failed(ctx, error))?;
+    }
     if result.job.status == JobStatus::Failed {
         let first = result.errors.first().map_or_else(|| "nothing was asked for".to_owned(), |error| error.message.clone());
         let message = format!("no page could be processed: {first}");
@@ -48,11 +60,23 @@ pub(super) async fn conclude(ctx: &Context, documents: &Documents, mut result: D
                 .permanent(),
         ));
     }
-    if ctx.request().message.embed.chain.as_ref().is_some_and(|rest| !rest.is_empty()) {
+    if !last {
         // The step that comes last returns the result: once in the backend is enough.
         return Ok(to_value(&serde_json::json!({"job_id": result.job.job_id, "status": result.job.status}))?);
     }
     Ok(to_value(&result.compact()?)?)
+}
+
+/// Whether another step of the job comes after this one.
+fn follows(ctx: &Context) -> bool {
+    ctx.request().message.embed.chain.as_ref().is_some_and(|rest| !rest.is_empty())
+}
+
+/// Why the job was stopped, if it was, which then stands in its result as well.
+pub(super) async fn stopped(documents: &Documents, result: &mut DocumentResult) -> Result<Option<PartialReason>, DocumentError> {
+    let Verdict::Stop(reason) = documents.ledger.verdict(&result.job.job_id).await? else { return Ok(None) };
+    result.add_reason(reason);
+    Ok(Some(reason))
 }
 
 /// The whole result of a job as it was last written.
@@ -78,15 +102,20 @@ async fn gather(documents: &Documents, job_id: &str) -> Result<DocumentResult, D
     for page in &record.pages {
         pages.extend(documents.page_record(job_id, *page).await?);
     }
+    let stop = match documents.ledger.verdict(job_id).await? {
+        // A deadline that passed after the last page took nothing away.
+        Verdict::Stop(reason) if reason == PartialReason::Cancelled || pages.len() < record.pages.len() => Some(reason),
+        Verdict::Stop(_) | Verdict::Go => None,
+    };
     let missing = |page: u32| {
-        if record.pages.binary_search(&page).is_err() {
+        if stop.is_some() || record.pages.binary_search(&page).is_err() {
             return PageRecord::skipped(page);
         }
         let error = DocumentError::new(Code::WorkerLost, Stage::Aggregate, "no worker wrote a record of this page").on_page(page);
         PageRecord { batch: record.batch_of(page), ..PageRecord::failed(page, error.record(0, Utc::now())) }
     };
     let pages = aggregate(record.document.total_pages, pages, missing);
-    let (status, partial_reasons) = terminal(&pages.counts, &[]);
+    let (status, partial_reasons) = terminal(&pages.counts, stop.as_slice());
     let batches = batches(documents, &record, &pages.pages).await?;
     let job = Job { status, partial_reasons, phase: Phase::Aggregate, ..record.job.clone() };
     let mut result = DocumentResult::new(job, document(&record, &pages.pages), batches, pages);

@@ -7,13 +7,13 @@ use celeriac::task::{Context, TaskError};
 use chrono::Utc;
 
 use super::RETRIES;
-use super::aggregate::{OfJob, conclude, load};
+use super::aggregate::{OfJob, conclude, load, stopped};
 use super::documents::Documents;
 use super::ending::failed;
 use crate::error::{Code, DocumentError, Stage};
 use crate::job::JobRecord;
 use crate::narration::{self, NarrationOptions, Spoken};
-use crate::result::{Audio, AudioPart, AudioStatus, DocumentResult, PartialReason, Phase, terminal};
+use crate::result::{Audio, AudioPart, AudioStatus, DocumentResult, PartialReason, Phase};
 use crate::store::Key;
 
 /// The voice of the speech API when nobody chose one.
@@ -23,6 +23,10 @@ pub(super) async fn generate_audio(ctx: Context, OfJob { job_id }: OfJob) -> Res
     let documents = ctx.state::<Documents>()?;
     let record = documents.job(&job_id).await.map_err(|error| failed(&ctx, error))?;
     let mut result = load(&documents, &job_id).await.map_err(|error| failed(&ctx, error))?;
+    if stopped(&documents, &mut result).await.map_err(|error| failed(&ctx, error))?.is_some() {
+        result.audio = Some(Audio { status: AudioStatus::Skipped, ..Audio::default() });
+        return conclude(&ctx, &documents, result).await;
+    }
     documents.tell_phase(&ctx, &record, Phase::Audio).await;
     let begun = Instant::now();
     let audio = match narrate(&documents, &record, &result).await {
@@ -39,9 +43,7 @@ pub(super) async fn generate_audio(ctx: Context, OfJob { job_id }: OfJob) -> Res
 /// A narration that cannot be had: said in its own place, and as a reason why the job is not whole.
 fn without_audio(ctx: &Context, result: &mut DocumentResult, error: DocumentError) -> (Audio, u64) {
     tracing::warn!(job_id = result.job.job_id, %error, "no narration");
-    let mut reasons = result.job.partial_reasons.clone();
-    reasons.push(PartialReason::ProviderUnavailable);
-    (result.job.status, result.job.partial_reasons) = terminal(&result.counts, &reasons);
+    result.add_reason(PartialReason::ProviderUnavailable);
     let error = error.record(ctx.request().retries() + 1, Utc::now());
     result.errors.push(error.clone());
     (Audio { status: AudioStatus::Failed, parts: Vec::new(), errors: vec![error] }, 0)

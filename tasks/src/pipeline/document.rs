@@ -2,50 +2,94 @@
 
 use celeriac::canvas::{chain, chord};
 use celeriac::protocol::signature::Signature;
+use celeriac::protocol::value::{Value, to_value};
 use celeriac::task::{Context, TaskError};
 use chrono::Utc;
 
 use super::documents::Documents;
-use super::ending::failed;
+use super::ending::{failed, job_failed};
 use super::{batch, names, page};
 use crate::error::{Code, DocumentError, Stage};
-use crate::job::{JobRecord, Mark, ProcessDocument, Wanted, marks_key};
-use crate::render::{self, Opened};
-use crate::result::{Document, Engine, Job, JobOptions, JobStatus, JobTimes, OutlineItem, PdfInfo, Phase, TextLayer};
+use crate::job::{JobRecord, ProcessDocument, Wanted};
+use crate::ledger::{Ending, Opened, Opening, Verdict};
+use crate::render;
+use crate::result::{
+    Document, Engine, Job, JobOptions, JobStatus, JobTimes, OutlineItem, PartialReason, PdfInfo, Phase, TextLayer,
+};
 use crate::source;
 
-pub(super) async fn process_document(ctx: Context, asked: ProcessDocument) -> Result<(), TaskError> {
+pub(super) async fn process_document(ctx: Context, asked: ProcessDocument) -> Result<Value, TaskError> {
     let documents = ctx.state::<Documents>()?;
-    match prepare(&ctx, &documents, asked).await {
+    let job_id = asked.job_id.clone().unwrap_or_else(|| ctx.request().id().to_owned());
+    match documents.begin(&job_id, &asked).await {
+        Ok(Verdict::Go) => {}
+        Ok(Verdict::Stop(reason)) => return stopped(&ctx, &documents, &job_id, reason).await,
+        Err(error) => return Err(failed(&ctx, error)),
+    }
+    match prepare(&ctx, &documents, asked, &job_id).await {
         Ok((record, missing)) => {
-            tracing::info!(job_id = record.job.job_id, pages = record.pages.len(), missing = missing.len(), "document opened");
+            tracing::info!(job_id, pages = record.pages.len(), missing = missing.len(), "document opened");
             Err(ctx.replace(canvas(&record, &missing)))
         }
-        Err(error) => Err(failed(&ctx, error)),
+        Err(error) => Err(job_failed(&ctx, &documents, &job_id, error).await),
     }
 }
 
+/// A job that was stopped before any of its work was done.
+async fn stopped(ctx: &Context, documents: &Documents, job_id: &str, reason: PartialReason) -> Result<Value, TaskError> {
+    let status = if reason == PartialReason::Cancelled { JobStatus::Cancelled } else { JobStatus::Failed };
+    let ending = Ending { status, partial_reasons: vec![reason], error: None };
+    documents.finish(job_id, ending).await.map_err(|error| failed(ctx, error))?;
+    Ok(to_value(&serde_json::json!({"job_id": job_id, "status": status, "partial_reasons": [reason]}))?)
+}
+
 /// The job's record, and its pages that are not done.
-async fn prepare(ctx: &Context, documents: &Documents, asked: ProcessDocument) -> Result<(JobRecord, Vec<u32>), DocumentError> {
-    let job_id = asked.job_id.clone().unwrap_or_else(|| ctx.request().id().to_owned());
-    let wanted = documents.wanted(&asked);
-    let fetched = source::fetch(&asked.source()?, &documents.store, &documents.sources).await?;
-    let earlier = JobRecord::load(&documents.store, &job_id).await?;
+async fn prepare(
+    ctx: &Context,
+    documents: &Documents,
+    asked: ProcessDocument,
+    job_id: &str,
+) -> Result<(JobRecord, Vec<u32>), DocumentError> {
+    let earlier = JobRecord::load(&documents.store, job_id).await?;
     let record = match earlier {
-        Some(earlier) if earlier.wanted == wanted && earlier.source.sha256 == fetched.sha256 => {
-            continued(earlier, ctx, &asked, documents)
-        }
+        // By its id alone: the same again.
+        Some(earlier) if asked.names_no_source() => continued(earlier, ctx, &asked, documents),
         earlier => {
-            if earlier.is_some() {
-                documents.store.delete_job(&job_id).await?;
+            let wanted = documents.wanted(&asked);
+            let fetched = source::fetch(&asked.source()?, &documents.store, &documents.sources).await?;
+            match earlier {
+                Some(earlier) if earlier.wanted == wanted && earlier.source.sha256 == fetched.sha256 => {
+                    continued(earlier, ctx, &asked, documents)
+                }
+                earlier => {
+                    if earlier.is_some() {
+                        documents.store.delete_job(job_id).await?;
+                    }
+                    begun(ctx, documents, asked, job_id.to_owned(), wanted, fetched).await?
+                }
             }
-            begun(ctx, documents, asked, job_id, wanted, fetched).await?
         }
     };
     record.save(&documents.store).await?;
-    documents.forget_job(&record.job.job_id);
-    let missing = missing(ctx, documents, &record).await?;
+    documents.forget_job(job_id);
+    let missing = missing(documents, &record).await?;
+    documents.opened(job_id, opening(&record, &missing)).await?;
     Ok((record, missing))
+}
+
+/// What the ledger is told of an opened document.
+fn opening(record: &JobRecord, missing: &[u32]) -> Opening {
+    let opened = Opened {
+        total_pages: record.document.total_pages,
+        threshold: record.threshold,
+        batch_size: record.batch_size,
+        title: record.document.title.clone(),
+        analyzer: record.job.engine.analyzer.clone(),
+        summary: record.summary,
+        audio: record.audio,
+    };
+    let cached = record.pages.iter().copied().filter(|page| missing.binary_search(page).is_err()).collect();
+    Opening { opened, cached, asked: record.pages.clone() }
 }
 
 /// The same job again: what it makes is as before, what follows the pages is as asked for now.
@@ -109,10 +153,10 @@ async fn open(
     documents: &Documents,
     asked: &ProcessDocument,
     fetched: &source::Document,
-) -> Result<Opened, DocumentError> {
+) -> Result<render::Opened, DocumentError> {
     if let source::Content::Images { images } = &fetched.content {
         let pages = u32::try_from(images.len()).unwrap_or(u32::MAX);
-        return Ok(Opened { pages, title: None, authors: Vec::new(), sizes: Vec::new(), pdf: None });
+        return Ok(render::Opened { pages, title: None, authors: Vec::new(), sizes: Vec::new(), pdf: None });
     }
     let (key, kind, _) = fetched.page_file(1)?;
     let path = documents.store.local_path(&key).await?;
@@ -154,7 +198,7 @@ fn options(wanted: &Wanted, audio: bool) -> JobOptions {
     }
 }
 
-fn document(asked: &ProcessDocument, fetched: &source::Document, opened: &Opened) -> Document {
+fn document(asked: &ProcessDocument, fetched: &source::Document, opened: &render::Opened) -> Document {
     let outline = |entry: &render::OutlineEntry| OutlineItem { title: entry.title.clone(), page: entry.page, level: entry.level };
     Document {
         document_id: format!("doc_{}", fetched.sha256.get(..16).unwrap_or(&fetched.sha256)),
@@ -177,20 +221,16 @@ fn document(asked: &ProcessDocument, fetched: &source::Document, opened: &Opened
     }
 }
 
-/// The pages that are not done, with the marks of those that are. A page that failed is tried again.
-async fn missing(ctx: &Context, documents: &Documents, record: &JobRecord) -> Result<Vec<u32>, DocumentError> {
+/// The pages that are not done, in order. A page that failed is tried again.
+async fn missing(documents: &Documents, record: &JobRecord) -> Result<Vec<u32>, DocumentError> {
     let job_id = &record.job.job_id;
     let mut missing = Vec::new();
-    let mut marks = Vec::new();
     let written: std::collections::HashSet<u32> = documents.store.pages_done(job_id).await?.into_iter().collect();
     for page in &record.pages {
         let done = written.contains(page) && documents.page_record(job_id, *page).await?.is_some_and(|record| record.is_usable());
-        if done { marks.push((*page as usize, Mark::Ok as u8)) } else { missing.push(*page) }
-    }
-    // A mark of an earlier run must not count as this run's.
-    marks.extend(missing.iter().map(|page| (*page as usize, 0)));
-    if let Err(error) = ctx.mark(&marks_key(job_id), &marks).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "cannot store the marks of a job's pages");
+        if !done {
+            missing.push(*page);
+        }
     }
     Ok(missing)
 }
@@ -214,5 +254,6 @@ fn canvas(record: &JobRecord, missing: &[u32]) -> Signature {
     if record.audio {
         steps.push(step(names::AUDIO));
     }
-    if steps.len() == 1 { steps.remove(0) } else { chain(steps) }
+    let all = if steps.len() == 1 { steps.remove(0) } else { chain(steps) };
+    all.link_error(step(names::FAILED))
 }

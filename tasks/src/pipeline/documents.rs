@@ -10,17 +10,20 @@ use chrono::Utc;
 
 use crate::analysis::{OFFLINE_VERSION, Offline};
 use crate::error::{Code, DocumentError, Stage};
-use crate::job::{Analysis, BatchSize, JobRecord, Mark, ProcessDocument, Progress, Wanted, marks_key, read_marks};
+use crate::job::{Analysis, BatchSize, JobRecord, ProcessDocument, Progress, Wanted};
+use crate::ledger::{Ending, Entry, Ledger, Opening, PageChange, PageState, Submission, Verdict};
 use crate::narration::NarrationOptions;
 use crate::openai::{OPENAI_VERSION, OpenAi};
 use crate::page::{Ocr, OcrMode};
 use crate::render::RenderOptions;
-use crate::result::{PageRecord, Phase};
+use crate::result::{JobStatus, PageRecord, PartialReason, Phase};
 use crate::source::SourceOptions;
 use crate::store::{Key, PageFile, Store};
 
 /// Progress is told at most so often by one process.
 const TELL_EVERY: Duration = Duration::from_millis(250);
+/// How often a page that takes long looks whether its job goes on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Job records kept in memory.
 const JOBS_KEPT: usize = 16;
 
@@ -74,6 +77,8 @@ impl Default for Defaults {
 pub struct Documents {
     /// Where documents, pages and results lie.
     pub store: Store,
+    /// What every job is now.
+    pub ledger: Ledger,
     /// Where documents may come from.
     pub sources: SourceOptions,
     /// What a job makes when its caller does not say.
@@ -90,6 +95,8 @@ pub struct Documents {
     pub narration: NarrationOptions,
     /// The version of PDFium, where it is known.
     pub pdfium_version: Option<String>,
+    /// How long pages that run may go on after their job was cancelled.
+    pub cancel_grace: Duration,
     offline: Offline,
     jobs: Mutex<HashMap<String, Arc<JobRecord>>>,
     /// When progress was last told. Held while it is told, so that it never goes backwards.
@@ -101,6 +108,7 @@ impl Documents {
     pub fn new(store: Store) -> Self {
         Self {
             store,
+            ledger: Ledger::memory(),
             sources: SourceOptions::default(),
             defaults: Defaults::default(),
             ocr: Ocr::default(),
@@ -109,6 +117,7 @@ impl Documents {
             speech_model: None,
             narration: NarrationOptions::default(),
             pdfium_version: None,
+            cancel_grace: Duration::from_secs(5),
             offline: Offline::new(),
             jobs: Mutex::default(),
             told: tokio::sync::Mutex::default(),
@@ -196,41 +205,94 @@ impl Documents {
         self.store.put_json(&Key::page(job_id, record.page, PageFile::Record)?, record).await
     }
 
-    /// Marks a page and tells the job's progress. That nobody can be told is no reason to fail a page.
-    pub(super) async fn mark(&self, ctx: &Context, job: &JobRecord, page: u32, mark: Mark) {
-        if let Err(error) = self.try_mark(ctx, job, page, mark).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell progress");
+    /// Enters that a job is begun; whether it may be. Who was not handed it by the service still finds it in the ledger.
+    pub(super) async fn begin(&self, job_id: &str, asked: &ProcessDocument) -> Result<Verdict, DocumentError> {
+        let submission = || Submission {
+            file_name: asked.file_name.clone(),
+            user_id: asked.user_id.clone(),
+            tags: asked.tags.clone(),
+            metadata: asked.metadata.clone(),
+            priority: asked.priority.clone().map(Into::into),
+            ..Submission::default()
+        };
+        self.ledger.begin(job_id, Phase::Render, submission).await
+    }
+
+    /// Enters what opening a document told.
+    pub(super) async fn opened(&self, job_id: &str, opening: Opening) -> Result<(), DocumentError> {
+        self.ledger.opened(job_id, opening).await
+    }
+
+    /// Enters what happened to a page, and tells the job's progress; whether work on the job goes on. That nobody can be told is no
+    /// reason to fail a page.
+    pub(super) async fn tell_page(&self, ctx: &Context, job: &JobRecord, change: PageChange) -> Verdict {
+        let mut told = self.told.lock().await;
+        let ended = change.state.has_ended();
+        let (entry, verdict) = match self.ledger.pages(&job.job.job_id, &[change]).await {
+            Ok(Some(changed)) => changed,
+            Ok(None) => return Verdict::Go,
+            Err(error) => {
+                tracing::debug!(%error, "cannot enter what happened to a page");
+                return Verdict::Go;
+            }
+        };
+        if ended && told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            self.tell(ctx, job, &entry).await;
+        }
+        verdict
+    }
+
+    /// Enters and tells that a job has come to another stage.
+    pub(super) async fn tell_phase(&self, ctx: &Context, job: &JobRecord, phase: Phase) {
+        match self.ledger.phase(&job.job.job_id, phase).await {
+            Ok(Some((entry, _))) => self.tell(ctx, job, &entry).await,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "cannot enter a job's stage"),
         }
     }
 
-    async fn try_mark(&self, ctx: &Context, job: &JobRecord, page: u32, mark: Mark) -> celeriac::Result<()> {
-        let mut told = self.told.lock().await;
-        let row = ctx.mark(&marks_key(&job.job.job_id), &[(page as usize, mark as u8)]).await?;
-        let started = job.job.times.started.unwrap_or_else(Utc::now);
-        let progress = || read_marks(&job.job.job_id, &row, &job.pages, &job.batches(), started, Utc::now());
-        if mark != Mark::Running && told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
-            *told = Some(Instant::now());
-            self.tell(ctx, job, &progress()).await?;
-        }
+    /// Enters how a job ended. Where that cannot be done it is done again: the task is not over before.
+    pub(super) async fn finish(&self, job_id: &str, ending: Ending) -> Result<(), DocumentError> {
+        let status = ending.status;
+        let entry = self.ledger.finish(job_id, ending).await?;
+        let status = entry.map_or(status, |entry| entry.status);
+        tracing::info!(job_id, status = status.as_str(), "job ended");
         Ok(())
     }
 
-    /// Tells that a job has come to another stage.
-    pub(super) async fn tell_phase(&self, ctx: &Context, job: &JobRecord, phase: Phase) {
-        let told = async {
-            let row = ctx.mark(&marks_key(&job.job.job_id), &[]).await?;
-            let started = job.job.times.started.unwrap_or_else(Utc::now);
-            let progress = read_marks(&job.job.job_id, &row, &job.pages, &job.batches(), started, Utc::now());
-            self.tell(ctx, job, &Progress { phase, ..progress }).await
-        };
-        if let Err(error) = told.await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell progress");
+    /// Enters that a job failed.
+    pub(super) async fn give_up(&self, job_id: &str, error: crate::error::ErrorRecord) {
+        let ending = Ending { status: JobStatus::Failed, partial_reasons: Vec::new(), error: Some(error) };
+        if let Err(error) = self.finish(job_id, ending).await {
+            tracing::warn!(job_id, %error, "cannot enter that a job failed");
+        }
+    }
+
+    /// Why work on a job has stopped, once it has; for pages that run.
+    pub(super) async fn stopped(&self, job_id: &str) -> PartialReason {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Ok(Verdict::Stop(reason)) = self.ledger.verdict(job_id).await {
+                tokio::time::sleep(self.cancel_grace).await;
+                return reason;
+            }
+        }
+    }
+
+    /// How pages of such jobs are kept apart in estimates.
+    pub(super) async fn learn(&self, job: &JobRecord, change: &PageChange) {
+        let Some(ms) = change.milliseconds.filter(|_| change.state == PageState::Ok) else { return };
+        if let Err(error) = self.ledger.learn(&job.job.engine.analyzer, ms).await {
+            tracing::debug!(%error, "cannot enter how long a page took");
         }
     }
 
     /// Stores the job's `PROGRESS`.
-    async fn tell(&self, ctx: &Context, job: &JobRecord, progress: &Progress) -> celeriac::Result<()> {
-        ctx.update_state_of(&job.task_id, "PROGRESS", progress).await
+    async fn tell(&self, ctx: &Context, job: &JobRecord, entry: &Entry) {
+        if let Err(error) = ctx.update_state_of(&job.task_id, "PROGRESS", &Progress::of(entry, Utc::now())).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell progress");
+        }
     }
 
     fn lock_jobs(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<JobRecord>>> {

@@ -42,6 +42,9 @@ pub mod names {
     pub const SUMMARIZE: &str = "tasks.summarize_document";
     /// The narration.
     pub const AUDIO: &str = "tasks.generate_audio";
+    /// What is called where a task on which the whole job depends ends in a way it could not enter itself: its worker was lost, its
+    /// time was up. An errback, not a task.
+    pub const FAILED: &str = "tasks.document_failed";
 }
 
 const ORCHESTRATION: &str = "document_orchestration";
@@ -83,5 +86,6 @@ pub fn register(app: &mut AppBuilder, documents: Documents) {
         .time_limit(minutes(60))
         .retries(RETRIES, retry);
     app.task(names::AUDIO, audio::generate_audio).queue(AUDIO).acks_late().time_limit(minutes(60)).retries(RETRIES, retry);
+    app.errback(names::FAILED, ending::document_failed);
     app.state(documents);
 }

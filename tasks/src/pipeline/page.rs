@@ -12,7 +12,8 @@ use super::documents::Documents;
 use super::ending::failed;
 use super::{RETRIES, names, page_work};
 use crate::error::{Code, DocumentError, Stage};
-use crate::job::{JobRecord, Mark};
+use crate::job::JobRecord;
+use crate::ledger::{PageChange, PageState, Verdict};
 use crate::result::{PageRecord, PageStatus};
 use crate::store::{Key, PageFile};
 
@@ -64,14 +65,46 @@ pub(super) async fn process_page(ctx: Context, args: Page) -> Result<PageRef, Ta
     let earlier = documents.page_record(&args.job_id, args.page).await.map_err(|error| failed(&ctx, error))?;
     let record = match earlier.filter(PageRecord::is_usable) {
         Some(done) => done,
-        None => {
-            documents.mark(&ctx, &job, args.page, Mark::Running).await;
-            done_or_failed(&ctx, &documents, &job, args.page).await?
-        }
+        None => run(&ctx, &documents, &job, args.page).await?,
     };
-    let mark = if record.is_usable() { Mark::Ok } else { Mark::Failed };
-    documents.mark(&ctx, &job, args.page, mark).await;
+    documents.tell_page(&ctx, &job, ended(&record)).await;
     Ok(PageRef::of(&key, &record))
+}
+
+/// Does the page unless its job was stopped, before or while it runs: then it is left out, and nothing of it is written.
+async fn run(ctx: &Context, documents: &Documents, job: &JobRecord, page: u32) -> Result<PageRecord, TaskError> {
+    let begins = PageChange { attempt: ctx.request().retries() + 1, ..PageChange::new(page, PageState::Running) };
+    if let Verdict::Stop(_) = documents.tell_page(ctx, job, begins).await {
+        return Ok(PageRecord::skipped(page));
+    }
+    tokio::select! {
+        record = done_or_failed(ctx, documents, job, page) => {
+            let record = record?;
+            documents.learn(job, &ended(&record)).await;
+            Ok(record)
+        }
+        // What is dropped ends its child.
+        reason = documents.stopped(&job.job.job_id) => {
+            tracing::info!(job_id = job.job.job_id, page, ?reason, "page cut off");
+            Ok(PageRecord::skipped(page))
+        }
+    }
+}
+
+/// What a page's record tells the ledger.
+fn ended(record: &PageRecord) -> PageChange {
+    let state = match record.status {
+        PageStatus::Ok | PageStatus::NeedsOcr => PageState::Ok,
+        PageStatus::Failed => PageState::Failed,
+        PageStatus::Skipped => PageState::Cancelled,
+    };
+    PageChange {
+        milliseconds: record.times_ms.map(|times| times.total),
+        attempt: record.attempts.max(1),
+        usage: record.usage.clone(),
+        error: record.error.clone(),
+        ..PageChange::new(record.page, state)
+    }
 }
 
 /// The page's record, written to the store; a retry where that may help.
@@ -84,6 +117,8 @@ async fn done_or_failed(ctx: &Context, documents: &Documents, job: &JobRecord, p
     let attempts = ctx.request().retries() + 1;
     if error.retryable() && attempts <= RETRIES {
         tracing::warn!(job_id = job.job.job_id, page, attempts, %error, "page failed; trying again");
+        let again = PageChange { attempt: attempts, ..PageChange::new(page, PageState::Retrying) };
+        documents.tell_page(ctx, job, again).await;
         return Err(failed(ctx, error));
     }
     tracing::error!(job_id = job.job.job_id, page, attempts, %error, "page failed for good");

@@ -7,13 +7,13 @@ use celeriac::task::{Context, TaskError};
 use chrono::Utc;
 
 use super::RETRIES;
-use super::aggregate::{OfJob, conclude, load};
+use super::aggregate::{OfJob, conclude, load, stopped};
 use super::documents::Documents;
 use super::ending::failed;
 use crate::analysis::PageDigest;
 use crate::error::DocumentError;
 use crate::job::{Analysis, JobRecord};
-use crate::result::{DocumentResult, PageStatus, PartialReason, Phase, terminal};
+use crate::result::{DocumentResult, PageStatus, PartialReason, Phase};
 use crate::store::{Key, PageFile};
 use crate::summary::{self, SummaryInput};
 
@@ -21,6 +21,10 @@ pub(super) async fn summarize_document(ctx: Context, OfJob { job_id }: OfJob) ->
     let documents = ctx.state::<Documents>()?;
     let record = documents.job(&job_id).await.map_err(|error| failed(&ctx, error))?;
     let mut result = load(&documents, &job_id).await.map_err(|error| failed(&ctx, error))?;
+    let stop = stopped(&documents, &mut result).await.map_err(|error| failed(&ctx, error))?;
+    if stop == Some(PartialReason::Cancelled) {
+        return conclude(&ctx, &documents, result).await;
+    }
     documents.tell_phase(&ctx, &record, Phase::Summary).await;
     let begun = Instant::now();
     let digests = digests(&documents, &record, &result).await.map_err(|error| failed(&ctx, error))?;
@@ -40,7 +44,8 @@ async fn summarize(
     result: &mut DocumentResult,
     input: &SummaryInput,
 ) -> Result<(), DocumentError> {
-    match (&documents.openai, record.wanted.analysis) {
+    let model = documents.openai.as_ref().filter(|_| !may_not_cost(result));
+    match (model, record.wanted.analysis) {
         (Some(openai), Analysis::Openai) => {
             let (made, usage) = openai.summarize(input).await?;
             result.usage.add(&usage);
@@ -51,12 +56,15 @@ async fn summarize(
     Ok(())
 }
 
+/// Whether the job's budget or its time is used up: then no model is asked any more.
+fn may_not_cost(result: &DocumentResult) -> bool {
+    result.job.partial_reasons.iter().any(|reason| matches!(reason, PartialReason::Budget | PartialReason::Deadline))
+}
+
 /// The model is away for good: the document still gets the summary that can be made here, and says so.
 fn without_model(ctx: &Context, documents: &Documents, result: &mut DocumentResult, input: &SummaryInput, error: &DocumentError) {
     tracing::warn!(job_id = result.job.job_id, %error, "the model made no summary; extracting one");
-    let mut reasons = result.job.partial_reasons.clone();
-    reasons.push(PartialReason::ProviderUnavailable);
-    (result.job.status, result.job.partial_reasons) = terminal(&result.counts, &reasons);
+    result.add_reason(PartialReason::ProviderUnavailable);
     result.errors.push(error.record(ctx.request().retries() + 1, Utc::now()));
     result.set_summary(summary::summarize(documents.offline(), input));
 }

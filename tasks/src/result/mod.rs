@@ -108,6 +108,13 @@ impl DocumentResult {
         }
     }
 
+    /// Takes in a reason why the job is not whole.
+    pub fn add_reason(&mut self, reason: PartialReason) {
+        let mut reasons = self.job.partial_reasons.clone();
+        reasons.push(reason);
+        (self.job.status, self.job.partial_reasons) = terminal(&self.counts, &reasons);
+    }
+
     /// Attaches the summary and counts its parts.
     pub fn set_summary(&mut self, summary: Summary) {
         self.counts.count_summary(&summary);

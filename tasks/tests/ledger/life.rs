@@ -32,7 +32,7 @@ async fn a_job_runs_from_its_submission_to_its_end(ground: Ground) {
     ledger.sent("j").await.unwrap();
     ground.running("j", 60).await;
     let pages = |from: u32, to: u32, state| (from..=to).map(|page| PageChange::new(page, state)).collect::<Vec<_>>();
-    assert_eq!(ledger.pages("j", &pages(1, 30, PageState::Running)).await.unwrap(), Verdict::Go);
+    assert_eq!(ledger.pages("j", &pages(1, 30, PageState::Running)).await.unwrap().unwrap().1, Verdict::Go);
     ledger.pages("j", &pages(1, 26, PageState::Ok)).await.unwrap();
 
     let entry = ground.other().get("j").await.unwrap().unwrap();
@@ -53,7 +53,7 @@ async fn changes_of_many_at_once_are_all_kept(ground: Ground) {
     let mut tasks = tokio::task::JoinSet::new();
     for page in 1..=40 {
         let ledger = if page % 2 == 0 { ground.other() } else { ground.ledger.clone() };
-        tasks.spawn(async move { ledger.pages("j", &[PageChange::new(page, PageState::Ok)]).await.unwrap() });
+        tasks.spawn(async move { ledger.pages("j", &[PageChange::new(page, PageState::Ok)]).await.unwrap().unwrap().1 });
     }
     assert!(tasks.join_all().await.iter().all(|verdict| *verdict == Verdict::Go));
     let entry = ground.ledger.get("j").await.unwrap().unwrap();
@@ -68,8 +68,8 @@ async fn what_is_cancelled_stops_and_is_taken_up_again(ground: Ground) {
     let (entry, taken) = ground.other().cancel("j").await.unwrap().unwrap();
     assert_eq!((entry.status, taken), (JobStatus::Cancelling, true));
     let stop = Verdict::Stop(PartialReason::Cancelled);
-    assert_eq!(ledger.pages("j", &[PageChange::new(2, PageState::Running)]).await.unwrap(), stop);
-    assert_eq!(ledger.pages("j", &[PageChange::new(1, PageState::Ok)]).await.unwrap(), stop);
+    assert_eq!(ledger.pages("j", &[PageChange::new(2, PageState::Running)]).await.unwrap().unwrap().1, stop);
+    assert_eq!(ledger.pages("j", &[PageChange::new(1, PageState::Ok)]).await.unwrap().unwrap().1, stop);
     assert_eq!(ledger.get("j").await.unwrap().unwrap().pages.to_string(), "oqq");
     ledger.finish("j", Ending { status: JobStatus::Partial, partial_reasons: vec![], error: None }).await.unwrap();
     assert_eq!(ledger.get("j").await.unwrap().unwrap().status, JobStatus::Cancelled);

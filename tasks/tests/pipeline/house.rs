@@ -11,6 +11,7 @@ use celeriac::pool::{ChildPool, ChildPoolOptions, Failure, Functions, Setup};
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::signature::Signature;
 use celeriac::worker::{Shutdown, Worker, WorkerOptions};
+use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::pipeline::{self, Documents, QUEUES, names};
 use celeriac_tasks::render::{OPEN, OpenArgs, PAGE, PDFIUM_SETTING, PageArgs, Renderer};
 use celeriac_tasks::result::DocumentResult;
@@ -75,6 +76,7 @@ pub struct House {
     pub app: App,
     pub broker: MemoryBroker,
     pub store: Store,
+    pub ledger: Ledger,
     pub folder: tempfile::TempDir,
     pub children: Arc<ChildPool>,
     shutdown: Shutdown,
@@ -95,13 +97,13 @@ impl House {
         let mut documents = Documents::new(store.clone());
         documents.sources.allowed_folders = vec![folder.path().join("in")];
         change(&mut documents);
-        let readable = documents.readable_folders();
+        let (readable, ledger) = (documents.readable_folders(), documents.ledger.clone());
         let (broker, backend) = memory::pair();
         let mut app = App::builder(Settings::default());
         pipeline::register(&mut app, documents);
         let app = app.connect_with(Arc::new(broker.clone()), Arc::new(backend));
         let children = Arc::new(children(&readable));
-        let mut house = Self { app, broker, store, folder, children, shutdown: Shutdown::new(), worker: None };
+        let mut house = Self { app, broker, store, ledger, folder, children, shutdown: Shutdown::new(), worker: None };
         house.start();
         house
     }

@@ -8,6 +8,7 @@ mod endings;
 mod house;
 mod pages;
 mod sources;
+mod stopping;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
 
 fn trials() -> Vec<Trial> {
     if house::pdfium().is_some() {
-        return [endings::trials(), pages::trials(), sources::trials()].into_iter().flatten().collect();
+        return [endings::trials(), pages::trials(), sources::trials(), stopping::trials()].into_iter().flatten().collect();
     }
     let absent = || {
         let message = "PDFium is not here; scripts/get-pdfium fetches it";
