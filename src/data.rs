@@ -6,6 +6,7 @@
 //! # Celery
 //! `app.backend.client` in a program's hands. Difference: none of the driver's types is shown.
 
+use crate::backend;
 use crate::config::Settings;
 pub use crate::connection::Reply;
 use crate::connection::{Link, Script, Server, command};
@@ -26,13 +27,15 @@ impl Redis {
         if url.starts_with("memory:") {
             return Ok(None);
         }
-        let link = Link::new(&Server::parse(url, SETTING)?, None)?;
-        Ok(Some(Self { link, prefix: settings.result_backend_transport_options.global_keyprefix.clone() }))
+        let asked = &settings.result_backend_transport_options;
+        let options = backend::Options { global_keyprefix: asked.global_keyprefix.clone(), sentinel: asked.into() };
+        let link = Link::new(&Server::parse_single(url, SETTING, &options.sentinel)?, None)?;
+        Ok(Some(Self { link, prefix: options.key_prefix() }))
     }
 
     /// A connection of its own to the same server: for a command that waits, which would hold up the others.
     pub fn sibling(&self) -> Result<Self> {
-        Ok(Self { link: self.link.sibling(None)?, prefix: self.prefix.clone() })
+        Ok(Self { link: self.link.sibling(None), prefix: self.prefix.clone() })
     }
 
     /// A key of this deployment.

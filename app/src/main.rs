@@ -1,14 +1,19 @@
 //! The celeriac program: reads the command line and the environment, runs one command, and ends with a code that says how it went.
 
+mod archive;
 mod args;
 mod config_cmd;
 mod doctor;
+mod jobs;
 mod model;
 mod pipeline;
 mod process;
 mod resources;
 mod scratch;
+mod serve;
 mod settings;
+mod upkeep;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -36,6 +41,7 @@ fn run(program: &Program, cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Runtime(command) => program.run(command, global),
         Command::Process(args) => process::run(args, global),
+        Command::Serve(args) => serve::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Config { command } => config_cmd::run(command, global),
         Command::Schema { of: SchemaOf::Result } => {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use celeriac::app::{App, AppBuilder};
 use celeriac::cli::{Failure, Start};
 use celeriac::config::{Env, Loaded};
-use celeriac_tasks::job::Analysis as AnalysisKind;
+use celeriac_tasks::job::{Analysis as AnalysisKind, ProcessDocument};
+use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::page::{Ocr, OcrMode, OcrOptions};
 use celeriac_tasks::pipeline::{self, Defaults};
-use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::store::Store;
 
 use crate::settings::{Analysis, Audio, Documents};
@@ -21,6 +21,8 @@ pub(crate) struct Pipeline {
     pub(crate) store: Store,
     /// What every job is now.
     pub(crate) ledger: Ledger,
+    /// What analyses pages unless a job says otherwise.
+    pub(crate) analyzer: String,
     /// What children must be allowed to read.
     pub(crate) readable: Vec<PathBuf>,
 }
@@ -51,11 +53,11 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     documents.speech_model = model::speech_model(&audio, documents.openai.as_ref());
     documents.narration = model::narration(&audio);
     documents.pdfium_version = resources::pdfium_version(&settings, env);
-    let readable = documents.readable_folders();
+    let (readable, analyzer) = (documents.readable_folders(), documents.analyzer_name(&ProcessDocument::default()));
     let mut app = App::builder(loaded.settings.clone());
     app.written(loaded.written());
     pipeline::register(&mut app, documents);
-    Ok(Pipeline { app, store, ledger, readable })
+    Ok(Pipeline { app, store, ledger, analyzer, readable })
 }
 
 /// What a worker is started with: the tasks, and children that may read what they need.

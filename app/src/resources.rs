@@ -76,6 +76,7 @@ pub(crate) fn open_ledger(loaded: &Loaded) -> Result<Ledger, Failure> {
         completed: kept.completed_age.duration(),
         failed: kept.failed_age.duration(),
         events: kept.events_age.duration(),
+        pages: kept.artifacts_age.duration(),
         ..ledger::Retention::default()
     };
     Ok(Ledger::open(&loaded.settings, retention)?)

@@ -75,7 +75,7 @@ crate::settings! {
         /// Above which share of failures among the last tasks such a pool does not grow.
         max_error_rate: f64 = 0.1, Kind::Number, env: &[Var::Is("MAX_ERROR_RATE")];
         /// How many messages may wait before a submission is refused.
-        max_queue_size: u64 = 10_000, Kind::Integer(1, i64::MAX), env: &[Var::Is("MAX_QUEUE_SIZE")], inert: LATER;
+        max_queue_size: u64 = 10_000, Kind::Integer(1, i64::MAX), env: &[Var::Is("MAX_QUEUE_SIZE")];
         /// How often the health of workers is looked at.
         health_check_interval: Seconds = Seconds::new(30.0), Kind::Seconds, env: &[Var::Is("HEALTH_CHECK_INTERVAL")], inert: LATER;
         /// Other names under which tasks may be called: `"their.task" = "tasks.ours"`.

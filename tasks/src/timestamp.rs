@@ -2,12 +2,13 @@
 //!
 //! Use with `#[serde(with = "crate::timestamp")]`, or `crate::timestamp::option` for an optional field.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// The time as text; fractions of a second only where there are some.
 pub fn format(at: &DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+    // Python before 3.11 reads three or six digits, not nine.
+    at.trunc_subsecs(6).to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }
 
 /// For `#[serde(with)]`.

@@ -1,6 +1,7 @@
 //! The command line as types: the runtime's commands, and those for documents.
 
 mod process;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use celeriac::cli::GlobalArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use process::{AnalysisMode, Format, OcrMode, ProcessArgs};
+pub(crate) use serve::ServeArgs;
 
 /// Takes apart large documents over Celery queues.
 #[derive(Debug, Parser)]
@@ -26,6 +28,9 @@ pub(crate) enum Command {
     Runtime(celeriac::cli::Command),
     /// Take apart documents: here, or over the queues with --submit
     Process(Box<ProcessArgs>),
+    /// Serve the HTTP API
+    #[command(alias = "api")]
+    Serve(ServeArgs),
     /// Look at Redis, PDFium, OCR, speech and the store, and say what is missing
     Doctor(DoctorArgs),
     /// Write, check or show the configuration

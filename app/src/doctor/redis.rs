@@ -10,7 +10,7 @@ use celeriac::config::{Loaded, Origin, redact};
 use super::Check;
 
 /// Older servers lack what the scripts need.
-const OLDEST: (u32, u32) = (6, 0);
+const OLDEST: (u32, u32) = (6, 2);
 /// Two thousand page images in a queue of base64 are about this much.
 const MUCH_MEMORY: u64 = 2_000_000_000;
 const START: &str = "start one (redis-server, or docker run -p 6379:6379 redis:7), or set CELERY_BROKER_URL; `process` needs none";

@@ -1,15 +1,12 @@
 //! Runs jobs: a worker of our own on the memory broker, or somebody else's over Redis, and in both cases one task to wait for.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac::app::App;
 use celeriac::cli::{Exit, Failure, terminal};
-use celeriac::pool::ChildPool;
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::signature::Signature;
-use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 use celeriac_tasks::job::ProcessDocument;
 use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::pipeline::{QUEUES, names};
@@ -17,7 +14,8 @@ use celeriac_tasks::source::{self, Source, SourceOptions};
 use celeriac_tasks::store::Store;
 use tokio::task::JoinSet;
 
-use crate::{pipeline, resources};
+use crate::pipeline;
+use crate::worker::LocalWorker;
 
 use super::ended::Ended;
 use super::progress::Display;
@@ -27,7 +25,7 @@ use super::{Plan, asked, deliver};
 
 /// No document takes longer.
 const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
-const CHILDREN_GRACE: Duration = Duration::from_millis(500);
+const NODENAME: &str = "celery@process";
 
 /// An app with somebody to run its tasks.
 pub(super) struct Runner {
@@ -36,12 +34,6 @@ pub(super) struct Runner {
     ledger: Ledger,
     /// Our own worker; none with `--submit`.
     worker: Option<LocalWorker>,
-}
-
-struct LocalWorker {
-    shutdown: Shutdown,
-    children: Arc<ChildPool>,
-    ended: JoinSet<celeriac::Result<StopReason>>,
 }
 
 /// What came first.
@@ -56,7 +48,11 @@ impl Runner {
         let folders: Vec<PathBuf> = plan.inputs.iter().filter_map(Input::folder).collect();
         let pipeline = pipeline::build(plan.loaded, &plan.around.env, folders)?;
         let app = pipeline.app.connect()?;
-        let worker = if plan.args.submit { None } else { Some(LocalWorker::start(plan, &app, pipeline.readable)?) };
+        let worker = if plan.args.submit {
+            None
+        } else {
+            Some(LocalWorker::start(plan.loaded, &plan.around.env, &app, pipeline.readable, NODENAME)?)
+        };
         Ok(Self { app, store: pipeline.store, ledger: pipeline.ledger, worker })
     }
 
@@ -142,38 +138,8 @@ impl Runner {
 
     /// Ends our own worker; what still runs is cut off.
     pub(super) async fn stop(self) {
-        if let Some(mut worker) = self.worker {
-            worker.shutdown.cold();
-            while worker.ended.join_next().await.is_some() {}
-            worker.children.close(CHILDREN_GRACE).await;
-        }
-    }
-}
-
-impl LocalWorker {
-    fn start(plan: &Plan<'_>, app: &App, readable: Vec<PathBuf>) -> Result<Self, Failure> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let concurrency = plan.loaded.settings.concurrency(processors);
-        let children = Arc::new(resources::children(plan.loaded, &plan.around.env, readable, concurrency)?);
-        let options = WorkerOptions {
-            queues: QUEUES.map(str::to_owned).to_vec(),
-            concurrency,
-            nodename: "celery@process".into(),
-            children: Some(Arc::clone(&children)),
-        };
-        let shutdown = Shutdown::new();
-        let mut ended = JoinSet::new();
-        ended.spawn(Worker::new(app.clone(), options).run(shutdown.clone()));
-        Ok(Self { shutdown, children, ended })
-    }
-
-    /// Why the worker ended by itself, which it should not; never without a worker.
-    async fn stopped(worker: &mut Option<Self>) -> Failure {
-        let Some(worker) = worker else { return std::future::pending().await };
-        match worker.ended.join_next().await {
-            Some(Ok(Err(error))) => error.into(),
-            Some(Err(error)) => Failure::new(Exit::Failure, "the worker broke down").why(error),
-            Some(Ok(Ok(_))) | None => Failure::new(Exit::Failure, "the worker stopped by itself"),
+        if let Some(worker) = self.worker {
+            worker.stop().await;
         }
     }
 }

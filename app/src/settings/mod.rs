@@ -8,13 +8,22 @@ use celeriac::cli::{Failure, GlobalArgs};
 use celeriac::config::{Loaded, Table};
 
 pub(crate) use documents::{Analysis, Audio, Documents, Storage};
-pub(crate) use operation::WorkerPool;
 use operation::Features;
-pub(crate) use operation::Retention;
+pub(crate) use operation::{Api, ArchiveSettings, Retention, Webhooks, WorkerPool};
 
 /// The program's tables.
-pub(crate) const TABLES: &[Table] =
-    &[Documents::TABLE, Analysis::TABLE, Audio::TABLE, Storage::TABLE, Retention::TABLE, Features::TABLE, WorkerPool::TABLE];
+pub(crate) const TABLES: &[Table] = &[
+    Documents::TABLE,
+    Analysis::TABLE,
+    Audio::TABLE,
+    Storage::TABLE,
+    Api::TABLE,
+    ArchiveSettings::TABLE,
+    Webhooks::TABLE,
+    Retention::TABLE,
+    Features::TABLE,
+    WorkerPool::TABLE,
+];
 
 /// Loads all settings; `flags` are those of the command, by the settings' names.
 pub(crate) fn load(around: &Surroundings, global: &GlobalArgs, flags: Vec<(String, String)>) -> Result<Loaded, Failure> {

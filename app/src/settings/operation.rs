@@ -1,6 +1,6 @@
 //! Settings of the deployment: retention, features, and the pools of workers under the names of the sources.
 
-use celeriac::config::{Kind, Seconds};
+use celeriac::config::{Kind, Seconds, Var};
 
 const LATER: &str = "for the HTTP service and the autoscaler, which come with later versions";
 
@@ -9,14 +9,52 @@ celeriac::settings! {
     pub(crate) struct Retention at "celeriac.retention" {
         /// Seconds the record of a finished job is kept in the ledger; the archive keeps it on.
         completed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
-        /// How many finished jobs are kept.
-        completed_count: u64 = 10_000, Kind::Integer(0, i64::MAX), inert: LATER;
+        /// How many jobs the ledger keeps at most, in whatever state they ended; the oldest go first.
+        completed_count: u64 = 10_000, Kind::Integer(0, i64::MAX);
         /// Seconds the record of a failed or cancelled job is kept in the ledger.
         failed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
         /// Seconds the events of a job that has ended are kept: for whoever looks at it live, and for its log.
         events_age: Seconds = Seconds::new(3600.0), Kind::Seconds;
-        /// Seconds the pages of a job are kept.
-        artifacts_age: Seconds = Seconds::new(604_800.0), Kind::Seconds, inert: LATER;
+        /// Seconds the images and texts of a job's pages are kept in the store.
+        artifacts_age: Seconds = Seconds::new(604_800.0), Kind::Seconds;
+    }
+}
+
+celeriac::settings! {
+    /// The HTTP service.
+    pub(crate) struct Api at "celeriac.api" {
+        /// Where it listens.
+        host: String = "127.0.0.1".into(), Kind::Text;
+        /// On which port; 0: any that is free.
+        port: u16 = 8000, Kind::Integer(0, 65_535), env: &[Var::Is("PORT")];
+        /// The most megabytes a file in a form may have.
+        max_upload_mb: u64 = 500, Kind::Integer(1, 1_000_000);
+        /// The same for `/api/documents/async-upload`.
+        async_upload_max_mb: u64 = 50, Kind::Integer(1, 1_000_000);
+        /// The most megabytes a JSON body with documents in it may have.
+        max_json_mb: u64 = 1024, Kind::Integer(1, 1_000_000);
+    }
+}
+
+celeriac::settings! {
+    /// Where finished jobs are kept for good.
+    pub(crate) struct ArchiveSettings at "celeriac.archive" {
+        /// `sqlite:FILE`, or `postgres://…`; none: a file in the store, where the store is a folder.
+        url: Option<String> = None, Kind::Url, env: &[Var::Is("DATABASE_URL")], secret: true;
+    }
+}
+
+celeriac::settings! {
+    /// Who is told that a job has ended.
+    pub(crate) struct Webhooks at "celeriac.webhooks" {
+        /// What deliveries are signed with; none: they are not signed.
+        secret: Option<String> = None, Kind::Text, env: &[Var::Is("CELERIAC_WEBHOOK_SECRET")], secret: true;
+        /// Whether private and loopback addresses, and `http`, may be told.
+        allow_private: bool = false, Kind::Flag;
+        /// How often a delivery is tried.
+        attempts: u32 = 5, Kind::Integer(1, 100);
+        /// How long one try may take.
+        timeout: Seconds = Seconds::new(10.0), Kind::Seconds;
     }
 }
 

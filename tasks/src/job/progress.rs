@@ -56,7 +56,7 @@ impl Progress {
         let (current, total) = (entry.ended(), entry.total());
         let seconds = entry.times.started.map_or(0.0, |started| (now - started).as_seconds_f64()).max(0.001);
         let own = current - entry.pages.count(|state| state == PageState::Cached);
-        let speed = f64::from(own) / seconds;
+        let speed = if entry.times.started.is_some() { f64::from(own) / seconds } else { 0.0 };
         Self {
             job_id: entry.job_id.clone(),
             current,
@@ -66,7 +66,7 @@ impl Progress {
             phase: entry.phase,
             batches: Batches::of(entry),
             pages_per_second: (speed * 100.0).round() / 100.0,
-            estimated_seconds_remaining: (own > 0).then(|| (f64::from(total - current) / speed).ceil() as u64),
+            estimated_seconds_remaining: (speed > 0.0).then(|| (f64::from(total - current) / speed).ceil() as u64),
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct ProcessDocument {
     /// A key of the store.
     #[serde(alias = "file_key")]
     pub store_key: Option<String>,
+    /// The key of a document that was handed in, as the service wrote it down.
+    pub document_key: Option<String>,
     /// One image a page, base64, with or without a `data:` prefix.
     pub images_base64: Option<Vec<String>>,
     /// A whole document, base64.
@@ -142,6 +144,7 @@ impl ProcessDocument {
             self.path.clone().map(Source::Path),
             self.url.clone().map(Source::Url),
             self.store_key.clone().map(Source::StoreKey),
+            self.document_key.clone().map(Source::DocumentKey),
             self.images_base64.clone().map(Source::ImagesBase64),
             self.pdf_base64.clone().map(Source::PdfBase64),
         ];

@@ -190,6 +190,9 @@ impl Entry {
         self.status = JobStatus::Queued;
         self.phase = Phase::Upload;
         self.sent = false;
+        for (page, _) in self.pages.clone().iter().filter(|(_, state)| matches!(state, PageState::Failed | PageState::Cancelled)) {
+            self.pages.set(page, PageState::Pending);
+        }
         (self.times.queued, self.times.started, self.times.finished, self.times.cancelled) = (Some(now), None, None, None);
         events.push(self.state_event());
         true
@@ -315,7 +318,9 @@ mod tests {
         entry.finish(Ending { status: JobStatus::Failed, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
         entry.finish(Ending { status: JobStatus::Completed, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
         assert_eq!(entry.status, JobStatus::Failed);
+        assert_eq!(entry.pages.to_string(), "cx");
         assert!(entry.restart(Utc::now(), &mut events));
+        assert_eq!((entry.pages.to_string().as_str(), entry.percent()), ("c.", 50.0));
         assert_eq!(entry.begin(Phase::Upload, Utc::now(), &mut events), Verdict::Go);
         assert_eq!((entry.status, entry.runs, entry.times.finished), (JobStatus::Processing, 2, None));
     }

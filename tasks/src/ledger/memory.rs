@@ -99,8 +99,8 @@ impl Shelf for MemoryShelf {
         for (index, at) in &commit.joins {
             state.place(index, *at, &job_id, true);
         }
-        for chore in commit.chores {
-            state.remind(chore, now());
+        for (chore, delay) in commit.chores {
+            state.remind(chore, after(delay));
         }
         state.entries.insert(job_id, Versioned { entry: commit.entry, version: commit.version + 1 });
         for event in commit.events {
@@ -144,6 +144,11 @@ impl Shelf for MemoryShelf {
         let state = self.lock();
         let wanted = |told: &&Told| told.id > after && job_id.is_none_or(|id| told.event.job_id == id);
         Ok(state.events.iter().filter(wanted).take(limit).cloned().collect())
+    }
+
+    async fn last_event(&self, job_id: &str) -> Result<EventId> {
+        let state = self.lock();
+        Ok(state.events.iter().rev().find(|told| told.event.job_id == job_id).map(|told| told.id).unwrap_or_default())
     }
 
     async fn follow(&self) -> Result<Follower> {

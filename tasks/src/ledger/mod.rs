@@ -24,6 +24,7 @@ pub use self::entry::{Batch, Entry, Opened, Spent, Submission, Webhook};
 pub use self::event::{Event, EventId, Kind, Told};
 pub use self::life::{Ending, Opening, PageChange, Verdict};
 pub use self::query::{Cursor, Found, Query};
+use self::redis::RedisShelf;
 pub use self::shelf::{Chore, Follower, Index, Shelf};
 use self::shelf::{Commit, Versioned};
 pub use self::states::{PageState, PageStates};
@@ -39,6 +40,8 @@ pub struct Retention {
     pub failed: Duration,
     /// Events of jobs that have ended.
     pub events: Duration,
+    /// Images and texts of pages of jobs that have ended.
+    pub pages: Duration,
     /// How many events of one job, and of all together, are kept at most.
     pub events_max: usize,
 }
@@ -46,9 +49,12 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(86_400 * days);
-        Self { completed: days(30), failed: days(30), events: Duration::from_secs(3600), events_max: 5000 }
+        Self { completed: days(30), failed: days(30), events: Duration::from_secs(3600), pages: days(7), events_max: 5000 }
     }
 }
+
+/// How much longer an entry is kept than until it is to be removed.
+const SLACK: Duration = Duration::from_secs(7 * 86_400);
 
 /// The ledger. Clones share it.
 #[derive(Debug, Clone)]
@@ -79,7 +85,7 @@ impl Ledger {
     /// Where the settings keep results: in memory, or on that Redis server.
     pub fn open(settings: &Settings, retention: Retention) -> celeriac::Result<Self> {
         Ok(match celeriac::data::Redis::open(settings)? {
-            Some(server) => Self::on(Arc::new(redis::RedisShelf::new(server, retention.events_max)?), retention),
+            Some(server) => Self::on(Arc::new(RedisShelf::new(server, retention.events_max)?), retention),
             None => Self::on(Arc::new(memory::MemoryShelf::default()), retention),
         })
     }
@@ -219,6 +225,11 @@ impl Ledger {
         self.shelf.events(Some(job_id), after, limit).await
     }
 
+    /// The place of the last event of a job; before everything where it has none.
+    pub async fn last_event(&self, job_id: &str) -> Result<EventId> {
+        self.shelf.last_event(job_id).await
+    }
+
     /// What happened to all jobs after an event, oldest first.
     pub async fn all_events(&self, after: EventId, limit: usize) -> Result<Vec<Told>> {
         self.shelf.events(None, after, limit).await
@@ -254,22 +265,15 @@ impl Ledger {
         self.shelf.learned(kind).await
     }
 
-    /// The jobs that ended longest ago, and so long ago that they are not kept.
-    pub async fn expired(&self, limit: usize) -> Result<Vec<String>> {
-        let now = Utc::now();
-        let ended = self.shelf.ids(&Index::Ended, Cursor::before(now), limit, true).await?;
-        let old = |age: Duration, at: i64| now.timestamp_millis() - at >= i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let mut expired = Vec::new();
-        for cursor in ended {
-            let kept = match self.get(&cursor.job_id).await? {
-                Some(entry) => self.kept_for(&entry).unwrap_or(Duration::MAX),
-                None => Duration::ZERO,
-            };
-            if old(kept, cursor.milliseconds) {
-                expired.push(cursor.job_id);
-            }
-        }
-        Ok(expired)
+    /// Jobs that have ended, those that did longest ago first.
+    pub async fn oldest(&self, limit: usize) -> Result<Vec<String>> {
+        let ended = self.shelf.ids(&Index::Ended, Cursor::start(), limit, true).await?;
+        Ok(ended.into_iter().map(|cursor| cursor.job_id).collect())
+    }
+
+    /// How many jobs are known.
+    pub async fn len(&self) -> Result<u64> {
+        self.shelf.count(&Index::All).await
     }
 
     /// Reads, changes, and writes if nobody else has written in the meantime; else again. `None`: there is no such job.
@@ -296,13 +300,28 @@ impl Ledger {
             leaves: old.iter().filter(|place| !new.contains(place)).cloned().collect(),
             joins: new.into_iter().filter(|place| !old.contains(place)).collect(),
             events,
-            chores: if ended { chores(entry) } else { Vec::new() },
-            entry_expires: self.kept_for(entry),
+            chores: if ended { self.chores_of(entry) } else { Vec::new() },
+            // By itself only where nobody does the chore that removes it with all that belongs to it.
+            entry_expires: self.kept_for(entry).map(|kept| kept.saturating_add(SLACK)),
             events_expire: entry.status.is_terminal().then_some(self.retention.events),
         }
     }
 
-    /// How long an entry is kept; one that has not ended has no end.
+    /// What is to be done once a job has ended, and after how long.
+    fn chores_of(&self, entry: &Entry) -> Vec<(Chore, Duration)> {
+        let chore = |kind: &str, detail: String| Chore { kind: kind.to_owned(), job_id: entry.job_id.clone(), detail };
+        let event = format!("job.{}", entry.status.as_str());
+        let hook = entry.submission.webhook.as_ref().filter(|hook| hook.events.is_empty() || hook.events.contains(&event));
+        let mut chores = vec![
+            (chore(Chore::ARCHIVE, String::new()), Duration::ZERO),
+            (chore(Chore::PAGES, String::new()), self.retention.pages),
+        ];
+        chores.extend(self.kept_for(entry).map(|kept| (chore(Chore::ENTRY, String::new()), kept)));
+        chores.extend(hook.map(|_| (chore(Chore::WEBHOOK, event.clone()), Duration::ZERO)));
+        chores
+    }
+
+    /// For how long an entry is kept; one that has not ended has no end.
     fn kept_for(&self, entry: &Entry) -> Option<Duration> {
         match entry.status {
             JobStatus::Completed | JobStatus::Partial => Some(self.retention.completed),
@@ -322,15 +341,6 @@ fn places(entry: &Entry) -> Vec<(Index, i64)> {
         places.push((Index::Ended, entry.times.finished.unwrap_or_default().timestamp_millis()));
     }
     places
-}
-
-/// What is to be done once a job has ended.
-fn chores(entry: &Entry) -> Vec<Chore> {
-    let archive = Chore { kind: Chore::ARCHIVE.to_owned(), job_id: entry.job_id.clone(), detail: String::new() };
-    let event = format!("job.{}", entry.status.as_str());
-    let wanted = entry.submission.webhook.as_ref().filter(|hook| hook.events.is_empty() || hook.events.contains(&event));
-    let notify = wanted.map(|_| Chore { kind: Chore::WEBHOOK.to_owned(), job_id: entry.job_id.clone(), detail: event.clone() });
-    std::iter::once(archive).chain(notify).collect()
 }
 
 /// A failure of the server as the pipeline's error.

@@ -63,8 +63,8 @@ pub struct Commit {
     pub joins: Vec<(Index, i64)>,
     /// What is told of it.
     pub events: Vec<Event>,
-    /// What is to be done now.
-    pub chores: Vec<Chore>,
+    /// What is to be done, and after how long.
+    pub chores: Vec<(Chore, Duration)>,
     /// After how long the entry goes by itself.
     pub entry_expires: Option<Duration>,
     /// After how long its events go.
@@ -90,6 +90,10 @@ impl Chore {
     pub const ARCHIVE: &'static str = "archive";
     /// Somebody is told.
     pub const WEBHOOK: &'static str = "webhook";
+    /// The images and texts of its pages go; the result stays.
+    pub const PAGES: &'static str = "pages";
+    /// Its entry goes, and its files with it.
+    pub const ENTRY: &'static str = "entry";
 }
 
 /// Hears what happens. One that is too slow loses the oldest, and is told so.
@@ -118,6 +122,9 @@ pub trait Shelf: Send + Sync + fmt::Debug {
 
     /// The events of one job or of all, after one, oldest first.
     async fn events(&self, job_id: Option<&str>, after: EventId, limit: usize) -> Result<Vec<Told>, DocumentError>;
+
+    /// The place of the last event of a job.
+    async fn last_event(&self, job_id: &str) -> Result<EventId, DocumentError>;
 
     /// Hears everything that happens after this has answered.
     async fn follow(&self) -> Result<Follower, DocumentError>;

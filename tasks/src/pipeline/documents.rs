@@ -155,7 +155,7 @@ impl Documents {
     }
 
     /// What analyses a job's pages, as a result names it.
-    pub(super) fn analyzer_name(&self, asked: &ProcessDocument) -> String {
+    pub fn analyzer_name(&self, asked: &ProcessDocument) -> String {
         let wanted = self.wanted(asked);
         match wanted.analysis {
             Analysis::None => "none".to_owned(),

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, DocumentError, Stage};
 use crate::render::Kind;
-use crate::store::Key;
+use crate::store::{Key, Store};
+
+const DOCUMENTS: &str = "documents/";
+const ENTERED: &str = "/document.json";
 
 /// A document in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +58,23 @@ pub enum PageImageFile {
 }
 
 impl Document {
+    /// Writes down what was handed in, for a task that is told the key alone.
+    pub async fn enter(&self, store: &Store) -> Result<Key, DocumentError> {
+        let key = Key::parse(&format!("{DOCUMENTS}{}{ENTERED}", self.sha256))?;
+        store.put_json(&key, self).await?;
+        Ok(key)
+    }
+
+    /// Reads it again.
+    pub(super) async fn entered(text: &str, store: &Store) -> Result<Self, DocumentError> {
+        if !text.starts_with(DOCUMENTS) || !text.ends_with(ENTERED) {
+            let message = format!("{text:?} is not the key of a document that was handed in");
+            return Err(DocumentError::new(Code::SourceRefused, Stage::Fetch, message));
+        }
+        let missing = || DocumentError::new(Code::SourceMissing, Stage::Fetch, format!("{text} is not in the store"));
+        store.get_json(&Key::parse(text)?).await?.ok_or_else(missing)
+    }
+
     /// How many pages are known without opening a file.
     pub fn known_pages(&self) -> Option<u32> {
         match &self.content {

@@ -24,27 +24,66 @@ pub(super) async fn decode_into(text: &str, spool: &mut Spool) -> Result<(), Doc
 
 /// A document of one image a page. An entry that is no image is a broken page, not a broken document.
 pub(super) async fn images(images: &[String], store: &Store, options: &SourceOptions) -> Result<Document, DocumentError> {
-    if images.is_empty() {
-        return Err(unsupported("images_base64 is empty: a document has at least one page"));
+    let mut set = ImageSet::new(store.clone(), options.max_bytes);
+    for text in images {
+        set.add(text).await?;
     }
-    let (mut pages, mut size_bytes, mut sums) = (Vec::with_capacity(images.len()), 0, Sha256::new());
-    for (index, text) in images.iter().enumerate() {
-        size_bytes += text.len() as u64 / 4 * 3;
-        if size_bytes > options.max_bytes {
-            return Err(too_large(options.max_bytes));
-        }
-        let page = one(text, index + 1, store, options).await?;
-        if let PageImageFile::Stored { sha256, .. } = &page {
-            sums.update(sha256.as_bytes());
-        }
-        sums.update(b"\n");
-        pages.push(page);
-    }
-    let sha256 = hexadecimal(&sums.finalize());
-    Ok(Document { file_name: None, sha256, size_bytes, content: Content::Images { images: pages } })
+    set.finish()
 }
 
-async fn one(text: &str, number: usize, store: &Store, options: &SourceOptions) -> Result<PageImageFile, DocumentError> {
+/// A document of one image a page that is being handed in, page after page: no more than one page is in memory at a time.
+#[derive(Debug)]
+pub struct ImageSet {
+    store: Store,
+    max_bytes: u64,
+    pages: Vec<PageImageFile>,
+    size_bytes: u64,
+    sums: Sha256,
+}
+
+impl ImageSet {
+    /// An empty one, of so many bytes at most.
+    pub fn new(store: Store, max_bytes: u64) -> Self {
+        Self { store, max_bytes, pages: Vec::new(), size_bytes: 0, sums: Sha256::new() }
+    }
+
+    /// How many pages it has.
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
+    /// Takes in the next page, base64 with or without a `data:` prefix. What is no image is a broken page.
+    pub async fn add(&mut self, text: &str) -> Result<(), DocumentError> {
+        self.size_bytes += text.len() as u64 / 4 * 3;
+        if self.size_bytes > self.max_bytes {
+            return Err(too_large(self.max_bytes));
+        }
+        let page = one(text, self.pages.len() + 1, &self.store, self.max_bytes).await?;
+        if let PageImageFile::Stored { sha256, .. } = &page {
+            self.sums.update(sha256.as_bytes());
+        }
+        self.sums.update(b"\n");
+        self.pages.push(page);
+        Ok(())
+    }
+
+    /// The document.
+    pub fn finish(self) -> Result<Document, DocumentError> {
+        if self.pages.is_empty() {
+            return Err(unsupported("images_base64 is empty: a document has at least one page"));
+        }
+        let sha256 = hexadecimal(&self.sums.finalize());
+        let content = Content::Images { images: self.pages };
+        Ok(Document { file_name: None, sha256, size_bytes: self.size_bytes, content })
+    }
+}
+
+async fn one(text: &str, number: usize, store: &Store, max_bytes: u64) -> Result<PageImageFile, DocumentError> {
     let bytes = match decode(text) {
         Ok(bytes) if bytes.is_empty() => return Ok(broken(format!("image {number} is empty"))),
         Ok(bytes) => bytes,
@@ -53,7 +92,7 @@ async fn one(text: &str, number: usize, store: &Store, options: &SourceOptions) 
     let Some(kind) = Kind::sniff(&bytes) else {
         return Ok(broken(format!("image {number} is neither a PNG, JPEG, WebP or TIFF image nor a PDF")));
     };
-    let mut spool = store.spool(options.max_bytes).await?;
+    let mut spool = store.spool(max_bytes).await?;
     spool.write(&bytes).await?;
     let (_, sha256) = spool.finish().await?;
     store.adopt(spool, &Key::source(&sha256)?).await?;

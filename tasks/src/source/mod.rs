@@ -7,6 +7,7 @@ mod address;
 mod document;
 mod inline;
 mod path;
+mod upload;
 mod url;
 
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ use crate::store::{Key, Spool, Store};
 
 pub use address::{Resolver, SystemResolver, is_public};
 pub use document::{Content, Document, PageImageFile};
+pub use inline::ImageSet;
+pub use upload::Upload;
+pub use url::Guarded;
 
 /// Where a document comes from, as a caller writes it: `{"path": "/data/report.pdf"}`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +40,8 @@ pub enum Source {
     /// A key of the store, as an upload left it.
     #[serde(alias = "file_key", alias = "fileKey")]
     StoreKey(String),
+    /// The key under which [`Document::enter`] has written what was handed in.
+    DocumentKey(String),
     /// One image a page, base64 with or without a `data:` prefix.
     ImagesBase64(Vec<String>),
     /// A whole document, base64 with or without a `data:` prefix.
@@ -50,6 +56,7 @@ impl std::fmt::Debug for Source {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Self::Url(url) => f.debug_tuple("Url").field(&url::without_secrets(url)).finish(),
             Self::StoreKey(key) => f.debug_tuple("StoreKey").field(key).finish(),
+            Self::DocumentKey(key) => f.debug_tuple("DocumentKey").field(key).finish(),
             Self::ImagesBase64(images) => write!(f, "ImagesBase64({} images)", images.len()),
             Self::PdfBase64(text) => write!(f, "PdfBase64({} characters)", text.len()),
         }
@@ -69,6 +76,8 @@ pub struct SourceOptions {
     pub max_redirects: usize,
     /// Whether `http` on this very machine may be fetched. For tests and for services that share a host.
     pub allow_loopback_http: bool,
+    /// Whether any address may be spoken to, by `http` too. For webhooks of services beside this one; documents are never fetched so.
+    pub allow_private: bool,
     /// Who turns names into addresses.
     pub resolver: Arc<dyn Resolver>,
 }
@@ -81,6 +90,7 @@ impl Default for SourceOptions {
             fetch_timeout: Duration::from_secs(300),
             max_redirects: 5,
             allow_loopback_http: false,
+            allow_private: false,
             resolver: Arc::new(SystemResolver),
         }
     }
@@ -118,6 +128,7 @@ pub async fn fetch(source: &Source, store: &Store, options: &SourceOptions) -> R
             store.copy_into(&key, &mut spool).await?;
             keep(spool, name_of(text), store).await
         }
+        Source::DocumentKey(text) => Document::entered(text, store).await,
         Source::PdfBase64(text) => {
             let mut spool = store.spool(options.max_bytes).await?;
             inline::decode_into(text, &mut spool).await?;

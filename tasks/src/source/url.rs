@@ -49,9 +49,38 @@ async fn fetch(address: &str, store: &Store, options: &SourceOptions) -> Result<
 
 /// One request to one checked address.
 async fn ask(url: &Url, options: &SourceOptions) -> Result<Response, DocumentError> {
+    let client = client(url, options).await?;
+    client.get(url.clone()).send().await.map_err(|error| unreachable(format!("{} does not answer: {}", host_of(url), last(&error))))
+}
+
+/// Somebody who may be told things, and can be: his address is checked, and the connection will go where the check looked.
+#[derive(Debug)]
+pub struct Guarded {
+    client: Client,
+    url: Url,
+}
+
+impl Guarded {
+    /// Checks an address.
+    ///
+    /// # Errors
+    /// `source_refused` unless it is one that these options allow, `source_unreachable` if its name has no address.
+    pub async fn open(address: &str, options: &SourceOptions) -> Result<Self, DocumentError> {
+        let url = Url::parse(address).map_err(|error| refused(format!("this is no address: {error}")))?;
+        Ok(Self { client: client(&url, options).await?, url })
+    }
+
+    /// A request to it, which follows no redirect.
+    pub fn post(&self) -> reqwest::RequestBuilder {
+        self.client.post(self.url.clone())
+    }
+}
+
+/// A client that speaks to the checked addresses of this address only.
+async fn client(url: &Url, options: &SourceOptions) -> Result<Client, DocumentError> {
     let (host, addresses) = checked(url, options).await?;
     crate::tls::use_ring();
-    let client = Client::builder()
+    Client::builder()
         .redirect(redirect::Policy::none())
         .resolve_to_addrs(&host, &addresses)
         // A proxy would resolve the name again, out of reach of the check.
@@ -61,16 +90,15 @@ async fn ask(url: &Url, options: &SourceOptions) -> Result<Response, DocumentErr
         .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("celeriac/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| DocumentError::new(Code::Internal, Stage::Fetch, format!("no HTTP client: {}", last(&error))))?;
-    client.get(url.clone()).send().await.map_err(|error| unreachable(format!("{} does not answer: {}", host_of(url), last(&error))))
+        .map_err(|error| DocumentError::new(Code::Internal, Stage::Fetch, format!("no HTTP client: {}", last(&error))))
 }
 
 /// The host and its addresses, once scheme, host and every address are found good.
 async fn checked(url: &Url, options: &SourceOptions) -> Result<(String, Vec<SocketAddr>), DocumentError> {
     let plain = match url.scheme() {
         "https" => false,
-        "http" if options.allow_loopback_http => true,
-        other => return Err(refused(format!("documents are fetched by https only, not {other}"))),
+        "http" if options.allow_loopback_http || options.allow_private => true,
+        other => return Err(refused(format!("only https is spoken to, not {other}"))),
     };
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("an address with a user or password in it is not fetched"));
@@ -91,7 +119,8 @@ async fn checked(url: &Url, options: &SourceOptions) -> Result<(String, Vec<Sock
         return Err(unreachable(format!("{host} has no address")));
     }
     // One bad address among good ones is enough: which of them is tried first is not ours to say.
-    let good = |address: &SocketAddr| if plain { address.ip().is_loopback() } else { is_public(address.ip()) };
+    let good =
+        |address: &SocketAddr| options.allow_private || if plain { address.ip().is_loopback() } else { is_public(address.ip()) };
     if !addresses.iter().all(good) {
         return Err(not_public(&host));
     }
@@ -104,7 +133,7 @@ fn is_local_name(name: &str) -> bool {
 }
 
 fn not_public(host: &str) -> DocumentError {
-    refused(format!("{host} is not on the public internet; documents are not fetched from there"))
+    refused(format!("{host} is not on the public internet, and nothing else is spoken to"))
 }
 
 async fn receive(

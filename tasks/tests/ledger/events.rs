@@ -48,6 +48,8 @@ async fn a_job_tells_its_own_from_any_place_on(ground: Ground) {
     let told = ledger.events("a", EventId::default(), 100).await.unwrap();
     assert!(told.iter().all(|told| told.event.job_id == "a") && told.is_sorted_by_key(|told| told.id));
     let last = told.last().unwrap();
+    assert_eq!(ledger.last_event("a").await.unwrap(), last.id);
+    assert_eq!(ledger.last_event("nobody").await.unwrap(), EventId::default());
     assert_eq!((last.event.kind, last.event.data["text"].as_str()), (Kind::Log, Some("slow")));
     ledger.pages("a", &[PageChange { milliseconds: Some(12), ..PageChange::new(2, PageState::Ok) }]).await.unwrap();
     let next = ledger.events("a", last.id, 100).await.unwrap();

@@ -6,7 +6,7 @@ use celeriac_tasks::result::{JobStatus, Phase};
 use crate::ground::Ground;
 use crate::on_both;
 
-on_both!(a_list_is_youngest_first_and_every_job_once, jobs_are_found_by_what_they_are, what_has_ended_long_ago_is_named);
+on_both!(a_list_is_youngest_first_and_every_job_once, jobs_are_found_by_what_they_are, what_has_ended_longest_ago_is_named_first);
 
 async fn enter(ground: &Ground, id: &str, user: &str, tag: &str, name: &str) {
     let submission =
@@ -51,8 +51,18 @@ async fn jobs_are_found_by_what_they_are(ground: Ground) {
     assert_eq!(found(Query { user_id: Some("bob".into()), tag: Some("law".into()), ..Query::default() }).await, [""; 0]);
 }
 
-async fn what_has_ended_long_ago_is_named(ground: Ground) {
-    enter(&ground, "1", "ann", "tax", "a.pdf").await;
-    ground.ledger.cancel("1").await.unwrap();
-    assert!(ground.ledger.expired(10).await.unwrap().is_empty());
+async fn what_has_ended_longest_ago_is_named_first(ground: Ground) {
+    for id in ["1", "2", "3"] {
+        enter(&ground, id, "ann", "tax", "a.pdf").await;
+    }
+    for id in ["2", "1"] {
+        ground.ledger.cancel(id).await.unwrap();
+        let ended = ground.ledger.get(id).await.unwrap().unwrap().times.finished.unwrap();
+        // Each in a millisecond of its own, or the id decides.
+        while chrono::Utc::now().timestamp_millis() <= ended.timestamp_millis() {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(ground.ledger.oldest(10).await.unwrap(), ["2", "1"]);
+    assert_eq!(ground.ledger.len().await.unwrap(), 3);
 }

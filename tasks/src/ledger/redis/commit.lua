@@ -3,7 +3,7 @@
 -- ARGV     1 the version it was read in ('0': there was none), 2 the entry, 3 after how many ms it goes ('': never),
 --          4 how many events are kept of a job, 5 after how many ms its events go ('': never);
 --          then four counts, each followed by so many: places it leaves (list, id), places it joins (list, time, id),
---          chores (list, chore), events (event)
+--          chores (list, in how many ms, chore), events (event)
 -- Returns  1, or 0 if it is in another version
 if (redis.call('HGET', KEYS[1], 'v') or '0') ~= ARGV[1] then return 0 end
 local at = 5
@@ -17,8 +17,11 @@ if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', 
 for _ = 1, take() do redis.call('ZREM', take(), take()) end
 for _ = 1, take() do redis.call('ZADD', take(), take(), take()) end
 local t = redis.call('TIME')
-local now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))
-for _ = 1, take() do redis.call('ZADD', take(), now, take()) end
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+for _ = 1, take() do
+  local list, due = take(), string.format('%d', now + take())
+  redis.call('ZADD', list, due, take())
+end
 local most = tonumber(ARGV[4])
 for _ = 1, take() do
   local event = take()

@@ -82,8 +82,8 @@ impl RedisShelf {
         all.push(text(&commit.joins.len()));
         all.extend(commit.joins.iter().flat_map(|(index, at)| [text(&self.index(index)), text(at), text(id)]));
         all.push(text(&commit.chores.len()));
-        for chore in &commit.chores {
-            all.extend([text(&self.chores_of(&chore.kind)), json(chore)?]);
+        for (chore, delay) in &commit.chores {
+            all.extend([text(&self.chores_of(&chore.kind)), text(&delay.as_millis()), json(chore)?]);
         }
         all.push(text(&commit.events.len()));
         for event in &commit.events {
@@ -146,6 +146,11 @@ impl Shelf for RedisShelf {
         let key = job_id.map_or_else(|| self.news.key(), |id| self.job_events(id));
         let found = self.command("XRANGE", &[&key, &format!("({after}"), "+", "COUNT", &limit.to_string()]).await?;
         Ok(news::told(&found))
+    }
+
+    async fn last_event(&self, job_id: &str) -> Result<EventId> {
+        let found = self.command("XREVRANGE", &[&self.job_events(job_id), "+", "-", "COUNT", "1"]).await?;
+        Ok(news::told(&found).first().map(|told| told.id).unwrap_or_default())
     }
 
     async fn follow(&self) -> Result<Follower> {

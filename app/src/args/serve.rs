@@ -1,0 +1,26 @@
+//! `serve`.
+
+use clap::Args;
+
+/// How the HTTP service is started.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long)]
+    host: Option<String>,
+    /// On which port; 0: any that is free
+    #[arg(long)]
+    port: Option<u16>,
+    /// Also run a worker for all queues in this process
+    #[arg(long)]
+    pub(crate) with_worker: bool,
+}
+
+impl ServeArgs {
+    /// The flags as settings, by their names.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        let host = self.host.clone().map(|host| ("celeriac.api.host".to_owned(), host));
+        let port = self.port.map(|port| ("celeriac.api.port".to_owned(), port.to_string()));
+        host.into_iter().chain(port).collect()
+    }
+}

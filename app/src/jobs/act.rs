@@ -1,0 +1,88 @@
+//! Stopping jobs, and taking them up again.
+
+use celeriac_tasks::ledger::{Entry, PageState};
+use celeriac_tasks::store::{Key, PageFile};
+
+use super::refusal::Refusal;
+use super::{Desk, Result};
+
+/// Which pages are done again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Those that are missing: failed, cancelled, never begun.
+    #[default]
+    Missing,
+    /// These, whether they are there or not.
+    Pages(Vec<u32>),
+    /// All.
+    All,
+}
+
+impl Desk {
+    /// Stops a job: no page of it begins any more, running ones are ended after the grace, what is done stays. Asked again, it says the same.
+    pub(crate) async fn cancel(&self, job_id: &str) -> Result<Entry> {
+        let (entry, taken) = self.ledger.cancel(job_id).await?.ok_or_else(|| Refusal::unknown(job_id))?;
+        if !taken {
+            return Err(Refusal::Conflict(format!("job {job_id} has ended already: it is {}", entry.status.as_str())));
+        }
+        for child in &entry.submission.children {
+            self.ledger.cancel(child).await?;
+        }
+        Ok(entry)
+    }
+
+    /// Does again what is missing of a job that has ended, or the pages named.
+    pub(crate) async fn retry(&self, job_id: &str, what: &Retry) -> Result<Entry> {
+        let entry = self.job(job_id).await?;
+        if !entry.status.is_terminal() {
+            return Err(Refusal::Conflict(format!(
+                "job {job_id} is {}: only one that has ended is tried again",
+                entry.status.as_str()
+            )));
+        }
+        for page in again(&entry, what)? {
+            let key = Key::page(job_id, page, PageFile::Record)?;
+            self.store.delete(&key).await?;
+        }
+        let (entry, taken) = self.ledger.restart(job_id).await?.ok_or_else(|| Refusal::unknown(job_id))?;
+        if taken {
+            self.send(&entry).await?;
+        }
+        Ok(entry)
+    }
+
+    /// Stops a job if it runs, and removes everything that is kept of it.
+    pub(crate) async fn delete(&self, job_id: &str) -> Result<Entry> {
+        let entry = self.job(job_id).await?;
+        if !entry.status.is_terminal() {
+            self.ledger.cancel(job_id).await?;
+        }
+        self.forget(job_id).await?;
+        if let Some(archive) = &self.archive {
+            archive.remove(job_id).await?;
+        }
+        Ok(entry)
+    }
+
+    /// Removes what the ledger and the store keep of a job; what was archived stays.
+    pub(crate) async fn forget(&self, job_id: &str) -> Result<()> {
+        self.store.delete_job(job_id).await?;
+        self.ledger.remove(job_id).await?;
+        Ok(())
+    }
+}
+
+/// The pages whose records must go so that they are done again; those that are missing have none that counts.
+fn again(entry: &Entry, what: &Retry) -> Result<Vec<u32>> {
+    let asked = |state: PageState| state != PageState::Skipped;
+    match what {
+        Retry::Missing => Ok(Vec::new()),
+        Retry::All => Ok(entry.pages.iter().filter(|(_, state)| asked(*state)).map(|(page, _)| page).collect()),
+        Retry::Pages(pages) => match pages.iter().find(|page| !entry.pages.get(**page).is_some_and(asked)) {
+            Some(page) => {
+                Err(Refusal::Invalid(format!("page {page} is none of the {} pages of job {}", entry.total(), entry.job_id)))
+            }
+            None => Ok(pages.clone()),
+        },
+    }
+}

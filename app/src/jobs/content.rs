@@ -1,0 +1,136 @@
+//! What has come of a job: its result, its pages and their files, its narration.
+
+use bytes::Bytes;
+use celeriac_tasks::ledger::{Entry, EventId, PageState};
+use celeriac_tasks::result::{DocumentResult, PageRecord};
+use celeriac_tasks::store::{Key, PageFile};
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use super::{Desk, Result};
+use crate::archive;
+
+/// How many events of a log are looked at.
+const EVENTS: usize = 5000;
+
+/// A form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// Everything, as one JSON document.
+    #[default]
+    Json,
+    /// The text with page marks, as Markdown.
+    Md,
+    /// The text alone.
+    Txt,
+    /// One page a line.
+    Ndjson,
+}
+
+impl Form {
+    /// Its media type.
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Md => "text/markdown; charset=utf-8",
+            Self::Txt => "text/plain; charset=utf-8",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+impl Desk {
+    /// The result as it was last written; `None` where there is none yet.
+    pub(crate) async fn result(&self, job_id: &str) -> Result<Option<DocumentResult>> {
+        let kept = self.store.get_json::<DocumentResult>(&Key::job(job_id, "result.json")?).await?;
+        let archived = match (&kept, &self.archive) {
+            (None, Some(archive)) => archive.get(job_id).await?.and_then(|archived| archived.result),
+            _ => None,
+        };
+        let Some(mut result) = kept.or(archived) else { return Ok(None) };
+        address(&mut result);
+        Ok(Some(result))
+    }
+
+    /// The record of a page; `None` while it is not there.
+    pub(crate) async fn page(&self, job_id: &str, page: u32) -> Result<Option<PageRecord>> {
+        let record = self.store.get_json::<PageRecord>(&Key::page(job_id, page, PageFile::Record)?).await?;
+        Ok(record.map(|mut record| {
+            address_page(job_id, &mut record);
+            record
+        }))
+    }
+
+    /// What happened to a job, oldest first, without its single pages.
+    pub(crate) async fn log(&self, job_id: &str) -> Result<Value> {
+        let told = self.ledger.events(job_id, EventId::default(), EVENTS).await?;
+        let archived = match (told.is_empty(), &self.archive) {
+            (true, Some(archive)) => archive.get(job_id).await?.map(|archived| archived.log),
+            _ => None,
+        };
+        Ok(archived.unwrap_or_else(|| archive::log(&told)))
+    }
+
+    /// The records of those pages of a job that fit and are there, in order.
+    pub(crate) async fn pages(&self, entry: &Entry, wanted: impl Fn(u32, PageState) -> bool) -> Result<Vec<PageRecord>> {
+        let mut records = Vec::new();
+        for (page, _) in entry.pages.iter().filter(|(page, state)| wanted(*page, *state)) {
+            records.extend(self.page(&entry.job_id, page).await?);
+        }
+        Ok(records)
+    }
+
+    /// A file of a page.
+    pub(crate) async fn page_file(&self, job_id: &str, page: u32, file: PageFile) -> Result<Bytes> {
+        let missing = || Refusal::NotFound(format!("page {page} of job {job_id} has no {} yet", file.name()));
+        self.store.get(&Key::page(job_id, page, file)?).await?.ok_or_else(missing)
+    }
+
+    /// A part of the narration: its media type and its bytes.
+    pub(crate) async fn narration(&self, job_id: &str, part: u32) -> Result<(&'static str, Bytes)> {
+        let missing = || Refusal::NotFound(format!("job {job_id} has no narration part {part}"));
+        for (format, media_type) in [("mp3", "audio/mpeg"), ("wav", "audio/wav"), ("opus", "audio/ogg")] {
+            if let Some(bytes) = self.store.get(&Key::job(job_id, &format!("audio/{part:03}.{format}"))?).await? {
+                return Ok((media_type, bytes));
+            }
+        }
+        Err(missing())
+    }
+}
+
+/// A result in a form; pages only, where some are named.
+pub(crate) fn written(result: &DocumentResult, form: Form) -> serde_json::Result<Vec<u8>> {
+    match form {
+        Form::Json => serde_json::to_vec(result),
+        Form::Md => Ok(result.to_markdown().into_bytes()),
+        Form::Txt => {
+            let texts = result.pages.iter().filter_map(|page| Some(page.text.as_ref()?.content.as_str()));
+            Ok(texts.collect::<Vec<_>>().join("\n\u{c}\n").into_bytes())
+        }
+        Form::Ndjson => {
+            let mut lines = Vec::new();
+            for page in &result.pages {
+                serde_json::to_writer(&mut lines, page)?;
+                lines.push(b'\n');
+            }
+            Ok(lines)
+        }
+    }
+}
+
+/// In the store files have keys; callers get addresses.
+fn address(result: &mut DocumentResult) {
+    let job_id = result.job.job_id.clone();
+    result.pages.iter_mut().for_each(|page| address_page(&job_id, page));
+    for part in result.audio.iter_mut().flat_map(|audio| audio.parts.iter_mut()) {
+        part.url = format!("/v1/jobs/{job_id}/audio/{}", part.part);
+    }
+}
+
+fn address_page(job_id: &str, page: &mut PageRecord) {
+    if let Some(image) = &mut page.image {
+        image.url = format!("/v1/jobs/{job_id}/pages/{}/image", page.page);
+        image.thumb_url = Some(format!("/v1/jobs/{job_id}/pages/{}/image?w=160", page.page));
+    }
+}

@@ -1,0 +1,128 @@
+//! The workers there are, Python's and ours alike, as they tell of themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use super::{Desk, Result};
+
+/// How long an answer of theirs is good.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long they may take.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A worker.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct WorkerView {
+    /// Its node name.
+    pub(crate) name: String,
+    /// The queues it serves.
+    pub(crate) queues: Vec<String>,
+    /// How many tasks it runs at once.
+    pub(crate) slots: u32,
+    /// How many it runs now.
+    pub(crate) active: u32,
+    /// How many it has taken and not begun.
+    pub(crate) reserved: u32,
+    /// How many tasks it has run, by name.
+    pub(crate) total: BTreeMap<String, u64>,
+    /// Seconds since it was started.
+    pub(crate) uptime: u64,
+    /// Its process.
+    pub(crate) pid: Option<i64>,
+    /// The most memory it ever had, bytes.
+    pub(crate) max_rss_bytes: Option<u64>,
+}
+
+/// All of them at one time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fleet {
+    pub(crate) workers: Vec<WorkerView>,
+}
+
+impl Fleet {
+    /// How many tasks of a queue can run at once.
+    pub(crate) fn slots(&self, queue: &str) -> u32 {
+        self.serving(queue).map(|worker| worker.slots).sum()
+    }
+
+    /// Who serves a queue.
+    pub(crate) fn serving<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a WorkerView> {
+        self.workers.iter().filter(move |worker| worker.queues.iter().any(|name| name == queue))
+    }
+}
+
+/// What was last heard.
+pub(crate) type Heard = Arc<Mutex<Option<(Instant, Arc<Fleet>)>>>;
+
+impl Desk {
+    /// The workers, as they told of themselves within the last seconds.
+    pub(crate) async fn fleet(&self) -> Result<Arc<Fleet>> {
+        // Who comes while another asks waits for his answer.
+        let mut heard = self.heard.lock().await;
+        if let Some((at, fleet)) = heard.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            let _ = at;
+            return Ok(Arc::clone(fleet));
+        }
+        let inspect = self.app.control().inspect().timeout(PATIENCE);
+        let (stats, queues, active, reserved) =
+            tokio::try_join!(inspect.stats(), inspect.active_queues(), inspect.active(), inspect.reserved())?;
+        let json = |map: celeriac::protocol::Map| Value::from(celeriac::protocol::Value::from(map));
+        let fleet = Arc::new(read(&json(stats), &json(queues), &json(active), &json(reserved)));
+        *heard = Some((Instant::now(), Arc::clone(&fleet)));
+        Ok(fleet)
+    }
+}
+
+fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Fleet {
+    let count = |map: &Value, name: &str| map[name].as_array().map_or(0, |list| u32::try_from(list.len()).unwrap_or(u32::MAX));
+    let worker = |(name, told): (&String, &Value)| WorkerView {
+        name: name.clone(),
+        queues: queues[name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|queue| queue["name"].as_str().map(str::to_owned))
+            .collect(),
+        slots: told["pool"]["max-concurrency"].as_u64().and_then(|slots| u32::try_from(slots).ok()).unwrap_or_default(),
+        active: count(active, name),
+        reserved: count(reserved, name),
+        total: told["total"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(task, count)| Some((task.clone(), count.as_u64()?)))
+            .collect(),
+        uptime: told["uptime"].as_u64().unwrap_or_default(),
+        pid: told["pid"].as_i64(),
+        max_rss_bytes: told["rusage"]["maxrss"].as_u64().map(|kib| kib * 1024),
+    };
+    let mut workers: Vec<WorkerView> = stats.as_object().into_iter().flatten().map(worker).collect();
+    workers.sort_by(|one, other| one.name.cmp(&other.name));
+    Fleet { workers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_workers_tell_is_read_whoever_they_are() {
+        let stats = json!({
+            "celery@b": {"pool": {"max-concurrency": 4}, "total": {"t": 3}, "uptime": 7, "pid": 12, "rusage": {"maxrss": 10}},
+            "celery@a": {"pool": {}},
+        });
+        let queues = json!({"celery@b": [{"name": "page_processing"}]});
+        let fleet = read(&stats, &queues, &json!({"celery@b": [{}, {}]}), &json!({}));
+        assert_eq!(fleet.workers.iter().map(|worker| worker.name.as_str()).collect::<Vec<_>>(), ["celery@a", "celery@b"]);
+        assert_eq!((fleet.slots("page_processing"), fleet.slots("default")), (4, 0));
+        let worker = &fleet.workers[1];
+        assert_eq!((worker.active, worker.total["t"], worker.max_rss_bytes), (2, 3, Some(10_240)));
+    }
+}

@@ -1,0 +1,164 @@
+//! Handing in a job: entered in the ledger first, then sent; the same again is the same job.
+
+use std::time::Duration;
+
+use celeriac::protocol::signature::Signature;
+use celeriac_tasks::job::ProcessDocument;
+use celeriac_tasks::ledger::{Created, Entry, Submission};
+use celeriac_tasks::pipeline::{QUEUES, names};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::priority;
+use super::refusal::Refusal;
+use super::{Desk, Result};
+
+/// What is handed in: the task's own arguments, which name a source by reference, and what only the service needs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    pub(crate) call: ProcessDocument,
+    /// As it will be entered; what the call says is taken over.
+    pub(crate) submission: Submission,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Submitted {
+    pub(crate) entry: Entry,
+    /// Whether this call has entered it; else it was there.
+    pub(crate) new: bool,
+}
+
+impl Desk {
+    /// Enters and sends a job. A job of the same id that was asked for in the same words is given back; in other words it is refused.
+    pub(crate) async fn submit(&self, asked: Asked) -> Result<Submitted> {
+        let (job_id, submission) = entered(asked)?;
+        self.room().await?;
+        match self.ledger.create(&job_id, submission).await? {
+            Created::New(entry) => {
+                self.send(&entry).await?;
+                Ok(Submitted { entry: *entry, new: true })
+            }
+            Created::Same(entry) => {
+                // Whoever entered it may have died before he sent it.
+                if !entry.sent && !entry.status.is_terminal() {
+                    self.send(&entry).await?;
+                }
+                Ok(Submitted { entry: *entry, new: false })
+            }
+            Created::Different(_) => Err(Refusal::Conflict(format!(
+                "job {job_id} was asked for in other words; take another id, or none, or delete it first"
+            ))),
+        }
+    }
+
+    /// Hands a job's task to the broker. The task bears the job's id, so that sending it twice makes one result.
+    pub(crate) async fn send(&self, entry: &Entry) -> Result<()> {
+        let step = priority::step(entry.submission.priority.as_ref()).map_err(Refusal::Invalid)?;
+        let mut call = Signature::new(names::DOCUMENT);
+        for (name, value) in &entry.submission.call {
+            call = call.kwarg(name.as_str(), celeriac::protocol::value::Value::from(value.clone()));
+        }
+        for (name, value) in [("tags", json!(entry.submission.tags)), ("metadata", json!(entry.submission.metadata))] {
+            call = call.kwarg(name, celeriac::protocol::value::Value::from(value));
+        }
+        let failed = Signature::new(names::FAILED).kwarg("job_id", entry.job_id.as_str()).immutable();
+        let call = call.kwarg("job_id", entry.job_id.as_str()).id(entry.job_id.as_str()).priority(step).link_error(failed);
+        self.app.send(call.queue(QUEUES[1])).await?;
+        self.ledger.sent(&entry.job_id).await?;
+        Ok(())
+    }
+
+    /// Refuses where too much waits already.
+    async fn room(&self) -> Result<()> {
+        let mut waiting = 0;
+        for queue in QUEUES {
+            waiting += self.app.broker().depth(queue).await?.waiting as u64;
+        }
+        if waiting < self.max_waiting {
+            return Ok(());
+        }
+        let text = format!("{waiting} messages wait already, and max_queue_size is {}; try again later", self.max_waiting);
+        Err(Refusal::Busy(text, Duration::from_secs(30)))
+    }
+}
+
+/// The id and the entry of what is asked.
+fn entered(Asked { mut call, mut submission }: Asked) -> Result<(String, Submission)> {
+    let job_id = call.job_id.take().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    if job_id.is_empty() || job_id.len() > 200 || job_id.chars().any(char::is_control) {
+        return Err(Refusal::Invalid("job_id has 1 to 200 characters, none of which is a control character".to_owned()));
+    }
+    call.source()?;
+    submission.file_name = call.file_name.clone().or(submission.file_name).or_else(|| last_part(&call));
+    submission.user_id = call.user_id.clone().or(submission.user_id);
+    submission.tags = std::mem::take(&mut call.tags);
+    submission.metadata = std::mem::take(&mut call.metadata);
+    if submission.priority.is_none() {
+        submission.priority = call.priority.clone().map(Into::into);
+    }
+    priority::step(submission.priority.as_ref()).map_err(Refusal::Invalid)?;
+    submission.call = arguments(&call);
+    submission.fingerprint = fingerprint(&submission);
+    Ok((job_id, submission))
+}
+
+/// What a document is called where nobody said: the last part of its path, key or address.
+fn last_part(call: &ProcessDocument) -> Option<String> {
+    let path = call.path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let address = call.url.as_ref().and_then(|url| Some(url::Url::parse(url).ok()?.path().to_owned()));
+    let name = path.or(address).or_else(|| call.store_key.clone())?;
+    name.rsplit('/').next().map(str::to_owned).filter(|name| !name.is_empty())
+}
+
+/// The arguments that say something.
+fn arguments(call: &ProcessDocument) -> serde_json::Map<String, serde_json::Value> {
+    let says = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::Array(list) => !list.is_empty(),
+        serde_json::Value::Object(map) => !map.is_empty(),
+        _ => true,
+    };
+    match serde_json::to_value(call) {
+        Ok(serde_json::Value::Object(map)) => map.into_iter().filter(|(_, value)| says(value)).collect(),
+        _ => serde_json::Map::new(),
+    }
+}
+
+fn fingerprint(submission: &Submission) -> String {
+    let text = serde_json::to_vec(submission).unwrap_or_default();
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(call: serde_json::Value) -> Asked {
+        Asked { call: serde_json::from_value(call).unwrap(), submission: Submission::default() }
+    }
+
+    #[test]
+    fn the_same_words_are_the_same_and_others_are_not() {
+        let of = |call| entered(asked(call)).unwrap();
+        let (id, first) = of(json!({"path": "/a.pdf", "job_id": "j", "user_id": "u", "tags": ["t"]}));
+        assert_eq!((id.as_str(), first.user_id.as_deref(), first.tags.as_slice()), ("j", Some("u"), &["t".to_owned()][..]));
+        assert_eq!(first.call, *json!({"path": "/a.pdf", "user_id": "u"}).as_object().unwrap());
+        let again = of(json!({"path": "/a.pdf", "job_id": "other", "user_id": "u", "tags": ["t"]})).1;
+        assert_eq!(first.fingerprint, again.fingerprint);
+        assert_ne!(first.fingerprint, of(json!({"path": "/b.pdf", "user_id": "u", "tags": ["t"]})).1.fingerprint);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_before_it_is_entered() {
+        for (call, word) in [
+            (json!({}), "no source"),
+            (json!({"path": "a", "url": "b"}), "more than one source"),
+            (json!({"path": "a", "job_id": ""}), "job_id"),
+            (json!({"path": "a", "priority": "soon"}), "priority"),
+        ] {
+            let refusal = entered(asked(call)).unwrap_err();
+            assert!(refusal.message().contains(word), "{refusal:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Documents on their way in: written to the store as they come, so that none is ever whole in memory.
+
+mod form;
+mod images;
+
+pub(crate) use self::form::{Form, read as read_form};
+pub(crate) use self::images::read as read_json;

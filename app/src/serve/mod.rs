@@ -1,0 +1,141 @@
+//! `serve`: the HTTP service. It hands in jobs and tells of them; workers do the work, elsewhere or, with `--with-worker`, here.
+
+mod compat;
+mod health;
+mod intake;
+mod problem;
+mod range;
+mod router;
+mod v1;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac::cli::logging::{self, LogOptions};
+use celeriac::cli::settings::Surroundings;
+use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
+use tokio::net::TcpListener;
+
+use crate::archive::Archive;
+use crate::args::ServeArgs;
+use crate::jobs::Desk;
+use crate::settings::{Api as ApiSettings, ArchiveSettings, Documents, Retention, Storage, Webhooks, load};
+use crate::upkeep::{self, Teller};
+use crate::worker::LocalWorker;
+
+pub(crate) use self::router::router;
+
+/// What every route has.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) desk: Desk,
+    /// How documents are split unless a job says otherwise.
+    pub(crate) documents: Arc<Documents>,
+    /// The largest file that is taken in a form.
+    pub(crate) max_upload_bytes: u64,
+    /// The same for `/api/documents/async-upload`.
+    pub(crate) async_upload_max_bytes: u64,
+    /// The largest JSON body with documents in it.
+    pub(crate) max_json_bytes: u64,
+}
+
+/// How long requests may go on after the first signal.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Serves until a signal comes.
+pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+    let around = Surroundings::read(global)?;
+    let loaded = load(&around, global, args.settings())?;
+    log(&loaded, &around, global)?;
+    let settings: ApiSettings = loaded.table(ApiSettings::TABLE.path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
+    let exit = runtime.block_on(async {
+        let (desk, readable) = Desk::open(&loaded, &around.env)?;
+        let mut worker = match args.with_worker {
+            true => Some(LocalWorker::start(&loaded, &around.env, &desk.app, readable, "celery@serve")?),
+            false => None,
+        };
+        let desk = match archive_url(&loaded)? {
+            Some(url) => desk.with_archive(Archive::open(&url).await?),
+            None => desk,
+        };
+        let (webhooks, kept): (Webhooks, Retention) = (loaded.table(Webhooks::TABLE.path)?, loaded.table(Retention::TABLE.path)?);
+        // Ends with this block.
+        let _upkeep = upkeep::start(&desk, Teller::new(&webhooks), kept.completed_count);
+        let listener = listen(&settings).await?;
+        let documents = Arc::new(loaded.table(Documents::TABLE.path)?);
+        let megabytes = |megabytes: u64| megabytes.saturating_mul(1_000_000);
+        let api = Api {
+            desk,
+            documents,
+            max_upload_bytes: megabytes(settings.max_upload_mb),
+            async_upload_max_bytes: megabytes(settings.async_upload_max_mb),
+            max_json_bytes: megabytes(settings.max_json_mb),
+        };
+        serve(listener, api, &mut worker).await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    exit
+}
+
+/// Where the archive is: as it was said, or a file beside the store's own, where the store is a folder.
+fn archive_url(loaded: &celeriac::config::Loaded) -> Result<Option<String>, Failure> {
+    let settings: ArchiveSettings = loaded.table(ArchiveSettings::TABLE.path)?;
+    let storage: Storage = loaded.table(Storage::TABLE.path)?;
+    if let Some(url) = settings.url {
+        return Ok(Some(url));
+    }
+    let folder = storage.url.strip_prefix("file://").unwrap_or(&storage.url);
+    Ok((!folder.contains("://")).then(|| format!("sqlite:{folder}/archive.db")))
+}
+
+async fn listen(settings: &ApiSettings) -> Result<TcpListener, Failure> {
+    let place = format!("{}:{}", settings.host, settings.port);
+    TcpListener::bind(&place).await.map_err(|error| {
+        Failure::new(Exit::Failure, format!("cannot listen on {place}"))
+            .why(error)
+            .fix("choose another --host or --port, or end what listens there")
+    })
+}
+
+async fn serve(listener: TcpListener, api: Api, worker: &mut Option<LocalWorker>) -> Result<Exit, Failure> {
+    let address = listener.local_addr().map_err(|error| Failure::new(Exit::Failure, "cannot listen").why(error))?;
+    // Who starts us with port 0 reads the port here.
+    terminal::print(&format!("listening on http://{address}\n"))?;
+    tracing::info!(%address, "serving");
+    let service = router(api).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(signalled());
+    tokio::select! {
+        ended = served => ended.map_err(|error| Failure::new(Exit::Failure, "serving broke down").why(error))?,
+        () = async { signalled().await; tokio::time::sleep(GRACE).await } => tracing::warn!("requests were cut off"),
+        stopped = LocalWorker::stopped(worker) => return Err(stopped),
+    }
+    if let Some(worker) = worker.take() {
+        worker.stop().await;
+    }
+    Ok(Exit::Ok)
+}
+
+/// TERM or Ctrl-C.
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn log(loaded: &celeriac::config::Loaded, around: &Surroundings, global: &GlobalArgs) -> Result<(), Failure> {
+    logging::install(&LogOptions {
+        level: &loaded.settings.celeriac.log_level,
+        format: &loaded.settings.celeriac.log_format,
+        file: loaded.settings.celeriac.log_file.as_deref().map(std::path::Path::new),
+        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
+        directives: around.env.get("RUST_LOG").map(String::as_str),
+        crates: &["celeriac"],
+        stderr: std::sync::Arc::new(|line| std::io::Write::write_all(&mut std::io::stderr().lock(), line)),
+    })
+}

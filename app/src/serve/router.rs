@@ -1,0 +1,55 @@
+//! All routes under one roof, and what holds for each of them.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::middleware::map_response;
+use axum::response::Response;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::problem::Problem;
+use super::{Api, compat, health, v1};
+
+/// The document of the native API.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "celeriac",
+    description = "Large documents in, results out: jobs, pages, events.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Document;
+
+/// The most bytes of a body without a document in it.
+const JSON_MAX: usize = 1024 * 1024;
+
+/// Every route.
+pub(crate) fn router(api: Api) -> Router {
+    let native =
+        OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", v1::routes(api.max_json_bytes)).merge(health::routes());
+    let (routes, document) = native.split_for_parts();
+    let document = std::sync::Arc::new(document);
+    let openapi = axum::routing::get(move || {
+        let document = std::sync::Arc::clone(&document);
+        async move { axum::Json((*document).clone()) }
+    });
+    routes
+        .route("/openapi.json", openapi)
+        .merge(compat::routes(api.max_json_bytes))
+        // Bodies are measured where they are read: most of what is handed in is larger than any limit that would fit the rest.
+        .layer(DefaultBodyLimit::max(JSON_MAX))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; /openapi.json names all") })
+        .layer(map_response(guarded))
+        .with_state(api)
+}
+
+/// Headers that keep a browser from doing more with an answer than was meant.
+async fn guarded(mut response: Response) -> Response {
+    const HEADERS: [(&str, &str); 3] =
+        [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("x-frame-options", "DENY")];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}

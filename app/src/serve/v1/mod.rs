@@ -1,0 +1,20 @@
+//! The native API.
+
+mod content;
+mod events;
+mod jobs;
+mod log;
+mod system;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Api;
+
+/// All of it; `body_max` is the largest body with documents in it.
+pub(super) fn routes(body_max: u64) -> OpenApiRouter<Api> {
+    jobs::routes(usize::try_from(body_max).unwrap_or(usize::MAX))
+        .merge(content::routes())
+        .merge(events::routes())
+        .merge(log::routes())
+        .merge(system::routes())
+}

@@ -1,0 +1,81 @@
+//! What the service does by itself beside answering: it archives jobs that have ended, tells who asked to be told, removes what is
+//! not kept any more, and sends again what was entered and never sent. Several services share the work: a chore is given to one of
+//! them at a time, and to another if he dies over it.
+
+mod archiving;
+mod retention;
+mod stray;
+mod webhooks;
+
+use std::future::Future;
+use std::time::Duration;
+
+use celeriac_tasks::ledger::Chore;
+use tokio::task::JoinSet;
+
+use crate::jobs::{Desk, Refusal};
+pub(crate) use webhooks::Teller;
+
+/// How often a list of chores is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After how long a chore that was begun is given to another.
+const LEASE: Duration = Duration::from_secs(120);
+/// How many chores are taken at once.
+const AT_ONCE: usize = 20;
+
+/// Starts everything; it ends when the set is dropped.
+pub(crate) fn start(desk: &Desk, teller: Teller, jobs_max: u64) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    if desk.archive.is_some() {
+        loops.spawn(chores(desk.clone(), Chore::ARCHIVE, archiving::archive));
+    }
+    loops.spawn(chores(desk.clone(), Chore::PAGES, retention::pages));
+    loops.spawn(chores(desk.clone(), Chore::ENTRY, retention::entry));
+    loops.spawn(chores(desk.clone(), Chore::WEBHOOK, move |desk, chore| {
+        let teller = teller.clone();
+        async move { teller.tell(&desk, &chore).await }
+    }));
+    loops.spawn(retention::count(desk.clone(), jobs_max));
+    loops.spawn(stray::watch(desk.clone()));
+    loops
+}
+
+/// Whether a chore is over, or to be done again after a while.
+pub(crate) enum Done {
+    Yes,
+    Again(Chore, Duration),
+}
+
+/// Does one kind of chore as it becomes due.
+async fn chores<F, Fut>(desk: Desk, kind: &'static str, work: F)
+where
+    F: Fn(Desk, Chore) -> Fut,
+    Fut: Future<Output = Result<Done, Refusal>>,
+{
+    loop {
+        let due = desk.ledger.chores(kind, AT_ONCE, LEASE).await.unwrap_or_default();
+        let more = due.len() == AT_ONCE;
+        for chore in due {
+            if let Err(refusal) = one(&desk, &chore, work(desk.clone(), chore.clone())).await {
+                // It is given again once its lease is over.
+                tracing::warn!(job_id = chore.job_id, kind, reason = refusal.message(), "cannot do a chore; trying again later");
+            }
+        }
+        if !more {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+async fn one(desk: &Desk, chore: &Chore, work: impl Future<Output = Result<Done, Refusal>>) -> Result<(), Refusal> {
+    match work.await? {
+        Done::Yes => Ok(desk.ledger.done(chore).await?),
+        Done::Again(next, delay) => {
+            desk.ledger.remind(&next, delay).await?;
+            if next != *chore {
+                desk.ledger.done(chore).await?;
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What is not kept any more goes: images and texts of pages first, entries and results later.
+
+use std::time::Duration;
+
+use celeriac_tasks::ledger::Chore;
+use celeriac_tasks::store::Key;
+
+use super::Done;
+use crate::jobs::{Desk, Refusal};
+
+/// How often jobs are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// How many are removed at once.
+const AT_ONCE: usize = 200;
+
+/// The pages of a job.
+pub(super) async fn pages(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
+    if !has_ended(&desk, &chore).await? {
+        return Ok(Done::Yes);
+    }
+    for key in desk.store.list(&Key::job(&chore.job_id, "pages")?).await? {
+        desk.store.delete(&key).await?;
+    }
+    tracing::info!(job_id = chore.job_id, "pages removed: their time is over");
+    Ok(Done::Yes)
+}
+
+/// A job, with all that belongs to it.
+pub(super) async fn entry(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
+    if has_ended(&desk, &chore).await? {
+        desk.forget(&chore.job_id).await?;
+        tracing::info!(job_id = chore.job_id, "job removed: its time is over");
+    }
+    Ok(Done::Yes)
+}
+
+/// One that runs again leaves these chores anew when it ends.
+async fn has_ended(desk: &Desk, chore: &Chore) -> Result<bool, Refusal> {
+    Ok(desk.ledger.get(&chore.job_id).await?.is_none_or(|entry| entry.status.is_terminal()))
+}
+
+/// Removes the oldest while there are more than are to be kept.
+pub(super) async fn count(desk: Desk, jobs_max: u64) {
+    loop {
+        tokio::time::sleep(COUNT_EVERY).await;
+        if let Err(refusal) = surplus(&desk, jobs_max).await {
+            tracing::warn!(reason = refusal.message(), "cannot count jobs; trying again later");
+        }
+    }
+}
+
+async fn surplus(desk: &Desk, jobs_max: u64) -> Result<(), Refusal> {
+    let surplus = desk.ledger.len().await?.saturating_sub(jobs_max);
+    let surplus = usize::try_from(surplus).unwrap_or(AT_ONCE).min(AT_ONCE);
+    for job_id in desk.ledger.oldest(surplus).await? {
+        desk.forget(&job_id).await?;
+    }
+    Ok(())
+}

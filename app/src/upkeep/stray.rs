@@ -1,0 +1,57 @@
+//! Jobs that nobody works on: entered and never sent, because whoever took them died between the two; or left by a task that ended in
+//! a way it could not enter, such as a worker that was killed past its last try.
+
+use std::time::Duration;
+
+use celeriac::protocol::state::State;
+use celeriac_tasks::error::{Code, DocumentError, Stage};
+use celeriac_tasks::ledger::{Ending, Entry, Query};
+use celeriac_tasks::result::JobStatus;
+use chrono::{TimeDelta, Utc};
+
+use crate::jobs::{Desk, Refusal};
+
+/// How often they are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How long an entry may wait to be sent by whoever entered it.
+const UNSENT: TimeDelta = TimeDelta::seconds(30);
+/// How many jobs are looked at.
+const JOBS: usize = 1000;
+
+pub(super) async fn watch(desk: Desk) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Err(refusal) = look(&desk).await {
+            tracing::warn!(reason = refusal.message(), "cannot look for stray jobs; trying again later");
+        }
+    }
+}
+
+async fn look(desk: &Desk) -> Result<(), Refusal> {
+    let status = vec![JobStatus::Queued, JobStatus::Processing, JobStatus::Cancelling];
+    for status in status {
+        let query = Query { status: vec![status], limit: JOBS, ..Query::default() };
+        for entry in desk.ledger.find(&query).await?.jobs {
+            one(desk, &entry).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn one(desk: &Desk, entry: &Entry) -> Result<(), Refusal> {
+    let waited = entry.times.queued.is_some_and(|queued| Utc::now() - queued > UNSENT);
+    if entry.status == JobStatus::Queued && !entry.sent && waited && !entry.submission.call.is_empty() {
+        tracing::warn!(job_id = entry.job_id, "entered and never sent: sending it");
+        return desk.send(entry).await;
+    }
+    // Its own task knows how it went, where it could not say so itself.
+    let Some(meta) = desk.app.state_of(&entry.job_id).await? else { return Ok(()) };
+    if entry.sent && matches!(meta.status, State::Failure | State::Revoked) {
+        let why = meta.exception().map_or_else(|| "it was revoked".to_owned(), |exception| exception.to_string());
+        let error = DocumentError::new(Code::Internal, Stage::Aggregate, format!("the job's task failed: {why}"));
+        let status = if meta.status == State::Revoked { JobStatus::Cancelled } else { JobStatus::Failed };
+        let ending = Ending { status, partial_reasons: Vec::new(), error: Some(error.record(1, Utc::now())) };
+        desk.ledger.finish(&entry.job_id, ending).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Telling others that a job has ended: signed as Standard Webhooks has it, tried again with growing pauses, each try in the job's log.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use celeriac_tasks::ledger::{Chore, Entry};
+use celeriac_tasks::source::{Guarded, SourceOptions};
+use chrono::Utc;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::Done;
+use crate::jobs::{Desk, Refusal, view_job};
+use crate::settings::Webhooks;
+
+/// The first pause; each next one is four times as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Tells.
+#[derive(Debug, Clone)]
+pub(crate) struct Teller {
+    secret: Option<Secret>,
+    attempts: u32,
+    timeout: Duration,
+    guard: SourceOptions,
+}
+
+/// What deliveries are signed with; it is shown nowhere.
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A delivery with its headers.
+#[derive(Debug, PartialEq, Eq)]
+struct Signed {
+    id: String,
+    timestamp: i64,
+    signature: Option<String>,
+    body: String,
+}
+
+impl Teller {
+    pub(crate) fn new(settings: &Webhooks) -> Self {
+        let guard = SourceOptions { allow_private: settings.allow_private, ..SourceOptions::default() };
+        Self {
+            secret: settings.secret.clone().map(Secret),
+            attempts: settings.attempts,
+            timeout: settings.timeout.duration(),
+            guard,
+        }
+    }
+
+    /// Does a chore: its detail is the event, and after a `#` how often it was tried.
+    pub(super) async fn tell(&self, desk: &Desk, chore: &Chore) -> Result<Done, Refusal> {
+        let (event, tries) = chore.detail.split_once('#').unwrap_or((&chore.detail, "0"));
+        let tries = tries.parse::<u32>().unwrap_or(0) + 1;
+        let Some(entry) = desk.ledger.get(&chore.job_id).await? else { return Ok(Done::Yes) };
+        let Some(hook) = entry.submission.webhook.clone() else { return Ok(Done::Yes) };
+        let delivery = self.signed(&entry, event, Utc::now().timestamp());
+        let told = self.post(&hook.url, &delivery).await;
+        let line = match &told {
+            Ok(status) => format!("webhook {event}: {status} at try {tries}"),
+            Err(why) => format!("webhook {event}: {why} at try {tries}"),
+        };
+        desk.ledger.log(&chore.job_id, if told.is_ok() { "info" } else { "warning" }, &line).await?;
+        if told.is_ok() || tries >= self.attempts {
+            return Ok(Done::Yes);
+        }
+        let next = Chore { detail: format!("{event}#{tries}"), ..chore.clone() };
+        Ok(Done::Again(next, FIRST_PAUSE * 4_u32.saturating_pow(tries - 1)))
+    }
+
+    /// What is sent: ids, states and counts, nothing of what the document says.
+    fn signed(&self, entry: &Entry, event: &str, timestamp: i64) -> Signed {
+        let view = view_job(entry, Utc::now());
+        let body = json!({
+            "type": event,
+            "timestamp": celeriac_tasks::timestamp::format(&Utc::now()),
+            "data": {
+                "job_id": view.job_id, "status": view.status, "partial_reasons": view.partial_reasons, "counts": view.counts,
+                "user_id": view.user_id, "tags": view.tags, "metadata": view.metadata, "times": view.times,
+                "result_url": view.links.result,
+            },
+        });
+        // The same for each try of the same end of the same job: receivers drop what they have seen.
+        let id = format!("{}-{}-{event}", entry.job_id, entry.runs);
+        sign(self.secret.as_ref().map(|secret| secret.0.as_str()), id, timestamp, &body)
+    }
+
+    async fn post(&self, url: &str, delivery: &Signed) -> Result<u16, String> {
+        let guarded = Guarded::open(url, &self.guard).await.map_err(|error| error.message)?;
+        let mut request = guarded
+            .post()
+            .timeout(self.timeout)
+            .header("content-type", "application/json")
+            .header("webhook-id", &delivery.id)
+            .header("webhook-timestamp", delivery.timestamp.to_string());
+        if let Some(signature) = &delivery.signature {
+            request = request.header("webhook-signature", signature);
+        }
+        let answer = request.body(delivery.body.clone()).send().await.map_err(|error| error.without_url().to_string())?;
+        let status = answer.status().as_u16();
+        if answer.status().is_success() { Ok(status) } else { Err(format!("answered {status}")) }
+    }
+}
+
+/// `v1,` and the HMAC-SHA256 of id, time and body; a secret with the prefix `whsec_` is base64.
+fn sign(secret: Option<&str>, id: String, timestamp: i64, body: &Value) -> Signed {
+    let body = body.to_string();
+    let key = secret.map(|secret| match secret.strip_prefix("whsec_").map(|text| STANDARD.decode(text)) {
+        Some(Ok(key)) => key,
+        _ => secret.as_bytes().to_vec(),
+    });
+    let signature = key.and_then(|key| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+        mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+        Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+    });
+    Signed { id, timestamp, signature, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the Standard Webhooks specification's libraries.
+    #[test]
+    fn a_delivery_is_signed_as_standard_webhooks_has_it() {
+        let body = json!({"test": 2432232314_u64});
+        let signed =
+            sign(Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "msg_p5jXN8AQM9LWM0D4loKWxJek".into(), 1_614_265_330, &body);
+        assert_eq!(signed.body, r#"{"test":2432232314}"#);
+        // Of the specification's own body, which has a space after the colon.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap()).unwrap();
+        mac.update(br#"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}"#);
+        assert_eq!(STANDARD.encode(mac.finalize().into_bytes()), "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(sign(None, "id".into(), 1, &body).signature, None);
+    }
+}

@@ -1,0 +1,241 @@
+"""The native API: handing in, watching, results, pages, stopping, going on, and what outlives Redis."""
+
+import json
+import threading
+
+import pytest
+from conftest import Service
+from processes import RedisServer, wait_until
+
+
+def frames(answer, until="end"):
+    """Server-sent events as (id, event, data) until one of a kind."""
+    told, event = [], {}
+    for line in answer.iter_lines(decode_unicode=True):
+        if line == "":
+            if "data" in event:
+                told.append((event.get("id"), event["event"], json.loads(event["data"])))
+                if event["event"] == until:
+                    return told
+            event = {}
+        elif not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            event[name] = value
+    return told
+
+
+def submit(service, name, pages, **more):
+    path = service.document(name, pages)
+    answer = service.post("/v1/jobs", json={"source": {"kind": "path", "path": str(path)}, **more})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["job_id"]
+
+
+def test_a_job_is_handed_in_by_reference_and_told_of(service):
+    path = service.document("ref.pdf", 3)
+    body = {"job_id": "by-ref", "source": {"kind": "path", "path": str(path)}, "tags": ["a"], "metadata": {"k": 1}, "user_id": "u"}
+    answer = service.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.headers["location"]) == (202, "/v1/jobs/by-ref")
+    done = service.get("/v1/jobs/by-ref", params={"wait": 60}).json()
+    assert (done["status"], done["percent"], done["page_states"]) == ("completed", 100.0, "ooo")
+    assert (done["tags"], done["metadata"], done["user_id"]) == (["a"], {"k": 1}, "u")
+    assert done["times"]["created"].endswith("+00:00")
+    assert service.post("/v1/jobs", json=body).status_code == 200
+    assert service.post("/v1/jobs", json={**body, "tags": []}).status_code == 409
+    assert service.get("/v1/jobs/nobody").status_code == 404
+
+
+def test_a_file_in_a_form_is_a_job_and_can_be_waited_for(service):
+    path = service.document("form2.pdf", 2)
+    fields = {"options": json.dumps({"summary": False}), "tags": "x, y", "priority": "high"}
+    with path.open("rb") as file:
+        answer = service.post("/v1/jobs", params={"wait": 60}, data=fields, files={"file": ("../../form2.pdf", file)})
+    job = answer.json()
+    assert (answer.status_code, job["status"], job["file_name"], job["tags"]) == (200, "completed", "form2.pdf", ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({}, 422, "source is missing"),
+        ({"source": {"kind": "floppy"}}, 422, "unknown variant"),
+        ({"source": {"kind": "path", "path": "a"}, "priority": "soon"}, 422, "priority"),
+        ({"source": {"kind": "path", "path": "a"}, "deadline_s": -1}, 422, "deadline_s"),
+        ({"source": {"kind": "path", "path": "a"}, "options": {"pages": "0"}}, 422, "pages"),
+        ({"source": {"kind": "path", "path": "a"}, "job_id": ""}, 422, "job_id"),
+    ],
+)
+def test_what_makes_no_sense_is_a_problem_with_words(service, body, status, word):
+    answer = service.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert word in answer.json()["detail"]
+
+
+def test_events_tell_a_job_from_a_snapshot_to_its_end(service):
+    job_id = submit(service, "events.pdf", 60)
+    with service.get(f"/v1/jobs/{job_id}/events", stream=True) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
+        told = frames(answer)
+    assert told[0][1] == "snapshot" and told[-1][1] == "end"
+    assert told[-1][2]["status"] == "completed"
+    states = list(told[0][2]["page_states"].ljust(60, "."))
+    for _, event, data in told[1:]:
+        if event == "snapshot":
+            states = list(data["page_states"])
+        for page in data.get("pages", []) if event == "pages" else []:
+            states[page["n"] - 1] = page["s"]
+    assert states == ["o"] * 60
+    # Who comes back gets what he missed, and nothing twice.
+    seen = [id for id, *_ in told if id]
+    middle = seen[len(seen) // 2]
+    with service.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": middle}, stream=True) as answer:
+        again = frames(answer)
+    assert again[-1][1] == "end" and all(tuple(map(int, id.split("-"))) > tuple(map(int, middle.split("-"))) for id, *_ in again if id)
+
+
+def test_the_result_and_its_pages_in_every_form(service):
+    job_id = submit(service, "forms.pdf", 3, tags=["t"], metadata={"k": "v"})
+    service.job_ended(job_id)
+    result = service.get(f"/v1/jobs/{job_id}/result").json()
+    assert (result["schema_version"], result["counts"]["ok"], len(result["pages"])) == ("1.0", 3, 3)
+    assert (result["job"]["tags"], result["job"]["metadata"]) == (["t"], {"k": "v"})
+    assert result["pages"][1]["image"]["url"] == f"/v1/jobs/{job_id}/pages/2/image"
+    chosen = service.get(f"/v1/jobs/{job_id}/result", params={"pages": "2-"}).json()
+    assert [page["page"] for page in chosen["pages"]] == [2, 3]
+    markdown = service.get(f"/v1/jobs/{job_id}/result", params={"format": "md"})
+    assert markdown.headers["content-type"].startswith("text/markdown") and "This is page 2 of forms.pdf." in markdown.text
+    lines = service.get(f"/v1/jobs/{job_id}/result", params={"format": "ndjson"}).text.splitlines()
+    assert [json.loads(line)["page"] for line in lines] == [1, 2, 3]
+    assert service.get(f"/v1/jobs/{job_id}/result", params={"format": "docx"}).status_code in (400, 422)
+
+    pages = service.get(f"/v1/jobs/{job_id}/pages", params={"from": 2, "fields": "status"}).json()
+    assert pages["pages"] == [{"page": 2, "status": "ok"}, {"page": 3, "status": "ok"}]
+    assert "This is page 3" in service.get(f"/v1/jobs/{job_id}/pages/3/text").text
+    assert service.get(f"/v1/jobs/{job_id}/pages/9").status_code == 404
+
+
+def test_images_are_served_whole_in_part_and_not_again(service):
+    job_id = submit(service, "image.pdf", 1)
+    service.job_ended(job_id)
+    url = f"/v1/jobs/{job_id}/pages/1/image"
+    whole = service.get(url)
+    assert (whole.status_code, whole.headers["content-type"], whole.content[:2]) == (200, "image/jpeg", b"\xff\xd8")
+    part = service.get(url, headers={"Range": "bytes=2-9"})
+    assert (part.status_code, part.content) == (206, whole.content[2:10])
+    assert part.headers["content-range"] == f"bytes 2-9/{len(whole.content)}"
+    assert service.get(url, headers={"Range": "bytes=99999999-"}).status_code == 416
+    assert service.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    assert len(service.get(url, params={"w": 160}).content) < len(whole.content)
+
+
+def test_jobs_are_listed_page_by_page_and_found(service):
+    ids = [submit(service, f"list{n}.pdf", 1, tags=["listed"], user_id="lister") for n in range(3)]
+    first = service.get("/v1/jobs", params={"tag": "listed", "limit": 2}).json()
+    rest = service.get("/v1/jobs", params={"tag": "listed", "limit": 2, "cursor": first["next"]}).json()
+    assert [job["job_id"] for job in first["jobs"] + rest["jobs"]] == ids[::-1] and rest["next"] is None
+    assert [job["job_id"] for job in service.get("/v1/jobs", params={"q": "LIST1"}).json()["jobs"]] == [ids[1]]
+    assert service.get("/v1/jobs", params={"status": "nonsense"}).status_code == 422
+    for job_id in ids:
+        service.job_ended(job_id)
+
+
+def test_a_job_is_tried_again_and_deleted(service):
+    job_id = submit(service, "again.pdf", 3)
+    assert service.post(f"/v1/jobs/{job_id}/retry").status_code == 409 or service.job_ended(job_id)
+    service.job_ended(job_id)
+    assert service.post(f"/v1/jobs/{job_id}/retry", json={"pages": [9]}).status_code == 422
+    again = service.post(f"/v1/jobs/{job_id}/retry", json={"pages": [2]})
+    assert again.status_code == 202
+    wait_until(lambda: service.job(job_id)["runs"] == 2, 30, "the second run begins")
+    done = service.job_ended(job_id)
+    assert (done["status"], done["page_states"]) == ("completed", "coc")
+    assert service.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert service.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert service.get(f"/v1/jobs/{job_id}/pages/1/image").status_code == 404
+
+
+def test_the_document_of_the_api_names_every_route_of_it(service):
+    document = service.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.")
+    for route in ("/v1/jobs", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events", "/v1/jobs/{job_id}/result", "/v1/stats", "/livez"):
+        assert route in document["paths"], route
+    assert service.get("/nowhere").json()["code"] == "not_found"
+
+
+def test_an_estimate_is_made_and_nothing_is_queued(idle):
+    answer = idle.post("/v1/estimate", json={"pages": 500}).json()
+    assert answer["seconds"] is None and answer["warning"] == "no worker consumes page_processing"
+
+
+class Receiver:
+    """Keeps what is posted to it, and answers as told."""
+
+    def __init__(self, *answers):
+        import http.server
+
+        self.got, answers = [], list(answers)
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.got.append((dict(self.headers), body))
+                self.send_response(answers.pop(0) if answers else 204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_webhooks_are_signed_tried_again_and_told_in_the_log(tmp_path):
+    import base64
+    import hashlib
+    import hmac
+
+    receiver = Receiver(500)
+    settings = "[celeriac.webhooks]\nallow_private = true\nsecret = \"s3cret-of-the-hook\"\n"
+    with Service(tmp_path, "--with-worker", settings=settings) as service:
+        job_id = submit(service, "hook.pdf", 1, webhook={"url": receiver.url})
+        service.job_ended(job_id)
+        wait_until(lambda: len(receiver.got) == 2, 60, "a second try")
+        headers, body = receiver.got[1]
+        told = json.loads(body)
+        assert (told["type"], told["data"]["job_id"], told["data"]["counts"]["ok"]) == ("job.completed", job_id, 1)
+        assert "This is page" not in body.decode()
+        headers = {name.lower(): value for name, value in headers.items()}
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        mac = hmac.new(b"s3cret-of-the-hook", signed, hashlib.sha256).digest()
+        assert headers["webhook-signature"] == "v1," + base64.b64encode(mac).decode()
+        assert headers["webhook-id"] == {name.lower(): v for name, v in receiver.got[0][0].items()}["webhook-id"]
+        assert "s3cret" not in service.output()
+
+
+def test_a_webhook_to_a_private_address_is_refused_unless_allowed(tmp_path):
+    receiver = Receiver()
+    with Service(tmp_path, "--with-worker", settings="[celeriac.webhooks]\nattempts = 1\n") as service:
+        job_id = submit(service, "hook.pdf", 1, webhook={"url": receiver.url})
+        service.job_ended(job_id)
+        wait_until(lambda: "webhook" in json.dumps(service.get(f"/v1/jobs/{job_id}/log").json()), 60, "the log tells of it")
+        assert receiver.got == []
+
+
+def test_history_outlives_a_redis_that_was_emptied(tmp_path):
+    import redis
+
+    (tmp_path / "redis").mkdir()
+    with RedisServer(tmp_path / "redis").ready() as server:
+        env = {"CELERY_BROKER_URL": server.broker_url, "CELERY_RESULT_BACKEND": server.broker_url}
+        with Service(tmp_path, "--with-worker", env=env) as service:
+            job_id = submit(service, "history.pdf", 3, tags=["kept"], user_id="ann")
+            service.job_ended(job_id)
+            wait_until(lambda: service.get("/v1/history").json()["jobs"], 30, "the job is archived", poll=0.2)
+            redis.Redis(port=server.port).flushall()
+            found = service.get("/v1/history", params={"tag": "kept", "user_id": "ann", "q": "history"}).json()["jobs"]
+            assert [job["job_id"] for job in found] == [job_id]
+            assert service.job(job_id)["status"] == "completed"
+            assert service.get(f"/v1/jobs/{job_id}/result").json()["counts"]["ok"] == 3
