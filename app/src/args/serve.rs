@@ -14,6 +14,12 @@ pub(crate) struct ServeArgs {
     /// Also run a worker for all queues in this process
     #[arg(long)]
     pub(crate) with_worker: bool,
+    /// Change nothing: only what looks is answered
+    #[arg(long)]
+    read_only: bool,
+    /// Listen beyond this machine without an API key
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 impl ServeArgs {
@@ -21,6 +27,7 @@ impl ServeArgs {
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         let host = self.host.clone().map(|host| ("celeriac.api.host".to_owned(), host));
         let port = self.port.map(|port| ("celeriac.api.port".to_owned(), port.to_string()));
-        host.into_iter().chain(port).collect()
+        let read_only = self.read_only.then(|| ("celeriac.api.read_only".to_owned(), "true".to_owned()));
+        host.into_iter().chain(port).chain(read_only).collect()
     }
 }

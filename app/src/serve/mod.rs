@@ -1,5 +1,6 @@
 //! `serve`: the HTTP service. It hands in jobs and tells of them; workers do the work, elsewhere or, with `--with-worker`, here.
 
+mod auth;
 mod compat;
 mod health;
 mod intake;
@@ -29,6 +30,8 @@ pub(crate) use self::router::router;
 /// What every route has.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
+    /// Who may call.
+    pub(crate) access: Arc<auth::Access>,
     pub(crate) desk: Desk,
     /// How documents are split unless a job says otherwise.
     pub(crate) documents: Arc<Documents>,
@@ -52,6 +55,7 @@ pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
     let exit = runtime.block_on(async {
+        let access = Arc::new(auth::Access::open(&loaded, args.insecure).await?);
         let (desk, readable) = Desk::open(&loaded, &around.env)?;
         let mut worker = match args.with_worker {
             true => Some(LocalWorker::start(&loaded, &around.env, &desk.app, readable, "celery@serve")?),
@@ -68,6 +72,7 @@ pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure
         let documents = Arc::new(loaded.table(Documents::TABLE.path)?);
         let megabytes = |megabytes: u64| megabytes.saturating_mul(1_000_000);
         let api = Api {
+            access,
             desk,
             documents,
             max_upload_bytes: megabytes(settings.max_upload_mb),
@@ -93,7 +98,7 @@ fn archive_url(loaded: &celeriac::config::Loaded) -> Result<Option<String>, Fail
 
 async fn listen(settings: &ApiSettings) -> Result<TcpListener, Failure> {
     let place = format!("{}:{}", settings.host, settings.port);
-    TcpListener::bind(&place).await.map_err(|error| {
+    TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(|error| {
         Failure::new(Exit::Failure, format!("cannot listen on {place}"))
             .why(error)
             .fix("choose another --host or --port, or end what listens there")

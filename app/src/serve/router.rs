@@ -4,13 +4,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderName, HeaderValue};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
-use super::{Api, compat, health, v1};
+use super::{Api, auth, compat, health, v1};
 
 /// The document of the native API.
 #[derive(OpenApi)]
@@ -26,10 +26,10 @@ const JSON_MAX: usize = 1024 * 1024;
 
 /// Every route.
 pub(crate) fn router(api: Api) -> Router {
-    let native =
-        OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", v1::routes(api.max_json_bytes)).merge(health::routes());
+    let native = v1::routes(api.max_json_bytes).merge(auth::routes());
+    let native = OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", native).merge(health::routes());
     let (routes, document) = native.split_for_parts();
-    let document = std::sync::Arc::new(document);
+    let document = std::sync::Arc::new(auth::documented(document));
     let openapi = axum::routing::get(move || {
         let document = std::sync::Arc::clone(&document);
         async move { axum::Json((*document).clone()) }
@@ -37,9 +37,11 @@ pub(crate) fn router(api: Api) -> Router {
     routes
         .route("/openapi.json", openapi)
         .merge(compat::routes(api.max_json_bytes))
+        .merge(auth::pages())
         // Bodies are measured where they are read: most of what is handed in is larger than any limit that would fit the rest.
         .layer(DefaultBodyLimit::max(JSON_MAX))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; /openapi.json names all") })
+        .layer(from_fn_with_state(api.clone(), auth::pass))
         .layer(map_response(guarded))
         .with_state(api)
 }

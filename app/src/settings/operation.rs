@@ -33,6 +33,20 @@ celeriac::settings! {
         async_upload_max_mb: u64 = 50, Kind::Integer(1, 1_000_000);
         /// The most megabytes a JSON body with documents in it may have.
         max_json_mb: u64 = 1024, Kind::Integer(1, 1_000_000);
+        /// Who may call: `NAME:ROLE:KEY` or `NAME:ROLE:sha256=HEX`, with a role of `read`, `operate`, `admin`; none: whoever is on this machine, for all.
+        keys: Vec<String> = Vec::new(), Kind::Names, env: &[Var::Is("CELERIAC_API_KEYS")], secret: true;
+        /// What sessions of people are signed with, the same for all services behind one address; none: they end with the service.
+        session_secret: Option<String> = None, Kind::Text, env: &[Var::Is("CELERIAC_SESSION_SECRET")], secret: true;
+        /// Seconds until somebody logs in again.
+        session_age: Seconds = Seconds::new(43_200.0), Kind::Seconds;
+        /// Origins whose pages may call with a key, as `https://HOST`.
+        cors_origins: Vec<String> = Vec::new(), Kind::Names;
+        /// How many requests a key may send a minute to one service; 0: any number.
+        rate_limit_per_minute: u32 = 0, Kind::Integer(0, 1_000_000);
+        /// Whether nothing can be changed through the service.
+        read_only: bool = false, Kind::Flag;
+        /// Whether `/metrics` is read without a key.
+        metrics_open: bool = false, Kind::Flag;
     }
 }
 
