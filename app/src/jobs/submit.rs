@@ -86,8 +86,10 @@ impl Desk {
 /// The id and the entry of what is asked.
 fn entered(Asked { mut call, mut submission }: Asked) -> Result<(String, Submission)> {
     let job_id = call.job_id.take().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    if job_id.is_empty() || job_id.len() > 200 || job_id.chars().any(char::is_control) {
-        return Err(Refusal::Invalid("job_id has 1 to 200 characters, none of which is a control character".to_owned()));
+    if !is_id(&job_id) {
+        return Err(Refusal::Invalid(
+            "job_id has 1 to 200 letters, digits, or any of -_.:@, and is not made of dots alone".to_owned(),
+        ));
     }
     call.source()?;
     submission.file_name = call.file_name.clone().or(submission.file_name).or_else(|| last_part(&call));
@@ -109,6 +111,12 @@ fn last_part(call: &ProcessDocument) -> Option<String> {
     let address = call.url.as_ref().and_then(|url| Some(url::Url::parse(url).ok()?.path().to_owned()));
     let name = path.or(address).or_else(|| call.store_key.clone())?;
     name.rsplit('/').next().map(str::to_owned).filter(|name| !name.is_empty())
+}
+
+/// Whether an id can stand in a path as it is: one that cannot would name a job that nobody can ask for.
+fn is_id(text: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | ':' | '@');
+    (1..=200).contains(&text.len()) && text.chars().all(fits) && text.chars().any(|letter| letter != '.')
 }
 
 /// The arguments that say something.
@@ -155,6 +163,10 @@ mod tests {
             (json!({}), "no source"),
             (json!({"path": "a", "url": "b"}), "more than one source"),
             (json!({"path": "a", "job_id": ""}), "job_id"),
+            (json!({"path": "a", "job_id": ".."}), "job_id"),
+            (json!({"path": "a", "job_id": "a/b"}), "job_id"),
+            (json!({"path": "a", "job_id": "a?b"}), "job_id"),
+            (json!({"path": "a", "job_id": "a\nb"}), "job_id"),
             (json!({"path": "a", "priority": "soon"}), "priority"),
         ] {
             let refusal = entered(asked(call)).unwrap_err();
