@@ -3,12 +3,16 @@
 mod archive;
 mod args;
 mod config_cmd;
+mod dev;
 mod doctor;
+mod healthcheck;
 mod jobs;
+mod jobs_cmd;
 mod model;
 mod pipeline;
 mod process;
 mod resources;
+mod schema;
 mod scratch;
 mod serve;
 mod settings;
@@ -21,7 +25,7 @@ use celeriac::cli::{Exit, Failure, Program, terminal};
 use celeriac_tasks::pipeline::QUEUES;
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, Command, SchemaOf};
+use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let program = Program::preparing(pipeline::start)
@@ -42,12 +46,14 @@ fn run(program: &Program, cli: &Cli) -> Result<Exit, Failure> {
         Command::Runtime(command) => program.run(command, global),
         Command::Process(args) => process::run(args, global),
         Command::Serve(args) => serve::run(args, global),
+        Command::Dev(args) => dev::run(args, global),
+        Command::Jobs { command } => jobs_cmd::jobs(command, global),
+        Command::Monitor { command } => jobs_cmd::monitor(command, global),
+        Command::Stats(args) => jobs_cmd::stats(args, global),
+        Command::Healthcheck(args) => healthcheck::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Config { command } => config_cmd::run(command, global),
-        Command::Schema { of: SchemaOf::Result } => {
-            terminal::print_json(&celeriac_tasks::result::schema())?;
-            Ok(Exit::Ok)
-        }
+        Command::Schema { of } => schema::run(*of),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "celeriac", &mut script);

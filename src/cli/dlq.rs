@@ -12,7 +12,7 @@ use super::args::{ActArgs, DlqCommand, GlobalArgs};
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::program::Program;
-use super::terminal::{confirmed, print, print_json, stdin_is_terminal, tell};
+use super::terminal::{confirmed, print, print_json, safe, stdin_is_terminal, tell};
 use crate::dead_letters::{Letter, Selected};
 
 /// How many letters one step acts on, so that somebody who interrupts it stops it soon.
@@ -187,11 +187,6 @@ fn shown(letter: &Letter, with_message: bool) -> Value {
     value
 }
 
-/// Text of others, without what a terminal would obey.
-fn safe(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
-}
-
 fn plural(count: usize) -> &'static str {
     if count == 1 { "letter" } else { "letters" }
 }
@@ -212,10 +207,5 @@ mod tests {
             "Back to their queues: 3 dead letters\n  1 from audio: (no task)\n  2 from pages: t.page\n"
         );
         assert!(counts(&some[..1], Act::Discard).starts_with("To be thrown away, for ever: 1 dead letter\n"));
-    }
-
-    #[test]
-    fn a_message_cannot_write_to_the_terminal_what_it_obeys() {
-        assert_eq!(safe("a\u{1b}[2Jé\nb"), "a\\u{1b}[2Jé\\nb");
     }
 }

@@ -48,6 +48,7 @@ use std::process::ExitCode;
 
 pub use self::args::{Command, GlobalArgs};
 pub use self::exit::{Exit, Failure};
+pub use self::names::host as hostname;
 pub use self::program::{Program, Start};
 use crate::app::AppBuilder;
 

@@ -6,8 +6,8 @@
 use super::exit::Failure;
 use crate::config::Celeriac;
 
-/// The name of this machine.
-fn host() -> String {
+/// The name of this machine, as it stands in node names for `%h`.
+pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".into() } else { name.into() }

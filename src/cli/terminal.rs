@@ -38,7 +38,7 @@ pub fn bars(env: &Env) -> bool {
 }
 
 /// Asks on standard error, so that standard output is only for what came of it.
-pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
+pub fn confirmed(question: &str) -> Result<bool, Failure> {
     tell(question)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failure, "no answer").why(error))?;
@@ -46,9 +46,14 @@ pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
 }
 
 /// Writes text to standard error.
-pub(super) fn tell(text: &str) -> Result<(), Failure> {
+pub fn tell(text: &str) -> Result<(), Failure> {
     let mut stderr = io::stderr().lock();
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).map_err(|error| Failure::write("standard error", &error))
+}
+
+/// Text of others, without what a terminal would obey.
+pub fn safe(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 /// Writes text to standard output.
@@ -79,5 +84,10 @@ mod tests {
         assert!(!colors(&env("TERM", "dumb"), false, true));
         assert!(colors(&env("CLICOLOR_FORCE", "1"), false, false));
         assert!(!colors(&env("CLICOLOR_FORCE", "0"), false, false));
+    }
+
+    #[test]
+    fn a_message_cannot_write_to_the_terminal_what_it_obeys() {
+        assert_eq!(safe("a\u{1b}[2Jé\nb"), "a\\u{1b}[2Jé\\nb");
     }
 }

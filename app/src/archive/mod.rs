@@ -5,12 +5,14 @@ mod find;
 mod tests;
 
 use celeriac::cli::{Exit, Failure};
+use celeriac::config::Loaded;
 use celeriac_tasks::ledger::{Entry, Told};
 use celeriac_tasks::result::DocumentResult;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, Row};
 
 use crate::jobs::Refusal;
+use crate::settings::{ArchiveSettings, Storage};
 
 /// The archive: SQLite in a file, or Postgres. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -24,6 +26,17 @@ pub(crate) struct Archived {
     pub(crate) result: Option<DocumentResult>,
     /// Its log: time in milliseconds, and what was told.
     pub(crate) log: serde_json::Value,
+}
+
+/// Where the archive is: as it was said, or a file beside the store's own, where the store is a folder.
+pub(crate) fn url(loaded: &Loaded) -> std::result::Result<Option<String>, Failure> {
+    let settings: ArchiveSettings = loaded.table(ArchiveSettings::TABLE.path)?;
+    let storage: Storage = loaded.table(Storage::TABLE.path)?;
+    if let Some(url) = settings.url {
+        return Ok(Some(url));
+    }
+    let folder = storage.url.strip_prefix("file://").unwrap_or(&storage.url);
+    Ok((!folder.contains("://")).then(|| format!("sqlite:{folder}/archive.db")))
 }
 
 type Result<T> = std::result::Result<T, Refusal>;

@@ -1,5 +1,7 @@
 //! The command line as types: the runtime's commands, and those for documents.
 
+mod dev;
+mod jobs;
 mod process;
 mod serve;
 
@@ -8,6 +10,10 @@ use std::path::PathBuf;
 use celeriac::cli::GlobalArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use dev::DevArgs;
+pub(crate) use jobs::{
+    DeleteArgs, HealthcheckArgs, JobsCommand, ListArgs, MonitorCommand, PagesArgs, PruneArgs, ResultArgs, RetryArgs, StatsArgs,
+};
 pub(crate) use process::{AnalysisMode, Format, OcrMode, ProcessArgs};
 pub(crate) use serve::ServeArgs;
 
@@ -31,6 +37,22 @@ pub(crate) enum Command {
     /// Serve the HTTP API
     #[command(alias = "api")]
     Serve(ServeArgs),
+    /// Run everything here, to try it: the API, a worker and upkeep, on a local Redis or in memory
+    Dev(DevArgs),
+    /// Look after jobs
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
+    /// Look after jobs, in the words of an earlier program
+    Monitor {
+        #[command(subcommand)]
+        command: MonitorCommand,
+    },
+    /// Show queues, jobs, workers, pages and Redis at a glance
+    Stats(StatsArgs),
+    /// Say by the exit code whether the service or the worker on this machine is well: 0 or 1
+    Healthcheck(HealthcheckArgs),
     /// Look at Redis, PDFium, OCR, speech and the store, and say what is missing
     Doctor(DoctorArgs),
     /// Write, check or show the configuration
@@ -95,6 +117,12 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum SchemaOf {
     /// The result of a document
     Result,
+    /// A job, as `jobs show --json` and the HTTP API tell it
+    Job,
+    /// The configuration file
+    Config,
+    /// An event of a job, as `jobs watch --json` and the HTTP API tell it
+    Event,
 }
 
 #[cfg(test)]

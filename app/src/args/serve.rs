@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// How the HTTP service is started.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
     /// Where to listen
     #[arg(long)]

@@ -14,7 +14,7 @@ use crate::archive;
 const EVENTS: usize = 5000;
 
 /// A form of a result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, utoipa::ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {
     /// Everything, as one JSON document.

@@ -8,6 +8,7 @@ mod priority;
 mod refusal;
 mod stats;
 mod submit;
+mod telling;
 mod view;
 mod wait;
 
@@ -26,6 +27,7 @@ pub(crate) use self::fleet::WorkerView;
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::stats::Stats;
 pub(crate) use self::submit::Asked;
+pub(crate) use self::telling::Telling;
 pub(crate) use self::view::{JobView, job as view_job};
 
 /// The desk. Clones share everything.

@@ -129,7 +129,8 @@ pub(crate) struct Links {
 
 /// A job as it is at this time.
 pub(crate) fn job(entry: &Entry, now: DateTime<Utc>) -> JobView {
-    let progress = Progress::of(entry, now);
+    // Speed does not sink once the pages are done.
+    let progress = Progress::of(entry, entry.times.pages_done.or(entry.times.finished).unwrap_or(now));
     let asked = &entry.submission;
     JobView {
         job_id: entry.job_id.clone(),

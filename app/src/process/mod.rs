@@ -24,6 +24,8 @@ use celeriac_tasks::job::ProcessDocument;
 use indicatif::MultiProgress;
 use serde_json::json;
 
+pub(crate) use self::progress::Display;
+pub(crate) use self::watch::snapshot;
 use crate::args::{Format, ProcessArgs};
 use crate::scratch::Scratch;
 use crate::settings::load;

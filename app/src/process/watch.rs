@@ -27,7 +27,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn snapshot(entry: &Entry) -> Snapshot {
+/// A job as it is shown.
+pub(crate) fn snapshot(entry: &Entry) -> Snapshot {
     let progress = Progress::of(entry, Utc::now());
     let running = entry.batches().into_iter().filter(celeriac_tasks::ledger::Batch::is_active);
     let batch = |batch: celeriac_tasks::ledger::Batch| Batch {

@@ -18,10 +18,10 @@ use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
 use tokio::net::TcpListener;
 
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::args::ServeArgs;
 use crate::jobs::Desk;
-use crate::settings::{Api as ApiSettings, ArchiveSettings, Documents, Retention, Storage, Webhooks, load};
+use crate::settings::{Api as ApiSettings, Documents, Retention, Webhooks, load};
 use crate::upkeep::{self, Teller};
 use crate::worker::LocalWorker;
 
@@ -48,9 +48,13 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Serves until a signal comes.
 pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let around = Surroundings::read(global)?;
-    let loaded = load(&around, global, args.settings())?;
-    log(&loaded, &around, global)?;
+    run_in(&Surroundings::read(global)?, args, global)
+}
+
+/// The same in these surroundings.
+pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+    let loaded = load(around, global, args.settings())?;
+    log(&loaded, around, global)?;
     let settings: ApiSettings = loaded.table(ApiSettings::TABLE.path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
@@ -61,7 +65,7 @@ pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure
             true => Some(LocalWorker::start(&loaded, &around.env, &desk.app, readable, "celery@serve")?),
             false => None,
         };
-        let desk = match archive_url(&loaded)? {
+        let desk = match archive::url(&loaded)? {
             Some(url) => desk.with_archive(Archive::open(&url).await?),
             None => desk,
         };
@@ -83,17 +87,6 @@ pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     exit
-}
-
-/// Where the archive is: as it was said, or a file beside the store's own, where the store is a folder.
-fn archive_url(loaded: &celeriac::config::Loaded) -> Result<Option<String>, Failure> {
-    let settings: ArchiveSettings = loaded.table(ArchiveSettings::TABLE.path)?;
-    let storage: Storage = loaded.table(Storage::TABLE.path)?;
-    if let Some(url) = settings.url {
-        return Ok(Some(url));
-    }
-    let folder = storage.url.strip_prefix("file://").unwrap_or(&storage.url);
-    Ok((!folder.contains("://")).then(|| format!("sqlite:{folder}/archive.db")))
 }
 
 async fn listen(settings: &ApiSettings) -> Result<TcpListener, Failure> {

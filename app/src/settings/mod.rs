@@ -21,6 +21,8 @@ pub(crate) const TABLES: &[Table] = &[
     ArchiveSettings::TABLE,
     Webhooks::TABLE,
     Retention::TABLE,
+    ArchiveSettings::TABLE,
+    Webhooks::TABLE,
     Features::TABLE,
     WorkerPool::TABLE,
 ];

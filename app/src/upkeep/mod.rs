@@ -4,7 +4,7 @@
 
 mod archiving;
 mod retention;
-mod stray;
+pub(crate) mod stray;
 mod webhooks;
 
 use std::future::Future;

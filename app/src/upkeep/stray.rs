@@ -27,21 +27,33 @@ pub(super) async fn watch(desk: Desk) {
     }
 }
 
-async fn look(desk: &Desk) -> Result<(), Refusal> {
+/// What was found and put right.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Strays {
+    /// Entered and never sent: sent.
+    pub(crate) sent: u32,
+    /// Left by their task: ended.
+    pub(crate) ended: u32,
+}
+
+/// Looks through all that has not ended, once.
+pub(crate) async fn look(desk: &Desk) -> Result<Strays, Refusal> {
+    let mut found = Strays::default();
     let status = vec![JobStatus::Queued, JobStatus::Processing, JobStatus::Cancelling];
     for status in status {
         let query = Query { status: vec![status], limit: JOBS, ..Query::default() };
         for entry in desk.ledger.find(&query).await?.jobs {
-            one(desk, &entry).await?;
+            one(desk, &entry, &mut found).await?;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-async fn one(desk: &Desk, entry: &Entry) -> Result<(), Refusal> {
+async fn one(desk: &Desk, entry: &Entry, found: &mut Strays) -> Result<(), Refusal> {
     let waited = entry.times.queued.is_some_and(|queued| Utc::now() - queued > UNSENT);
     if entry.status == JobStatus::Queued && !entry.sent && waited && !entry.submission.call.is_empty() {
         tracing::warn!(job_id = entry.job_id, "entered and never sent: sending it");
+        found.sent += 1;
         return desk.send(entry).await;
     }
     // Its own task knows how it went, where it could not say so itself.
@@ -52,6 +64,7 @@ async fn one(desk: &Desk, entry: &Entry) -> Result<(), Refusal> {
         let status = if meta.status == State::Revoked { JobStatus::Cancelled } else { JobStatus::Failed };
         let ending = Ending { status, partial_reasons: Vec::new(), error: Some(error.record(1, Utc::now())) };
         desk.ledger.finish(&entry.job_id, ending).await?;
+        found.ended += 1;
     }
     Ok(())
 }

@@ -1,0 +1,111 @@
+//! The desk as a command has it: opened by the settings, with the archive where there is one.
+
+use std::future::Future;
+use std::path::Path;
+
+use celeriac::cli::logging::{self, LogOptions};
+use celeriac::cli::settings::Surroundings;
+use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
+use celeriac::config::{Loaded, redact};
+use tokio::runtime::Runtime;
+
+use crate::archive::{self, Archive};
+use crate::jobs::{Desk, Refusal};
+use crate::settings::load;
+
+/// What a command has.
+pub(super) struct Client {
+    pub(super) desk: Desk,
+    pub(super) around: Surroundings,
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    runtime: Runtime,
+}
+
+impl Client {
+    pub(super) fn open(global: &GlobalArgs) -> Result<Self, Failure> {
+        let around = Surroundings::read(global)?;
+        let loaded = load(&around, global, Vec::new())?;
+        elsewhere(&loaded)?;
+        log(&loaded, &around, global)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
+        let desk = runtime.block_on(async {
+            let (desk, _) = Desk::open(&loaded, &around.env)?;
+            match archive::url(&loaded)?.filter(|url| exists(url)) {
+                Some(url) => Ok::<_, Failure>(desk.with_archive(Archive::open(&url).await?)),
+                None => Ok(desk),
+            }
+        })?;
+        Ok(Self { desk, around, json: global.json, quiet: global.quiet, runtime })
+    }
+
+    /// Does something to its end.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Asks whether to do what cannot be undone, unless it was said that it may.
+    pub(super) fn may(&self, question: &str, force: bool) -> Result<(), Failure> {
+        if force {
+            return Ok(());
+        }
+        if !terminal::stdin_is_terminal() {
+            return Err(Failure::usage(format!("this asks first, and there is no terminal to ask on: {question}"))
+                .fix("-f does it unasked"));
+        }
+        if terminal::confirmed(&format!("{question} [y/N]: "))? { Ok(()) } else { Err(Failure::new(Exit::Failure, "Aborted!")) }
+    }
+}
+
+/// Jobs in the memory of another process cannot be seen from here.
+fn elsewhere(loaded: &Loaded) -> Result<(), Failure> {
+    let memory = |url: &Option<String>| url.as_deref().is_some_and(|url| url.starts_with("memory:"));
+    if memory(&loaded.settings.broker_url) || memory(&loaded.settings.result_backend) {
+        return Err(Failure::new(Exit::Config, "the jobs are in the memory of the process that serves them")
+            .why("broker_url or result_backend is memory://")
+            .fix("ask that process over HTTP (GET /v1/jobs), or keep jobs on Redis (CELERY_BROKER_URL, CELERY_RESULT_BACKEND)"));
+    }
+    Ok(())
+}
+
+/// Looking does not make an archive where none is yet.
+fn exists(url: &str) -> bool {
+    url.strip_prefix("sqlite:")
+        .is_none_or(|file| Path::new(file.trim_start_matches("//").split('?').next().unwrap_or(file)).exists())
+}
+
+/// A refusal as the command line has it.
+pub(super) fn refused(refusal: &Refusal) -> Failure {
+    let exit = match refusal {
+        Refusal::Invalid(_) => Exit::Usage,
+        Refusal::Busy(..) | Refusal::Unavailable(_) => Exit::TryLater,
+        Refusal::NotFound(_) | Refusal::Conflict(_) | Refusal::TooLarge(_) => Exit::Failure,
+    };
+    let failure = Failure::new(exit, terminal::safe(&redact::text(refusal.message())));
+    match refusal {
+        Refusal::Unavailable(_) => failure.fix("`celeriac doctor` tells what is wrong"),
+        _ => failure,
+    }
+}
+
+/// A person watches answers, not a log: only what is wrong is said, unless more is asked for.
+fn log(loaded: &Loaded, around: &Surroundings, global: &GlobalArgs) -> Result<(), Failure> {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warning",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    // That a server cannot be reached is the command's own answer.
+    let directives = ["celeriac::connection=error"].into_iter().chain(around.env.get("RUST_LOG").map(String::as_str));
+    logging::install(&LogOptions {
+        level,
+        format: &loaded.settings.celeriac.log_format,
+        file: None,
+        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
+        directives: Some(&directives.collect::<Vec<_>>().join(",")),
+        crates: &["celeriac"],
+        stderr: logging::plain_stderr(),
+    })
+}
