@@ -14,7 +14,7 @@ pub mod data;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
-mod metrics;
+pub mod metrics;
 mod outage;
 pub mod pool;
 pub mod producer;

@@ -8,6 +8,7 @@ mod doctor;
 mod healthcheck;
 mod jobs;
 mod jobs_cmd;
+mod metrics;
 mod model;
 mod pipeline;
 mod process;

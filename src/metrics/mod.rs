@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 
 use self::families::{Celery, Counters, Gauges, Own, gauge};
 pub(crate) use self::families::{Labels, labels};
-use self::process::Process;
+pub use self::process::Process;
 
 /// What happened to a task, as celery-exporter counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use super::families::{Number, added};
 /// Clock ticks of Linux a second, as `/proc` counts them.
 const TICKS: f64 = 100.0;
 
+/// The process's own figures, for a registry of the caller's.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     cpu: Counter<f64, AtomicU64>,
     resident: Number,
     virtual_size: Number,
@@ -22,7 +23,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    /// Enters them.
+    pub fn register(registry: &mut Registry) -> Self {
         let cpu = added(registry, "process_cpu_seconds", "Processor time of the process", Counter::default());
         let mut number = |name: &str, help: &str| added(registry, name, help, Number::default());
         Self {
@@ -37,7 +39,7 @@ impl Process {
     }
 
     /// Looks anew. What the system does not tell stays as it was.
-    pub(super) fn read(&self) {
+    pub fn read(&self) {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let (stat, status, limits) = (read("/proc/self/stat"), read("/proc/self/status"), read("/proc/self/limits"));
         // The name in brackets may hold anything; the fields after it begin with the third.

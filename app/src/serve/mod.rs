@@ -4,6 +4,7 @@ mod auth;
 mod compat;
 mod health;
 mod intake;
+mod metrics;
 mod problem;
 mod range;
 mod router;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use crate::archive::{self, Archive};
 use crate::args::ServeArgs;
 use crate::jobs::Desk;
+use crate::metrics::Metrics;
 use crate::settings::{Api as ApiSettings, Documents, Retention, Webhooks, load};
 use crate::upkeep::{self, Teller};
 use crate::worker::LocalWorker;
@@ -41,6 +43,7 @@ pub(crate) struct Api {
     pub(crate) async_upload_max_bytes: u64,
     /// The largest JSON body with documents in it.
     pub(crate) max_json_bytes: u64,
+    pub(crate) metrics: Metrics,
 }
 
 /// How long requests may go on after the first signal.
@@ -70,8 +73,10 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
             None => desk,
         };
         let (webhooks, kept): (Webhooks, Retention) = (loaded.table(Webhooks::TABLE.path)?, loaded.table(Retention::TABLE.path)?);
+        let metrics = Metrics::new(loaded.settings.celeriac.metrics_celery_compat);
         // Ends with this block.
-        let _upkeep = upkeep::start(&desk, Teller::new(&webhooks), kept.completed_count);
+        let mut upkeep = upkeep::start(&desk, Teller::new(&webhooks, metrics.deliveries()), kept.completed_count);
+        upkeep.spawn(metrics.clone().count(desk.clone()));
         let listener = listen(&settings).await?;
         let documents = Arc::new(loaded.table(Documents::TABLE.path)?);
         let megabytes = |megabytes: u64| megabytes.saturating_mul(1_000_000);
@@ -82,6 +87,7 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
             max_upload_bytes: megabytes(settings.max_upload_mb),
             async_upload_max_bytes: megabytes(settings.async_upload_max_mb),
             max_json_bytes: megabytes(settings.max_json_mb),
+            metrics,
         };
         serve(listener, api, &mut worker).await
     });

@@ -10,7 +10,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
-use super::{Api, auth, compat, health, v1};
+use super::{Api, auth, compat, health, metrics, v1};
+use crate::metrics::measured;
 
 /// The document of the native API.
 #[derive(OpenApi)]
@@ -27,9 +28,11 @@ const JSON_MAX: usize = 1024 * 1024;
 /// Every route.
 pub(crate) fn router(api: Api) -> Router {
     let native = v1::routes(api.max_json_bytes).merge(auth::routes());
-    let native = OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", native).merge(health::routes());
+    let native =
+        OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", native).merge(health::routes()).merge(metrics::routes());
     let (routes, document) = native.split_for_parts();
     let document = std::sync::Arc::new(auth::documented(document));
+    let measured = from_fn_with_state(api.metrics.clone(), measured);
     let openapi = axum::routing::get(move || {
         let document = std::sync::Arc::clone(&document);
         async move { axum::Json((*document).clone()) }
@@ -43,6 +46,7 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; /openapi.json names all") })
         .layer(from_fn_with_state(api.clone(), auth::pass))
         .layer(map_response(guarded))
+        .layer(measured)
         .with_state(api)
 }
 

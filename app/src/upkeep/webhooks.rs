@@ -13,6 +13,7 @@ use sha2::Sha256;
 
 use super::Done;
 use crate::jobs::{Desk, Refusal, view_job};
+use crate::metrics::Counters;
 use crate::settings::Webhooks;
 
 /// The first pause; each next one is four times as long.
@@ -25,6 +26,8 @@ pub(crate) struct Teller {
     attempts: u32,
     timeout: Duration,
     guard: SourceOptions,
+    /// Tries, by their outcome.
+    tries: Counters,
 }
 
 /// What deliveries are signed with; it is shown nowhere.
@@ -47,13 +50,14 @@ struct Signed {
 }
 
 impl Teller {
-    pub(crate) fn new(settings: &Webhooks) -> Self {
+    pub(crate) fn new(settings: &Webhooks, tries: Counters) -> Self {
         let guard = SourceOptions { allow_private: settings.allow_private, ..SourceOptions::default() };
         Self {
             secret: settings.secret.clone().map(Secret),
             attempts: settings.attempts,
             timeout: settings.timeout.duration(),
             guard,
+            tries,
         }
     }
 
@@ -69,6 +73,8 @@ impl Teller {
             Ok(status) => format!("webhook {event}: {status} at try {tries}"),
             Err(why) => format!("webhook {event}: {why} at try {tries}"),
         };
+        let outcome = if told.is_ok() { "delivered" } else { "failed" };
+        self.tries.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
         desk.ledger.log(&chore.job_id, if told.is_ok() { "info" } else { "warning" }, &line).await?;
         if told.is_ok() || tries >= self.attempts {
             return Ok(Done::Yes);
