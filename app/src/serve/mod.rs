@@ -23,7 +23,7 @@ use crate::archive::{self, Archive};
 use crate::args::ServeArgs;
 use crate::jobs::Desk;
 use crate::metrics::Metrics;
-use crate::settings::{Api as ApiSettings, Documents, Retention, Webhooks, load};
+use crate::settings::{Alerts, Api as ApiSettings, Documents, Features, Retention, Webhooks, load};
 use crate::upkeep::{self, Teller};
 use crate::worker::LocalWorker;
 
@@ -75,7 +75,12 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
         let (webhooks, kept): (Webhooks, Retention) = (loaded.table(Webhooks::TABLE.path)?, loaded.table(Retention::TABLE.path)?);
         let metrics = Metrics::new(loaded.settings.celeriac.metrics_celery_compat);
         // Ends with this block.
-        let mut upkeep = upkeep::start(&desk, Teller::new(&webhooks, metrics.deliveries()), kept.completed_count);
+        let teller = Teller::new(&webhooks, metrics.deliveries());
+        let mut upkeep = upkeep::start(&desk, teller.clone(), kept.completed_count);
+        if loaded.table::<Features>(Features::TABLE.path)?.alerts {
+            let limits: Alerts = loaded.table(Alerts::TABLE.path)?;
+            upkeep.spawn(upkeep::alerts::Watch::new(&desk, &teller, limits, &loaded.settings)?.run());
+        }
         upkeep.spawn(metrics.clone().count(desk.clone()));
         let listener = listen(&settings).await?;
         let documents = Arc::new(loaded.table(Documents::TABLE.path)?);

@@ -8,8 +8,7 @@ use celeriac::cli::{Failure, GlobalArgs};
 use celeriac::config::{Loaded, Table};
 
 pub(crate) use documents::{Analysis, Audio, Documents, Storage};
-use operation::Features;
-pub(crate) use operation::{Api, ArchiveSettings, Retention, Webhooks, WorkerPool};
+pub(crate) use operation::{Alerts, Api, ArchiveSettings, Features, Retention, Webhooks, WorkerPool};
 
 /// The program's tables.
 pub(crate) const TABLES: &[Table] = &[
@@ -21,8 +20,7 @@ pub(crate) const TABLES: &[Table] = &[
     ArchiveSettings::TABLE,
     Webhooks::TABLE,
     Retention::TABLE,
-    ArchiveSettings::TABLE,
-    Webhooks::TABLE,
+    Alerts::TABLE,
     Features::TABLE,
     WorkerPool::TABLE,
 ];

@@ -73,6 +73,20 @@ celeriac::settings! {
 }
 
 celeriac::settings! {
+    /// When somebody is alerted (`features.alerts`), and where.
+    pub(crate) struct Alerts at "celeriac.alerts" {
+        /// Who is told, signed as webhooks are; none: only the log.
+        url: Option<String> = None, Kind::Url, secret: true;
+        /// The share of pages that may fail within a minute.
+        error_rate: f64 = 0.1, Kind::Number;
+        /// How many messages may wait in a queue.
+        queue_len: u64 = 10_000, Kind::Integer(1, i64::MAX);
+        /// How often is looked; what is wrong at two looks in a row is told.
+        every: Seconds = Seconds::new(15.0), Kind::Seconds;
+    }
+}
+
+celeriac::settings! {
     /// What is switched on.
     pub(crate) struct Features at "features" {
         /// Whether workers size their pools.
@@ -80,7 +94,7 @@ celeriac::settings! {
         /// Whether figures are collected.
         monitoring: bool = true, Kind::Flag, inert: LATER;
         /// Whether alerts are sent.
-        alerts: bool = false, Kind::Flag, inert: LATER;
+        alerts: bool = false, Kind::Flag;
     }
 }
 

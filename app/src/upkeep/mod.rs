@@ -2,6 +2,7 @@
 //! not kept any more, and sends again what was entered and never sent. Several services share the work: a chore is given to one of
 //! them at a time, and to another if he dies over it.
 
+pub(crate) mod alerts;
 mod archiving;
 mod retention;
 pub(crate) mod stray;

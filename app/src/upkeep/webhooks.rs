@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use celeriac_tasks::ledger::{Chore, Entry};
 use celeriac_tasks::source::{Guarded, SourceOptions};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Secret {
 
 /// A delivery with its headers.
 #[derive(Debug, PartialEq, Eq)]
-struct Signed {
+pub(super) struct Signed {
     id: String,
     timestamp: i64,
     signature: Option<String>,
@@ -68,7 +68,7 @@ impl Teller {
         let Some(entry) = desk.ledger.get(&chore.job_id).await? else { return Ok(Done::Yes) };
         let Some(hook) = entry.submission.webhook.clone() else { return Ok(Done::Yes) };
         let delivery = self.signed(&entry, event, Utc::now().timestamp());
-        let told = self.post(&hook.url, &delivery).await;
+        let told = self.post(&hook.url, &delivery, &self.guard).await;
         let line = match &told {
             Ok(status) => format!("webhook {event}: {status} at try {tries}"),
             Err(why) => format!("webhook {event}: {why} at try {tries}"),
@@ -100,8 +100,25 @@ impl Teller {
         sign(self.secret.as_ref().map(|secret| secret.0.as_str()), id, timestamp, &body)
     }
 
-    async fn post(&self, url: &str, delivery: &Signed) -> Result<u16, String> {
-        let guarded = Guarded::open(url, &self.guard).await.map_err(|error| error.message)?;
+    /// An alert, signed as a webhook is.
+    pub(super) fn alert(&self, event: &str, name: &str, data: &Value, now: DateTime<Utc>) -> Signed {
+        let body = json!({"type": event, "timestamp": celeriac_tasks::timestamp::format(&now), "data": data});
+        let id = format!("{event}-{name}-{}", now.timestamp());
+        sign(self.secret.as_ref().map(|secret| secret.0.as_str()), id, now.timestamp(), &body)
+    }
+
+    /// Sends an alert. Its address is the operator's own and may be anywhere.
+    pub(super) async fn post_alert(&self, url: &str, delivery: &Signed) -> Result<u16, String> {
+        self.post(url, delivery, &SourceOptions { allow_private: true, ..self.guard.clone() }).await
+    }
+
+    /// How often a delivery is tried.
+    pub(super) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    async fn post(&self, url: &str, delivery: &Signed, guard: &SourceOptions) -> Result<u16, String> {
+        let guarded = Guarded::open(url, guard).await.map_err(|error| error.message)?;
         let mut request = guarded
             .post()
             .timeout(self.timeout)
