@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use celeriac::broker::server_info;
+use celeriac::broker::{SentinelOptions, server_info};
 use celeriac::cli::settings::Surroundings;
 use celeriac::cli::terminal::tell;
 use celeriac::cli::{Exit, Failure, GlobalArgs};
@@ -56,7 +56,7 @@ fn answers(url: &str) -> Result<bool, Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
-    let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, server_info(url)).await });
+    let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, server_info(url, &SentinelOptions::default())).await });
     Ok(matches!(answered, Ok(Ok(_))))
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use celeriac::broker::server_info;
+use celeriac::broker::{SentinelOptions, server_info};
 use celeriac::config::Settings;
 use celeriac::data::{Redis, Reply};
 use chrono::Utc;
@@ -195,7 +195,10 @@ impl Watch {
             Err(_) => Err("Redis does not answer within 10 s".to_owned()),
         };
         let info = match &self.broker {
-            Some(url) => tokio::time::timeout(PATIENCE, server_info(url)).await.ok().and_then(Result::ok),
+            Some(url) => {
+                let sentinel = SentinelOptions::from(&self.desk.app.settings().broker_transport_options);
+                tokio::time::timeout(PATIENCE, server_info(url, &sentinel)).await.ok().and_then(Result::ok)
+            }
             None => None,
         };
         let figure = |name: &str| info.as_ref()?.get(name)?.parse::<u64>().ok();
