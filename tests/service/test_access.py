@@ -137,6 +137,15 @@ def test_health_tells_strangers_one_word(guarded):
     assert {"status", "redis", "workers", "version"} <= set(ask(guarded, "GET", "/health", headers=bearer(READ)).json())
 
 
+def test_figures_need_a_key_unless_they_are_open(guarded, tmp_path):
+    refused(ask(guarded, "GET", "/metrics"), 401, "API key")
+    assert ask(guarded, "GET", "/metrics", headers=bearer(READ)).status_code == 200
+    settings = "[celeriac.api]\nmetrics_open = true\n"
+    with Service(tmp_path, env={"CELERIAC_API_KEYS": KEYS}, settings=settings) as service:
+        assert ask(service, "GET", "/metrics").status_code == 200
+        refused(ask(service, "GET", "/v1/jobs"), 401, "API key")
+
+
 # People.
 
 
