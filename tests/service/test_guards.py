@@ -191,7 +191,7 @@ PATHS = [
     "file:///etc/passwd",
     "~/secret.pdf",
     "/proc/self/environ",
-    "/proc/self/root/etc/passwd",
+    "/proc/self/cwd/../../../etc/passwd",
     "/proc/self/fd/0",
     "/dev/zero",
     "/dev/stdin",
