@@ -73,11 +73,11 @@ pub(in super::super) async fn pass(State(api): State<Api>, mut request: Request,
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
     let admitted = access.admit(&method, uri.path(), &asked);
     let (caller, answer) = match admitted {
-        Ok(caller) => {
+        (caller, None) => {
             request.extensions_mut().insert(caller.clone());
             (caller, next.run(request).await)
         }
-        Err((caller, problem)) => (caller, refused(problem, &method, &uri, &asked)),
+        (caller, Some(problem)) => (caller, refused(problem, &method, &uri, &asked)),
     };
     if rules::changes(&method) {
         access.trail.note(deed(&caller, address, &method, &uri, &answer)).await;
@@ -91,19 +91,17 @@ fn shared(access: &Access, asked: &HeaderMap, mut answer: Response) -> Response 
 }
 
 impl Access {
-    /// Whether a request may go on, and whose it is either way.
-    fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Caller, (Caller, Problem)> {
+    /// Whose a request is, and why it may not go on, if it may not.
+    fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> (Caller, Option<Problem>) {
         let open = path == "/metrics" && self.metrics_open;
         let needed = rules::needed(method, path).filter(|_| !open);
         let caller = match self.caller(headers) {
             Ok(caller) => caller,
             Err(_) if needed.is_none() => Caller::nobody(),
-            Err(problem) => return Err((Caller::nobody(), problem)),
+            Err(problem) => return (Caller::nobody(), Some(problem)),
         };
-        match self.allowed(&caller, needed, method, path, headers) {
-            Ok(()) => Ok(caller),
-            Err(problem) => Err((caller, problem)),
-        }
+        let refused = self.allowed(&caller, needed, method, path, headers).err();
+        (caller, refused)
     }
 
     /// Who calls: by the key he sends, else by his session. A wrong key is not made good by a session.
