@@ -63,8 +63,9 @@ impl Http {
         }
         let listener = Listener::new(&self.listeners);
         let (parts, body) = response.into_parts();
-        let stream = body.into_data_stream().inspect(move |_| {
-            let _ = &listener;
+        // He goes with the stream.
+        let stream = futures::stream::unfold((body.into_data_stream(), listener), |(mut stream, listener)| async move {
+            Some((stream.next().await?, (stream, listener)))
         });
         Response::from_parts(parts, Body::from_stream(stream))
     }
