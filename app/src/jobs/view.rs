@@ -34,8 +34,8 @@ pub(crate) struct JobView {
     /// The caller's own data.
     #[schema(value_type = Object)]
     pub(crate) metadata: serde_json::Map<String, serde_json::Value>,
-    /// As it was asked for.
-    #[schema(value_type = Object)]
+    /// As it was asked for: a word, or a number; null where nobody said.
+    #[schema(value_type = serde_json::Value)]
     pub(crate) priority: Option<serde_json::Value>,
     /// `direct` or `batch_parallel`.
     pub(crate) processing_strategy: String,

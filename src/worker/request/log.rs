@@ -1,7 +1,7 @@
 //! What the log says of an end.
 //!
 //! # Celery
-//! The formats of `app/trace.py` and `worker/request.py`.
+//! The formats of `app/trace.py` and `worker/request.py`. Difference: what a task returned is not written.
 
 use std::time::Duration;
 
@@ -12,10 +12,8 @@ use crate::task::request::RequestInfo;
 pub(super) fn log_outcome(info: &RequestInfo, outcome: &Outcome, runtime: Duration) {
     let (name, id, runtime) = (info.task(), info.id(), runtime.as_secs_f64());
     match outcome {
-        Outcome::Success(value) => {
-            tracing::info!("Task {name}[{id}] succeeded in {runtime}s");
-            tracing::debug!(?value, "Task {name}[{id}] returned");
-        }
+        // What it returned is nobody's business but the caller's, who may have hidden the arguments it was made of.
+        Outcome::Success(_) => tracing::info!("Task {name}[{id}] succeeded in {runtime}s"),
         Outcome::Failure(failure) => {
             tracing::error!(traceback = failure.traceback, "Task {name}[{id}] raised unexpected: {}", failure.exception);
         }

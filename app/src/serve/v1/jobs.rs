@@ -53,7 +53,7 @@ pub(crate) struct Ask {
     options: serde_json::Map<String, serde_json::Value>,
     /// `high`, `normal`, `low`, or a number from -10 to 10.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     priority: Option<serde_json::Value>,
     /// Your own data, given back untouched.
     #[serde(default)]
