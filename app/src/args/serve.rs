@@ -20,6 +20,9 @@ pub(crate) struct ServeArgs {
     /// Listen beyond this machine without an API key
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Without the dashboard
+    #[arg(long)]
+    pub(crate) no_ui: bool,
 }
 
 impl ServeArgs {

@@ -8,6 +8,7 @@ mod metrics;
 mod problem;
 mod range;
 mod router;
+mod ui;
 mod v1;
 
 use std::net::SocketAddr;
@@ -44,6 +45,8 @@ pub(crate) struct Api {
     /// The largest JSON body with documents in it.
     pub(crate) max_json_bytes: u64,
     pub(crate) metrics: Metrics,
+    /// Under which path the dashboard is; `None`: there is none.
+    pub(crate) ui: Option<Arc<str>>,
 }
 
 /// How long requests may go on after the first signal.
@@ -93,6 +96,7 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
             async_upload_max_bytes: megabytes(settings.async_upload_max_mb),
             max_json_bytes: megabytes(settings.max_json_mb),
             metrics,
+            ui: (!args.no_ui).then(|| settings.ui_path.as_str().into()),
         };
         serve(listener, api, &mut worker).await
     });

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
-use super::{Api, auth, compat, health, metrics, v1};
+use super::{Api, auth, compat, health, metrics, ui, v1};
 use crate::metrics::measured;
 
 /// The document of the native API.
@@ -41,6 +41,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/openapi.json", openapi)
         .merge(compat::routes(api.max_json_bytes))
         .merge(auth::pages())
+        .merge(api.ui.as_deref().map(ui::routes).unwrap_or_default())
         // Bodies are measured where they are read: most of what is handed in is larger than any limit that would fit the rest.
         .layer(DefaultBodyLimit::max(JSON_MAX))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; /openapi.json names all") })

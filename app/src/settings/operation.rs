@@ -47,6 +47,8 @@ celeriac::settings! {
         read_only: bool = false, Kind::Flag;
         /// Whether `/metrics` is read without a key.
         metrics_open: bool = false, Kind::Flag;
+        /// Under which path the dashboard is; it is not shown with `serve --no-ui`.
+        ui_path: String = "/".into(), Kind::Text;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The native API.
 
+mod cluster;
 mod content;
 mod events;
 mod jobs;
@@ -15,6 +16,7 @@ pub(super) fn routes(body_max: u64) -> OpenApiRouter<Api> {
     jobs::routes(usize::try_from(body_max).unwrap_or(usize::MAX))
         .merge(content::routes())
         .merge(events::routes())
+        .merge(cluster::routes())
         .merge(log::routes())
         .merge(system::routes())
 }

@@ -1,0 +1,207 @@
+// The dashboard in a browser, over a service that works.
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { pdf, report } from "./pdf.mjs";
+import { Service, browser, missing, until } from "./service.mjs";
+
+const why = await missing();
+if (why) console.log(`skipped: ${why}`);
+if (why && process.env.CI) throw new Error(why);
+
+/** A page of the browser that keeps what its console complains of. */
+async function page(chromium, options = {}) {
+  const opened = await chromium.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+  opened.complaints = [];
+  opened.on("console", (message) => { if (message.type() === "error") opened.complaints.push(message.text()); });
+  opened.on("pageerror", (error) => opened.complaints.push(error.message));
+  return opened;
+}
+
+describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
+  let chromium;
+  let service;
+  before(async () => {
+    chromium = await browser();
+    service = await new Service({ settings: 'ocr = "never"\n' }).start();
+  });
+  after(async () => {
+    await chromium?.close();
+    await service?.stop();
+  });
+
+  test("a document that is dropped tells how long it takes, and fills the grid", async () => {
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/jobs`);
+    await tab.setInputFiles("#file", { name: "report.pdf", mimeType: "application/pdf", buffer: pdf(report(30)) });
+    await tab.locator("#hand-in .estimate", { hasText: "30 pages, about" }).waitFor();
+    await tab.locator("#hand-in button.primary").click();
+    await tab.waitForURL(/\/jobs\/[^/?]+$/);
+    await tab.locator("#grid .cell.ok").nth(29).waitFor({ timeout: 120_000 });
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  });
+
+  test("a document gets its summary, whose quotes lead to their pages, and its narration", async () => {
+    const id = await service.submit("report.pdf", pdf(report(30)), { audio: true });
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/jobs/${id}`);
+    await tab.locator(".document[data-status=completed]").waitFor({ timeout: 120_000 });
+    assert.equal(await tab.locator("#grid .cell.ok").count(), 30);
+    await tab.locator(".tabs a", { hasText: "Summary" }).click();
+    await tab.locator("#executive p").first().waitFor();
+    const quote = tab.locator("a.ref[data-page]").first();
+    const number = await quote.getAttribute("data-page");
+    await quote.click();
+    await tab.locator(`#drawer .page[data-number="${number}"]`).waitFor();
+    await tab.keyboard.press("Escape");
+    assert.equal(await tab.locator("#drawer").isVisible(), false);
+    await tab.locator(".tabs a", { hasText: "Audio" }).click();
+    await until("the narration has a length", () => tab.evaluate(() => document.querySelector("audio")?.duration > 0));
+    await tab.locator("#transcript p").first().waitFor();
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  });
+
+  test("all pages are there, say who they are and complain of nothing", async () => {
+    const tab = await page(chromium);
+    for (const [path, heading] of [["/", "Overview"], ["/jobs", "Jobs"], ["/queues", "Queues"], ["/workers", "Workers"], ["/failures", "Failures"], ["/system", "System"]]) {
+      await tab.goto(service.url + path);
+      assert.equal(await tab.locator("h1").textContent(), heading);
+      assert.equal(await tab.locator("nav a[aria-current=page]").first().textContent(), heading);
+      assert.equal(await tab.locator("button:not([aria-label])").evaluateAll((all) => all.filter((one) => !one.textContent.trim()).length), 0);
+      assert.equal(await tab.locator("img:not([alt])").count(), 0);
+      await tab.locator("#live.on").waitFor();
+    }
+    assert.deepEqual(tab.complaints, []);
+    await tab.goto(`${service.url}/jobs/none`);
+    assert.match(await tab.locator(".wrong").textContent(), /there is no job none/);
+    await tab.close();
+  });
+
+  test("without JavaScript everything can be read", async () => {
+    const id = await service.submit("plain.pdf", pdf(report(3)), { audio: false });
+    await service.ended(id);
+    const tab = await page(chromium, { javaScriptEnabled: false });
+    await tab.goto(`${service.url}/jobs/${id}`);
+    assert.equal(await tab.locator("#grid .cell.ok").count(), 3);
+    assert.equal(await tab.locator("[data-do]:visible").count(), 0);
+    await tab.locator("#grid .cell").nth(1).click();
+    assert.match(await tab.locator("#page-text").textContent(), /page 2/);
+    await tab.close();
+  });
+
+  test("a job is cancelled from its page and nothing of it begins afterwards", async () => {
+    const id = await service.submit("long.pdf", pdf(report(200)), { audio: false });
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/jobs/${id}`);
+    await tab.locator("#grid .cell.ok").first().waitFor({ timeout: 60_000 });
+    await tab.locator("button", { hasText: "Cancel" }).first().click();
+    await tab.locator("#ask button[value=yes]").click();
+    await tab.locator(".document[data-status=cancelled]").waitFor({ timeout: 60_000 });
+    await tab.locator("#grid .cell.cancelled").first().waitFor();
+    const job = await service.job(id);
+    assert.equal(job.counts.ok + job.counts.failed + job.counts.cancelled, 200);
+    assert.equal(await tab.locator("#grid .cell.cancelled").count(), job.counts.cancelled);
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  });
+
+  test("keys move in the grid and the look is remembered", async () => {
+    const id = await service.submit("keys.pdf", pdf(report(60)), { audio: false });
+    await service.ended(id);
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/jobs/${id}`);
+    await tab.locator('#grid [data-page="1"]').focus();
+    await tab.keyboard.press("ArrowDown");
+    assert.equal(await tab.evaluate(() => document.activeElement.dataset.page), "26");
+    await tab.keyboard.press("Enter");
+    await tab.locator('#drawer .page[data-number="26"]').waitFor();
+    await tab.keyboard.press("ArrowRight");
+    await tab.locator('#drawer .page[data-number="27"]').waitFor();
+    await tab.keyboard.press("Escape");
+    assert.equal(await tab.evaluate(() => document.activeElement.dataset.page), "27");
+    await tab.locator("#theme").click();
+    await tab.reload();
+    assert.equal(await tab.locator("html[data-theme=dark]").count(), 1);
+    await tab.close();
+  });
+
+  test("500 pages are painted soon after their snapshot", async (t) => {
+    const id = await service.submit("large.pdf", pdf(report(500)), { audio: false, summary: false });
+    const tab = await page(chromium);
+    await until("it is open", async () => (await service.job(id)).page_states.length === 500, 120);
+    await tab.goto(`${service.url}/jobs/${id}`);
+    await tab.locator("#live.on").waitFor();
+    const took = await until("the grid was painted", () => tab.evaluate(() => performance.getEntriesByName("grid")[0]?.duration));
+    t.diagnostic(`500 pages were painted ${took.toFixed(1)} ms after their snapshot (wanted: 200)`);
+    assert.equal(await tab.locator("#grid .cell").count(), 500);
+    await fetch(`${service.url}/v1/jobs/${id}/cancel`, { method: "POST", headers: { "X-Celeriac-Request": "1" } });
+    await tab.close();
+  });
+});
+
+describe("a page that fails", { skip: why ?? (existsSync("/usr/bin/tesseract") ? false : "tesseract is not installed"), timeout: 600_000 }, () => {
+  test("is seen by its glyph, tells why, and is well after a retry", async () => {
+    const service = new Service();
+    const broken = join(service.folder, "broken");
+    const reader = join(service.folder, "reader");
+    writeFileSync(broken, "");
+    writeFileSync(reader, `#!/bin/sh\nif [ -e '${broken}' ]; then echo "the reader is broken" >&2; exit 1; fi\nexec tesseract "$@"\n`);
+    chmodSync(reader, 0o755);
+    service.settings = `ocr = "auto"\ntesseract = "${reader}"\n`;
+    const chromium = await browser();
+    try {
+      await service.start();
+      const id = await service.submit("scan.pdf", pdf([...report(2), null, ...report(2)]), { audio: false });
+      const tab = await page(chromium);
+      await tab.goto(`${service.url}/jobs/${id}`);
+      await tab.locator(".document[data-status=partial]").waitFor({ timeout: 180_000 });
+      const failed = tab.locator("#grid .cell.failed");
+      assert.equal(await failed.getAttribute("aria-label"), "Page 3: failed");
+      assert.equal(await failed.evaluate((cell) => getComputedStyle(cell, "::before").content), '"!"');
+      await tab.keyboard.press("f");
+      await tab.keyboard.press("Enter");
+      await tab.locator("#drawer .alert.failed", { hasText: "ocr_failed" }).waitFor();
+      rmSync(broken);
+      await tab.locator("#drawer button", { hasText: "Retry this page" }).click();
+      await tab.locator(".document[data-status=completed]").waitFor({ timeout: 120_000 });
+      assert.equal(await tab.locator("#grid .cell.failed").count(), 0);
+      await tab.goto(`${service.url}/failures`);
+      assert.deepEqual(tab.complaints, []);
+    } finally {
+      await chromium.close();
+      await service.stop();
+    }
+  });
+});
+
+describe("a service that is killed", { skip: why ?? false, timeout: 600_000 }, () => {
+  test("and started again is found again, and the grid is right", async () => {
+    const service = new Service({ redis: true, settings: 'ocr = "never"\n' });
+    const chromium = await browser();
+    try {
+      await service.start();
+      const id = await service.submit("long.pdf", pdf(report(150)), { audio: false });
+      const tab = await page(chromium);
+      await tab.goto(`${service.url}/jobs/${id}`);
+      await tab.locator("#grid .cell.ok").first().waitFor({ timeout: 60_000 });
+      await service.program.kill("SIGKILL");
+      await tab.locator("#live", { hasText: "connection lost" }).waitFor();
+      await service.start();
+      await tab.locator("#live.on").waitFor({ timeout: 60_000 });
+      await until("the grid shows what the service says", async () => {
+        const { page_states: states } = await service.job(id);
+        return states === await tab.locator("#grid").getAttribute("data-states");
+      });
+      await fetch(`${service.url}/v1/jobs/${id}/cancel`, { method: "POST", headers: { "X-Celeriac-Request": "1" } });
+      await tab.locator(".document[data-status=cancelled]").waitFor({ timeout: 120_000 });
+      const letters = await tab.locator("#grid .cell").evaluateAll((cells) => cells.map((cell) => cell.dataset.s).join(""));
+      assert.equal(letters, (await service.job(id)).page_states);
+    } finally {
+      await chromium.close();
+      await service.stop();
+    }
+  });
+});

@@ -1,0 +1,120 @@
+// What a test stands on: a service of its own with a worker in it, and a browser.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { once } from "node:events";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+export const PROGRAM = process.env.CELERIAC_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), "debug/celeriac");
+const CHROMIUM = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+
+/** Why there can be no test in a browser here; `null`: there can. */
+export async function missing() {
+  if (!CHROMIUM) return "chromium is not installed (scripts/setup browser)";
+  if (!existsSync(PROGRAM)) return `the program is not built: ${PROGRAM}`;
+  return import("playwright-core").then(() => null, () => "playwright-core is not installed (scripts/setup browser)");
+}
+
+export async function browser() {
+  const { chromium } = await import("playwright-core");
+  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Asks again until something is there; says what never came. */
+export async function until(what, look, seconds = 60) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const found = await Promise.resolve().then(look).catch(() => null);
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+class Program {
+  constructor(command, args, options) {
+    this.said = "";
+    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+    this.ended = once(this.child, "exit");
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => { this.said = (this.said + text).slice(-20000); });
+  }
+
+  alive() {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  async kill(signal = "SIGKILL") {
+    if (this.alive()) this.child.kill(signal);
+    await this.ended;
+  }
+}
+
+/** `celeriac serve --with-worker` over a broker of its own, in a folder of its own. */
+export class Service {
+  constructor({ settings = "", redis = false, flags = ["--with-worker"] } = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), "celeriac-e2e-"));
+    mkdirSync(join(this.folder, "in"));
+    this.settings = settings;
+    this.redis = redis;
+    this.flags = flags;
+    this.programs = [];
+  }
+
+  async start() {
+    this.port ??= await freePort();
+    this.url = `http://127.0.0.1:${this.port}`;
+    if (this.redis && !this.redisPort) {
+      this.redisPort = await freePort();
+      const args = ["--port", String(this.redisPort), "--bind", "127.0.0.1", "--save", "", "--dir", this.folder];
+      this.programs.push(new Program("redis-server", args, { cwd: this.folder }));
+    }
+    const broker = this.redis ? `redis://127.0.0.1:${this.redisPort}/0` : "memory://";
+    writeFileSync(join(this.folder, "celery_config.toml"),
+      `[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\n${this.settings}`);
+    const env = { ...process.env, CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: broker, CELERIAC_STORE: join(this.folder, "store") };
+    env.CELERIAC_PDFIUM ??= join(ROOT, "target/pdfium/libpdfium.so");
+    this.program = new Program(PROGRAM, ["serve", "--port", String(this.port), ...this.flags], { cwd: this.folder, env });
+    await until("the service listens", async () => {
+      if (!this.program.alive()) throw new Error(this.program.said);
+      return (await fetch(`${this.url}/readyz`)).ok;
+    }).catch((error) => { throw new Error(`${error.message}\n${this.program.said}`); });
+    return this;
+  }
+
+  async stop() {
+    await this.program?.kill("SIGTERM");
+    for (const program of this.programs) await program.kill("SIGTERM");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Hands in a document by the API, and gives the job's id. */
+  async submit(name, bytes, options = {}, about = {}) {
+    const path = join(this.folder, "in", name);
+    writeFileSync(path, bytes);
+    const body = JSON.stringify({ source: { kind: "path", path }, file_name: name, options, ...about });
+    const headers = { "Content-Type": "application/json", "X-Celeriac-Request": "1" };
+    const answer = await fetch(`${this.url}/v1/jobs`, { method: "POST", headers, body });
+    if (!answer.ok) throw new Error(await answer.text());
+    return (await answer.json()).job_id;
+  }
+
+  async job(id) {
+    return (await fetch(`${this.url}/v1/jobs/${id}`)).json();
+  }
+
+  async ended(id, seconds = 180) {
+    await until(`job ${id} ends`, async () => ["completed", "partial", "failed", "cancelled"].includes((await this.job(id)).status), seconds);
+    return this.job(id);
+  }
+}
