@@ -31,7 +31,7 @@ use super::Api;
 use super::problem::Problem;
 use crate::jobs::Refusal;
 
-/// Where people look who had Bull Board (S3.12).
+/// Where people look who had Bull Board (S1.15).
 const BULL_BOARD: &str = "/admin/queues";
 
 /// What a page of ours may load: what comes from here, and nothing else.
