@@ -25,9 +25,9 @@ pub(crate) use self::content::{Form, written};
 pub(crate) use self::estimate::Estimate;
 pub(crate) use self::fleet::WorkerView;
 pub(crate) use self::refusal::Refusal;
-pub(crate) use self::stats::{QueueStats, Stats};
 #[cfg(test)]
 pub(crate) use self::stats::{PageStats, RedisStats};
+pub(crate) use self::stats::{QueueStats, Stats};
 pub(crate) use self::submit::Asked;
 pub(crate) use self::telling::Telling;
 pub(crate) use self::view::{JobView, job as view_job};

@@ -157,7 +157,7 @@ fn level(told: &str) -> &'static str {
 pub(super) fn steps(entry: &Entry, history: &History, now: DateTime<Utc>) -> Vec<Step> {
     let spans = history.spans(entry, now);
     let place = |phase: Phase| PHASES.iter().position(|(other, _)| *other == phase).unwrap_or(PHASES.len());
-    let last = spans.iter().map(|span| span.phase).filter(|phase| *phase != Phase::Done).next_back().unwrap_or_default();
+    let last = spans.iter().map(|span| span.phase).rfind(|phase| *phase != Phase::Done).unwrap_or_default();
     let here = if entry.status.is_terminal() { place(last) } else { place(entry.phase) };
     let whole = matches!(entry.status, JobStatus::Completed | JobStatus::Partial);
     let wanted = |phase: Phase| match phase {

@@ -22,7 +22,10 @@ const BOTTOM: u64 = 80;
 
 /// What was seen last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Paces(Arc<Mutex<Option<(Instant, Arc<Pace>)>>>);
+pub(super) struct Paces(Arc<Mutex<Option<Seen>>>);
+
+/// What was seen, and when.
+type Seen = (Instant, Arc<Pace>);
 
 /// The last hour.
 #[derive(Debug, Default)]
