@@ -4,7 +4,7 @@ import redis
 from celery import Celery
 from registry import Found, scenario
 from sentinels import MASTER, Watched
-from stage import PYTHON_VISIBILITY_TIMEOUT, Stage, spread
+from stage import PYTHON_VISIBILITY_TIMEOUT, Stage, went_on
 
 SECONDS = [0, 0, 0.005, 0.01, 0.02, 0.05, 0.1]
 
@@ -62,14 +62,4 @@ def failovers(play):
                 resumed.append(seconds)
             stage.watched.until_whole()
         found = Found(settled=stage.rest(), lost=len(stage.lost()), failovers=size["failovers"])
-        found["worker ended or stood still"] = ends
-        found.update({f"resumed after, {name}": value for name, value in spread(resumed).items()})
-        found["extra runs"] = sum(len(begins) - 1 for begins in stage.oracle.begins().values())
-        without = [number for number, state in stage.states().items() if state != "SUCCESS"]
-        found["without a result"] = len(without)
-        found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
-        found.fault_if(without, f"tasks {without[:10]} have no result")
-        found.fault_if(not found["settled"], "messages are left that nobody takes")
-        found.fault_if(ends, "the worker ended or stood still")
-        found.fault_if(resumed and found["resumed after, max"] >= 2, "the worker took too long to go on")
-        return found
+        return went_on(stage, found, resumed, ends, at="max")

@@ -180,6 +180,21 @@ def impatient(seconds):
     return {"CELERY_BROKER_TRANSPORT_OPTIONS": json.dumps(options)}
 
 
+def went_on(stage, found, resumed, ends, at):
+    """Judges workers that were to outlive harms: nothing lost, each with its result, the same process, and on within two seconds."""
+    found["worker ended or stood still"] = ends
+    found.update({f"resumed after, {name}": value for name, value in spread(resumed).items()})
+    found["extra runs"] = sum(len(begins) - 1 for begins in stage.oracle.begins().values())
+    without = [number for number, state in stage.states().items() if state != "SUCCESS"]
+    found["without a result"] = len(without)
+    found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
+    found.fault_if(without, f"tasks {without[:10]} have no result")
+    found.fault_if(not found["settled"], "messages are left that nobody takes")
+    found.fault_if(ends, "the worker ended or stood still")
+    found.fault_if(resumed and found[f"resumed after, {at}"] >= 2, "the worker took too long to go on")
+    return found
+
+
 def spread(seconds):
     """Median, 99th percentile and maximum."""
     ordered = sorted(seconds)

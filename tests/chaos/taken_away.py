@@ -4,7 +4,7 @@ import time
 
 from proxy import Proxy
 from registry import Found, scenario
-from stage import DURABLE, Stage, pause, spread, wait_until
+from stage import DURABLE, Stage, pause, wait_until, went_on
 
 SECONDS = [0, 0, 0.005, 0.01, 0.02, 0.05, 0.1]
 
@@ -110,17 +110,7 @@ class Harms:
             else:
                 resumed.append(seconds)
         found.update(settled=stage.rest(), lost=len(stage.lost()), harms=len(self.at), refusals=sorted(self._refusals))
-        found["worker ended or stood still"] = ends
-        found.update({f"resumed after, {name}": value for name, value in spread(resumed).items()})
-        found["extra runs"] = sum(len(begins) - 1 for begins in stage.oracle.begins().values())
-        without = [number for number, state in stage.states().items() if state != "SUCCESS"]
-        found["without a result"] = len(without)
-        found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
-        found.fault_if(without, f"tasks {without[:10]} have no result")
-        found.fault_if(not found["settled"], "messages are left that nobody takes")
-        found.fault_if(ends, "the worker ended or stood still")
-        found.fault_if(resumed and found["resumed after, p99"] >= 2, "the worker took too long to go on")
-        return found
+        return went_on(stage, found, resumed, ends, at="p99")
 
 
 @scenario("R8", "a connection that is half open", short={"holes": 1, "seconds": 12}, full={"holes": 5, "seconds": 30})

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 
-use celeriac::cli::logging::{self, LogOptions};
+use celeriac::cli::logging;
 use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
 use celeriac::config::{Loaded, redact};
@@ -27,7 +27,7 @@ impl Client {
         let around = Surroundings::read(global)?;
         let loaded = load(&around, global, Vec::new())?;
         elsewhere(&loaded)?;
-        log(&loaded, &around, global)?;
+        logging::for_answers(&loaded, &around, global, &["celeriac"])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
         let desk = runtime.block_on(async {
@@ -87,25 +87,4 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
         Refusal::Unavailable(_) => failure.fix("`celeriac doctor` tells what is wrong"),
         _ => failure,
     }
-}
-
-/// A person watches answers, not a log: only what is wrong is said, unless more is asked for.
-fn log(loaded: &Loaded, around: &Surroundings, global: &GlobalArgs) -> Result<(), Failure> {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warning",
-        (false, 1) => "info",
-        (false, _) => "debug",
-    };
-    // That a server cannot be reached is the command's own answer.
-    let directives = ["celeriac::connection=error"].into_iter().chain(around.env.get("RUST_LOG").map(String::as_str));
-    logging::install(&LogOptions {
-        level,
-        format: &loaded.settings.celeriac.log_format,
-        file: None,
-        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
-        directives: Some(&directives.collect::<Vec<_>>().join(",")),
-        crates: &["celeriac"],
-        stderr: logging::plain_stderr(),
-    })
 }

@@ -73,32 +73,17 @@ pub(super) async fn pages(client: &Client, args: &PagesArgs) -> Result<Exit, Fai
         let error = error.map_or_else(String::new, |error| format!("  {}", safe(&error.message)));
         let tries = record.map_or(0, |record| record.attempts);
         let tries = if tries > 1 { format!("  tried {tries} times") } else { String::new() };
-        let _ = writeln!(text, "{page:>5}  {}{tries}{error}", name(state));
+        let _ = writeln!(text, "{page:>5}  {}{tries}{error}", state.name());
     }
     print(&text)?;
     Ok(Exit::Ok)
 }
 
-/// A state in a word.
-fn name(state: PageState) -> &'static str {
-    match state {
-        PageState::Pending => "pending",
-        PageState::Queued => "queued",
-        PageState::Running => "running",
-        PageState::Ok => "ok",
-        PageState::Cached => "cached",
-        PageState::Retrying => "retrying",
-        PageState::Failed => "failed",
-        PageState::Skipped => "skipped",
-        PageState::Cancelled => "cancelled",
-    }
-}
-
 /// A state by its name or its letter.
 fn state(word: &str) -> Result<PageState, Failure> {
-    let fits = |state: &PageState| name(*state) == word || state.letter().to_string() == word;
+    let fits = |state: &PageState| state.name() == word || state.letter().to_string() == word;
     PageState::ALL.into_iter().find(fits).ok_or_else(|| {
-        let names = PageState::ALL.map(name).join(", ");
+        let names = PageState::ALL.map(PageState::name).join(", ");
         Failure::usage(format!("a page is in no state {word:?}")).fix(names)
     })
 }

@@ -89,21 +89,12 @@ fn settings(args: &ProcessArgs) -> Vec<(String, String)> {
 
 /// A person watches bars, not log lines: only what is wrong is logged, unless more is asked for.
 fn log(loaded: &Loaded, around: &Surroundings, global: &GlobalArgs, bars: &MultiProgress) -> Result<(), Failure> {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warning",
-        (false, 1) => "info",
-        (false, _) => "debug",
-    };
     let drawn = bars.clone();
     logging::install(&LogOptions {
-        level,
-        format: &loaded.settings.celeriac.log_format,
+        level: logging::quiet_level(global),
         file: None,
-        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
-        directives: around.env.get("RUST_LOG").map(String::as_str),
-        crates: &["celeriac"],
         stderr: Arc::new(move |line| drawn.suspend(|| std::io::stderr().lock().write_all(line))),
+        ..logging::options(loaded, around, global, &["celeriac"])
     })
 }
 

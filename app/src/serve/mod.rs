@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::cli::logging::{self, LogOptions};
+use celeriac::cli::logging;
 use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
 use tokio::net::TcpListener;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure
 /// The same in these surroundings.
 pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let loaded = load(around, global, args.settings())?;
-    log(&loaded, around, global)?;
+    logging::install(&logging::options(&loaded, around, global, &["celeriac"]))?;
     let settings: ApiSettings = loaded.table(ApiSettings::TABLE.path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
@@ -139,16 +139,4 @@ async fn signalled() {
         _ = term.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-}
-
-fn log(loaded: &celeriac::config::Loaded, around: &Surroundings, global: &GlobalArgs) -> Result<(), Failure> {
-    logging::install(&LogOptions {
-        level: &loaded.settings.celeriac.log_level,
-        format: &loaded.settings.celeriac.log_format,
-        file: loaded.settings.celeriac.log_file.as_deref().map(std::path::Path::new),
-        color: terminal::colors(&around.env, global.no_color, terminal::stderr_is_terminal()),
-        directives: around.env.get("RUST_LOG").map(String::as_str),
-        crates: &["celeriac"],
-        stderr: std::sync::Arc::new(|line| std::io::Write::write_all(&mut std::io::stderr().lock(), line)),
-    })
 }

@@ -55,13 +55,30 @@ pub fn plain_stderr() -> Stderr {
     Arc::new(|line| io::stderr().lock().write_all(line))
 }
 
+/// As a person who watches answers wants it, and not a log: only what is wrong is said, unless more is asked for.
+pub fn for_answers(loaded: &Loaded, around: &Surroundings, global: &GlobalArgs, crates: &[&str]) -> Result<(), Failure> {
+    // That a server cannot be reached is the command's own answer.
+    let directives = ["celeriac::connection=error"].into_iter().chain(around.env.get("RUST_LOG").map(String::as_str));
+    install(&LogOptions {
+        level: quiet_level(global),
+        file: None,
+        directives: Some(&directives.collect::<Vec<_>>().join(",")),
+        ..options(loaded, around, global, crates)
+    })
+}
+
+/// The level where only what is wrong is said, unless more is asked for.
+pub fn quiet_level(global: &GlobalArgs) -> &'static str {
+    match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warning",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    }
+}
+
 /// How the settings, the flags and the environment of a long-running command have it.
-pub(super) fn options<'a>(
-    loaded: &'a Loaded,
-    around: &'a Surroundings,
-    global: &GlobalArgs,
-    crates: &'a [&'a str],
-) -> LogOptions<'a> {
+pub fn options<'a>(loaded: &'a Loaded, around: &'a Surroundings, global: &GlobalArgs, crates: &'a [&'a str]) -> LogOptions<'a> {
     let settings = &loaded.settings.celeriac;
     let level = match global.verbose {
         _ if global.quiet => "warning",

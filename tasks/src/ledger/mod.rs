@@ -192,11 +192,6 @@ impl Ledger {
         .await
     }
 
-    /// Changes what was asked, such as the deadline of a job that is resumed; nothing is told of it.
-    pub async fn amend(&self, job_id: &str, amend: impl Fn(&mut Submission)) -> Result<()> {
-        self.change(job_id, |entry, _, _| amend(&mut entry.submission)).await.map(drop)
-    }
-
     /// Writes a line into its log.
     pub async fn log(&self, job_id: &str, level: &str, text: &str) -> Result<()> {
         self.change(job_id, |entry, _, events| events.push(entry.event(Kind::Log, json!({"level": level, "text": text}))))

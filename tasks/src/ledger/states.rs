@@ -48,6 +48,21 @@ impl PageState {
         self as u8 as char
     }
 
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Ok => "ok",
+            Self::Cached => "cached",
+            Self::Retrying => "retrying",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// By its letter.
     pub fn of(letter: char) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.letter() == letter)

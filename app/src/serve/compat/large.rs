@@ -1,7 +1,7 @@
 //! The large-document service (S2.16 to S2.21): a document of many images in one JSON body, its batches, its end.
 
-use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Multipart, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use celeriac_tasks::job::ProcessDocument;
@@ -28,9 +28,7 @@ pub(super) fn routes(body_max: usize) -> Router<Api> {
 
 /// `POST /process-large-document` (S2.16): images or a PDF as base64, an address, a key, or a file in a form.
 async fn submit(State(api): State<Api>, request: Request) -> Result<Json<Value>, Problem> {
-    let is_form =
-        request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
-    let (mut fields, document) = if is_form { form(&api, request).await? } else { body(&api, request).await? };
+    let (mut fields, document) = if intake::is_form(&request) { form(&api, request).await? } else { body(&api, request).await? };
     let announced = fields.remove("num_pages").filter(|pages| !pages.is_null());
     let announced = announced.map(|pages| number(&pages)).transpose()?;
     if let (Some(document), Some(announced)) = (&document, announced) {
@@ -88,9 +86,7 @@ async fn body(api: &Api, request: Request) -> Result<Taken, Problem> {
 }
 
 async fn form(api: &Api, request: Request) -> Result<Taken, Problem> {
-    let parts = Multipart::from_request(request, &()).await;
-    let parts = parts.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
-    let mut form = intake::read_form(parts, &api.desk.store, api.max_upload_bytes).await?;
+    let mut form = intake::form(request, &api.desk.store, api.max_upload_bytes).await?;
     if form.files.len() > 1 {
         return Err(Problem::invalid("this route takes one file; /api/documents/async-upload takes several"));
     }

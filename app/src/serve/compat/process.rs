@@ -1,8 +1,8 @@
 //! The distributed service (S0.13, S0.14): a document handed in or named by its key, and one route to look and to act.
 
 use axum::body::to_bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use celeriac_tasks::job::ProcessDocument;
@@ -37,17 +37,13 @@ struct ByKey {
 
 /// `POST /api/process` (S0.13): a file in a form, or `{"fileKey": …}`.
 async fn submit(State(api): State<Api>, request: Request) -> Result<Json<Value>, Problem> {
-    let is_form =
-        request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
-    let asked = if is_form { by_file(&api, request).await? } else { by_key(request).await? };
+    let asked = if intake::is_form(&request) { by_file(&api, request).await? } else { by_key(request).await? };
     let entry = api.desk.submit(asked).await?.entry;
     Ok(Json(json!({"jobId": entry.job_id, "status": entry.status.as_str(), "message": "Job queued for processing"})))
 }
 
 async fn by_file(api: &Api, request: Request) -> Result<Asked, Problem> {
-    let parts = Multipart::from_request(request, &()).await;
-    let parts = parts.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
-    let form = intake::read_form(parts, &api.desk.store, api.max_upload_bytes).await?;
+    let form = intake::form(request, &api.desk.store, api.max_upload_bytes).await?;
     let [document] = form.files.as_slice() else {
         return Err(Problem::invalid(format!("the form has {} files; this route takes one", form.files.len())));
     };

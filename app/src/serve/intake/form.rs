@@ -1,8 +1,8 @@
 //! A form with files: each file goes into the store as it comes, and what it is decides, not what it is called.
 
-use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
 use celeriac_tasks::source::{Document, Upload};
 use celeriac_tasks::store::Store;
 
@@ -28,6 +28,18 @@ impl Form {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// Whether a request brings a form.
+pub(crate) fn is(request: &Request) -> bool {
+    request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"))
+}
+
+/// The form of a request, whose files have at most `max_bytes` each.
+pub(crate) async fn of(request: Request, store: &Store, max_bytes: u64) -> Result<Form, Problem> {
+    let parts = Multipart::from_request(request, &()).await;
+    let parts = parts.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
+    read(parts, store, max_bytes).await
 }
 
 /// Reads a form whose files have at most `max_bytes` each.

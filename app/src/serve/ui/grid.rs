@@ -34,21 +34,6 @@ pub(super) struct Kind {
     pub(super) count: u32,
 }
 
-/// What a state is called.
-pub(super) const fn name(state: PageState) -> &'static str {
-    match state {
-        PageState::Pending => "pending",
-        PageState::Queued => "queued",
-        PageState::Running => "running",
-        PageState::Ok => "ok",
-        PageState::Cached => "cached",
-        PageState::Retrying => "retrying",
-        PageState::Failed => "failed",
-        PageState::Skipped => "skipped",
-        PageState::Cancelled => "cancelled",
-    }
-}
-
 /// The first and the last page of each row.
 pub(super) fn spans(entry: &Entry) -> Vec<(u32, u32)> {
     let last = u32::try_from(entry.pages.len()).unwrap_or(u32::MAX);
@@ -71,7 +56,7 @@ fn row(entry: &Entry, first: u32, last: u32) -> Row {
     let (state, tone) = told(&states);
     let cell = |(page, state): (u32, &PageState)| Cell {
         page,
-        state: name(*state),
+        state: state.name(),
         letter: state.letter(),
         tab: if page == 1 { 0 } else { -1 },
     };
@@ -98,7 +83,8 @@ fn told(states: &[PageState]) -> (String, &'static str) {
 
 /// How many squares of each kind.
 pub(super) fn legend(entry: &Entry) -> Vec<Kind> {
-    let kind = |state: PageState| Kind { state: name(state), name: name(state), count: entry.pages.count(|found| found == state) };
+    let kind =
+        |state: PageState| Kind { state: state.name(), name: state.name(), count: entry.pages.count(|found| found == state) };
     PageState::ALL.into_iter().map(kind).collect()
 }
 

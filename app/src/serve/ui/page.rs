@@ -7,12 +7,12 @@ use celeriac_tasks::ledger::PageState;
 use celeriac_tasks::result::{PageRecord, PageTimes};
 
 use super::super::Api;
+use super::answer;
 use super::document::{Head, Tab};
 use super::events::{History, Step};
 use super::job::Job;
 use super::place::Shell;
 use super::words::word;
-use super::{answer, grid};
 use crate::jobs::Refusal;
 
 /// How many names are shown.
@@ -86,7 +86,7 @@ pub(super) async fn show(State(api): State<Api>, shell: Shell, Path((job_id, num
         };
         page.number = number;
         page.last = u32::try_from(entry.pages.len()).unwrap_or(u32::MAX);
-        page.state = grid::name(state);
+        page.state = state.name();
         page.may_retry = entry.status.is_terminal() && state != PageState::Skipped;
         if state == PageState::Failed && page.error.is_empty() {
             failed(&mut page, &history);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use celeriac_tasks::job::ProcessDocument;
 use celeriac_tasks::ledger::{self, Cursor, Submission, Webhook};
 use celeriac_tasks::result::JobStatus;
@@ -201,11 +201,8 @@ async fn submit(
 }
 
 async fn asked(api: &Api, request: Request) -> Result<Asked, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-    if kind.starts_with("multipart/form-data") {
-        let parts = Multipart::from_request(request, &()).await;
-        let parts = parts.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
-        let form = intake::read_form(parts, &api.desk.store, api.max_upload_bytes).await?;
+    if intake::is_form(&request) {
+        let form = intake::form(request, &api.desk.store, api.max_upload_bytes).await?;
         let ask = Ask::of_form(&form)?;
         return match form.files.as_slice() {
             [] => ask.asked(None),
@@ -216,7 +213,8 @@ async fn asked(api: &Api, request: Request) -> Result<Asked, Problem> {
             files => Err(Problem::invalid(format!("the form has {} files; a job has one", files.len()))),
         };
     }
-    if !kind.starts_with("application/json") {
+    let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
+    if !request.headers().get(header::CONTENT_TYPE).is_some_and(is_json) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", "send application/json or multipart/form-data"));
     }
     let given = intake::read_json(request.into_body(), &api.desk.store, api.max_json_bytes).await?;
