@@ -51,9 +51,12 @@ def test_workers_of_both_languages_share_a_queue(interop_worker_program, watched
         for worker in workers:
             wait_until(lambda w=worker: w.check() and " ready." in w.output(), 60, "the worker is ready")
 
-        sides = {client.send_task("proj.side", (n,)).get(timeout=20)[1] for n in range(40)}
+        # Each takes longer than a message takes on its way: no worker is quick enough to run them all alone.
+        parts = [client.send_task("proj.part", (n, 0.1)) for n in range(40)]
 
-        assert sides == {"python", "celeriac"}
+        assert [part.get(timeout=20) for part in parts] == list(range(40))
+        ran = [worker["total"].get("proj.part", 0) for worker in client.control.inspect(timeout=5).stats().values()]
+        assert len(ran) == 2 and min(ran) > 0 and sum(ran) == 40, ran
 
 
 def insisted(call):
