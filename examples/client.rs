@@ -63,7 +63,7 @@ fn canvases() -> Vec<(&'static str, Signature)> {
     vec![
         ("task", add(2, 3)),
         ("kwargs", call("sub").kwarg("y", 3).kwarg("x", 10)),
-        ("partial", call("sub").arg(3).partial([10.into()], Map::new(), Map::new())),
+        ("partial", call("sub").arg(3).partial([10.into()], Map::default(), Map::default())),
         ("chain", add(1, 1) | mul(10) | call("ident")),
         ("immutable", chain([add(1, 1), add(2, 2).immutable()])),
         ("group", group(sums())),

@@ -1,12 +1,14 @@
 //! The event dispatcher is responsible for sending events without ever holding up who has something to tell.
 //!
-//! Whoever tells something puts it into a bounded queue; a loop with an owner sends it. When the server is away or slow, events are
-//! lost and nothing else.
+//! Whoever tells something puts it into a bounded queue; a loop with an owner sends it a moment later, with what else has come by then:
+//! while tasks are short, a message for each event would cost more than the tasks. When the server is away or slow, events are lost and
+//! nothing else.
 //!
 //! # Celery
-//! `events/dispatcher.py` and kombu's `clocks.py`. Differences: task events are always grouped, up to 24 in a message; nothing is kept for
+//! `events/dispatcher.py` and kombu's `clocks.py`. Differences: task events are always grouped, up to 100 in a message; nothing is kept for
 //! the time after an outage; a worker that was started with task events can have them switched off.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,10 +20,11 @@ use uuid::Uuid;
 
 use crate::broker::Broker;
 use crate::protocol::event::{Event, Stamp, TASK_MULTI, envelope};
-use crate::protocol::value::Value;
 
 /// How many task events travel in one message.
-const BATCH: usize = 24;
+const BATCH: usize = 100;
+/// How long the first of them waits for the others.
+const GATHER: Duration = Duration::from_millis(10);
 /// How many events wait to be sent; more are lost.
 const WAITING: usize = 8192;
 /// How long the last events may take at the end.
@@ -61,7 +64,8 @@ struct Inner {
     clock: Arc<Clock>,
     /// Whether task events are sent; worker events always are.
     tasks: AtomicBool,
-    waiting: mpsc::Sender<(String, Value)>,
+    pid: u32,
+    waiting: mpsc::Sender<Written>,
 }
 
 /// Sends what a dispatcher takes.
@@ -70,16 +74,24 @@ pub struct EventSender {
     broker: Arc<dyn Broker>,
     exchange: String,
     hostname: String,
-    waiting: mpsc::Receiver<(String, Value)>,
+    waiting: mpsc::Receiver<Written>,
+}
+
+/// An event as it is sent.
+#[derive(Debug)]
+struct Written {
+    routing_key: Cow<'static, str>,
+    text: String,
 }
 
 impl EventDispatcher {
     /// A dispatcher of this node, and what has to be run for it.
     pub fn new(broker: Arc<dyn Broker>, exchange: &str, hostname: &str, clock: Arc<Clock>, tasks: bool) -> (Self, EventSender) {
         let (sender, waiting) = mpsc::channel(WAITING);
-        let inner = Inner { hostname: hostname.to_owned(), clock, tasks: AtomicBool::new(tasks), waiting: sender };
-        let sender = EventSender { broker, exchange: exchange.to_owned(), hostname: hostname.to_owned(), waiting };
-        (Self { inner: Arc::new(inner) }, sender)
+        let (hostname, pid) = (hostname.to_owned(), std::process::id());
+        let events = EventSender { broker, exchange: exchange.to_owned(), hostname: hostname.clone(), waiting };
+        let inner = Inner { hostname, clock, tasks: AtomicBool::new(tasks), pid, waiting: sender };
+        (Self { inner: Arc::new(inner) }, events)
     }
 
     /// Whether events of tasks are sent now.
@@ -98,10 +110,10 @@ impl EventDispatcher {
         if task && !self.tasks_enabled() {
             return;
         }
-        let stamp =
-            Stamp { hostname: &self.inner.hostname, pid: std::process::id(), clock: self.inner.clock.forward(), time: Utc::now() };
-        let routing_key = if task { TASK_MULTI.to_owned() } else { event.routing_key() };
-        drop(self.inner.waiting.try_send((routing_key, event.to_value(&stamp))));
+        let Inner { hostname, clock, pid, waiting, .. } = &*self.inner;
+        let stamp = Stamp { hostname, pid: *pid, clock: clock.forward(), time: Utc::now() };
+        let routing_key = if task { TASK_MULTI.into() } else { event.routing_key().into() };
+        drop(waiting.try_send(Written { routing_key, text: event.write(&stamp) }));
     }
 }
 
@@ -109,38 +121,42 @@ impl EventSender {
     /// Sends until `stop`, and then what still waits.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut away = false;
-        let mut gathered = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                count = self.waiting.recv_many(&mut gathered, BATCH) => {
-                    if count == 0 {
-                        return;
-                    }
-                }
-                () = stop.cancelled() => break,
-            }
-            self.send(std::mem::take(&mut gathered), &mut away).await;
+        while let Some(events) = self.gather(&stop).await {
+            self.send(events, &mut away).await;
         }
         self.waiting.close();
         let rest = async {
-            while self.waiting.recv_many(&mut gathered, BATCH).await > 0 {
-                self.send(std::mem::take(&mut gathered), &mut away).await;
+            let mut events = Vec::new();
+            while self.waiting.recv_many(&mut events, WAITING).await > 0 {
+                self.send(std::mem::take(&mut events), &mut away).await;
             }
         };
         drop(tokio::time::timeout(LAST, rest).await);
     }
 
+    /// The next event, with those that come soon after it; `None` at the end.
+    async fn gather(&mut self, stop: &CancellationToken) -> Option<Vec<Written>> {
+        let first = tokio::select! {
+            first = self.waiting.recv() => first?,
+            () = stop.cancelled() => return None,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            () = stop.cancelled() => {}
+        }
+        let mut events = vec![first];
+        events.extend(std::iter::from_fn(|| self.waiting.try_recv().ok()));
+        Some(events)
+    }
+
     /// Sends events in their order: neighbours that are of tasks in one list.
-    async fn send(&self, events: Vec<(String, Value)>, away: &mut bool) {
+    async fn send(&self, events: Vec<Written>, away: &mut bool) {
         let mut events = events.into_iter().peekable();
-        while let Some((routing_key, event)) = events.next() {
-            let mut body = event;
+        while let Some(Written { routing_key, text }) = events.next() {
+            let mut body = text;
             if routing_key == TASK_MULTI {
-                let mut list = vec![body];
-                while let Some((_, event)) = events.next_if(|(key, _)| key == TASK_MULTI) {
-                    list.push(event);
-                }
-                body = Value::List(list);
+                let more = std::iter::from_fn(|| events.next_if(|event| event.routing_key == TASK_MULTI));
+                body = list(body, more.take(BATCH - 1));
             }
             let tag = Uuid::new_v4().to_string();
             let text = envelope(&self.exchange, &routing_key, &self.hostname, &body, tag).write();
@@ -156,6 +172,17 @@ impl EventSender {
     }
 }
 
+/// Texts of JSON as one list.
+fn list(first: String, more: impl Iterator<Item = Written>) -> String {
+    let mut list = format!("[{first}");
+    for event in more {
+        list.push_str(", ");
+        list.push_str(&event.text);
+    }
+    list.push(']');
+    list
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +190,7 @@ mod tests {
     use crate::broker::{Listener, Options};
     use crate::protocol::envelope::Envelope;
     use crate::protocol::json;
+    use crate::protocol::value::Value;
 
     async fn next(listener: &mut Box<dyn Listener>) -> (Envelope, Value) {
         let envelope = Envelope::parse(&listener.next().await.unwrap().unwrap()).unwrap();
@@ -177,20 +205,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn task_events_travel_together_in_their_order_and_up_to_24_of_them() {
+    async fn task_events_travel_together_in_their_order_and_up_to_100_of_them() {
         let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(Options::default()));
         let mut all = broker.listen("celeryev", "#").await.unwrap();
         let (events, sender) = EventDispatcher::new(Arc::clone(&broker), "celeryev", "w@h", Arc::default(), true);
-        (0..30).for_each(|number| events.send(&Event::task_started(&number.to_string())));
+        (0..106).for_each(|number| events.send(&Event::task_started(&number.to_string())));
         let stop = CancellationToken::new();
         stop.cancel();
         sender.run(stop).await;
         let (envelope, first) = next(&mut all).await;
         assert_eq!(envelope.delivery_info().unwrap().routing_key, "task.multi");
         let (_, second) = next(&mut all).await;
-        assert_eq!((first.as_list().unwrap().len(), second.as_list().unwrap().len()), (24, 6));
-        assert_eq!(second.as_list().unwrap()[5].get("uuid").and_then(Value::as_str), Some("29"));
-        assert_eq!(second.as_list().unwrap()[5].get("clock").and_then(Value::as_i64), Some(30));
+        assert_eq!((first.as_list().unwrap().len(), second.as_list().unwrap().len()), (100, 6));
+        assert_eq!(second.as_list().unwrap()[5].get("uuid").and_then(Value::as_str), Some("105"));
+        assert_eq!(second.as_list().unwrap()[5].get("clock").and_then(Value::as_i64), Some(106));
     }
 
     #[tokio::test(start_paused = true)]

@@ -174,7 +174,7 @@ impl Producer {
         let exchange = &self.settings.event_exchange;
         let stamp = Stamp { hostname, pid: std::process::id(), clock: self.clock.forward(), time: Utc::now() };
         let routing_key = event.routing_key();
-        let envelope = event::envelope(exchange, &routing_key, hostname, &event.to_value(&stamp), fresh_id());
+        let envelope = event::envelope(exchange, &routing_key, hostname, &event.write(&stamp), fresh_id());
         self.broker.broadcast(exchange, &routing_key, &envelope.write()).await.map(drop)
     }
 

@@ -213,6 +213,12 @@ impl Settlement {
         }
     }
 
+    /// The tag, where all there is to do is to ack it.
+    pub fn plain_ack(&self) -> Option<&str> {
+        let alone = self.writes.is_empty() && self.chord_part.is_none() && self.publish.is_empty() && self.key.is_none();
+        self.tag.as_deref().filter(|_| alone && self.disposal == Disposal::Ack)
+    }
+
     /// True when there is nothing to carry out: the message was acked early, and nothing follows.
     pub fn is_empty(&self) -> bool {
         let kept = matches!(self.disposal, Disposal::DeadLetter(_));

@@ -107,7 +107,7 @@ async fn worker(loaded: &Loaded, name: &str) -> Result<String, Failure> {
 async fn ping(loaded: &Loaded, options: &CallOptions) -> Result<String, Failure> {
     let app = App::builder(loaded.settings.clone()).connect()?;
     let options = CallOptions { timeout: ANSWER, limit: Some(1), ..options.clone() };
-    let replies = app.control().call("ping", Map::new(), &options).await?;
+    let replies = app.control().call("ping", Map::default(), &options).await?;
     let who = replies.into_iter().next().map(|(name, _)| format!("worker {name}"));
     who.ok_or_else(|| {
         let asked = options.destination.first().cloned().or_else(|| Some(options.pattern.as_ref()?.0.clone()));

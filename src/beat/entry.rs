@@ -79,7 +79,7 @@ impl Entry {
             let run = format!("{} {first} {}", self.name, after.total_run_count);
             call.set_option("task_id", Uuid::new_v5(&RUNS, run.as_bytes()).to_string());
         }
-        let mut headers = call.option("headers").and_then(Value::as_map).cloned().unwrap_or_else(Map::new);
+        let mut headers = call.option("headers").and_then(Value::as_map).cloned().unwrap_or_else(Map::default);
         headers.insert("celery_beat_task".to_owned(), true.into());
         call.set_option("headers", headers);
         call

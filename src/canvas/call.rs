@@ -53,7 +53,7 @@ impl Signature {
     /// use celeriac::protocol::{Map, Signature, Value};
     ///
     /// let power = Signature::new("proj.power").arg(2);
-    /// assert_eq!(power.partial([Value::from(10)], Map::new(), Map::new()).args, [Value::from(10), Value::from(2)]);
+    /// assert_eq!(power.partial([Value::from(10)], Map::default(), Map::default()).args, [Value::from(10), Value::from(2)]);
     /// ```
     #[must_use]
     pub fn partial(mut self, args: impl IntoIterator<Item = Value>, kwargs: Map, options: Map) -> Self {
@@ -73,7 +73,7 @@ impl Signature {
         }
         let reached = if self.is_chain() { 1 } else { usize::MAX };
         self.map_tasks(|place, task| match place < reached {
-            true => task.partial(args.clone(), kwargs.clone(), Map::new()),
+            true => task.partial(args.clone(), kwargs.clone(), Map::default()),
             false => task,
         })
     }

@@ -80,7 +80,7 @@ impl Applied {
             priority: None,
             reply_to: None,
             origin: None,
-            trace: Map::new(),
+            trace: Map::default(),
             ttl: None,
             max_chord_parts: limits::MAX_MESSAGES,
             result_serializer: Serializer::Json,

@@ -135,7 +135,7 @@ fn embed(options: &Options) -> Result<Embed> {
         errbacks: options.signatures("link_error")?,
         chain: options.signatures("chain")?,
         chord: chord.map(Box::new),
-        extra: Map::new(),
+        extra: Map::default(),
     })
 }
 

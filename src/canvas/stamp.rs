@@ -34,7 +34,7 @@ pub trait StampingVisitor {
 
     /// A group, before its tasks.
     fn on_group_start(&mut self, _group: &Signature, _stamps: &Map) -> Map {
-        Map::new()
+        Map::default()
     }
 
     /// A group, after its tasks.
@@ -42,7 +42,7 @@ pub trait StampingVisitor {
 
     /// A chain, before its steps.
     fn on_chain_start(&mut self, _chain: &Signature, _stamps: &Map) -> Map {
-        Map::new()
+        Map::default()
     }
 
     /// A chain, after its steps.
@@ -60,17 +60,17 @@ pub trait StampingVisitor {
 
     /// A chord, before its body.
     fn on_chord_body(&mut self, _chord: &Signature, _stamps: &Map) -> Map {
-        Map::new()
+        Map::default()
     }
 
     /// A callback (`link`), before it is stamped as a signature.
     fn on_callback(&mut self, _callback: &Signature, _stamps: &Map) -> Map {
-        Map::new()
+        Map::default()
     }
 
     /// An errback (`link_error`), before it is stamped as a signature.
     fn on_errback(&mut self, _errback: &Signature, _stamps: &Map) -> Map {
-        Map::new()
+        Map::default()
     }
 }
 
@@ -105,7 +105,7 @@ impl Signature {
     /// list.
     #[must_use]
     pub fn stamp_with(self, visitor: &mut dyn StampingVisitor, append_stamps: bool) -> Self {
-        Stamping { visitor: Some(visitor), append: append_stamps }.stamp(self, &Map::new())
+        Stamping { visitor: Some(visitor), append: append_stamps }.stamp(self, &Map::default())
     }
 
     /// The names of its stamps.

@@ -26,7 +26,7 @@ pub(super) fn run(program: &Program, _: &EventsArgs, global: &GlobalArgs) -> Res
             print("-> evdump: starting capture...\n")?;
         }
         // So that every worker shows itself at once.
-        app.control().broadcast("heartbeat", Map::new(), &[]).await?;
+        app.control().broadcast("heartbeat", Map::default(), &[]).await?;
         let mut dumper = Dumper::default();
         let accept = app.decode_options().accept;
         loop {

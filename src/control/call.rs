@@ -68,7 +68,7 @@ impl Control {
     /// use celeriac::control::CallOptions;
     /// use celeriac::protocol::Map;
     ///
-    /// let replies = app.control().call("ping", Map::new(), &CallOptions::default()).await?;
+    /// let replies = app.control().call("ping", Map::default(), &CallOptions::default()).await?;
     /// for (node, reply) in &replies {
     ///     println!("{node}: {reply}");
     /// }
@@ -112,7 +112,7 @@ impl Control {
         let expires = Utc::now().timestamp_micros() as f64 / 1e6 + options.timeout.as_secs_f64();
         let mut replies = self.broker.replies(queue).await?;
         let most = options.most(self.send(request, Some(expires)).await?);
-        let mut nodes = Map::new();
+        let mut nodes = Map::default();
         for _ in 0..most {
             let Some(reply) = self.next_reply(&mut *replies, ticket.as_deref(), deadline).await? else { break };
             for (node, value) in reply.nodes {

@@ -24,19 +24,23 @@ pub struct Embed {
 
 impl Embed {
     fn read(value: Value) -> Result<Self, DecodeError> {
-        let mut map = match value {
+        let map = match value {
             Value::Map(map) => map,
-            Value::Null => Map::new(),
+            Value::Null => Map::default(),
             _ => return Err(DecodeError::bad_body("embed is not an object")),
         };
-        let callbacks = signatures(&mut map, "callbacks")?;
-        let errbacks = signatures(&mut map, "errbacks")?;
-        let chain = signatures(&mut map, "chain")?;
-        let chord = match map.shift_remove("chord") {
-            None | Some(Value::Null) => None,
-            Some(value) => Some(Box::new(signature(value)?)),
-        };
-        Ok(Self { callbacks, errbacks, chain, chord, extra: map })
+        let mut embed = Self::default();
+        for (name, value) in map {
+            match name.as_str() {
+                "callbacks" => embed.callbacks = signatures(value)?,
+                "errbacks" => embed.errbacks = signatures(value)?,
+                "chain" => embed.chain = signatures(value)?,
+                "chord" if value.is_null() => {}
+                "chord" => embed.chord = Some(Box::new(signature(value)?)),
+                _ => drop(embed.extra.insert(name, value)),
+            }
+        }
+        Ok(embed)
     }
 
     fn write(&self) -> Value {
@@ -44,7 +48,7 @@ impl Embed {
             Some(signatures) => Value::List(signatures.iter().map(Signature::to_value).collect()),
             None => Value::Null,
         };
-        let mut map = Map::with_capacity(4 + self.extra.len());
+        let mut map = Map::with_capacity_and_hasher(4 + self.extra.len(), Default::default());
         map.insert("callbacks".to_owned(), list(&self.callbacks));
         map.insert("errbacks".to_owned(), list(&self.errbacks));
         map.insert("chain".to_owned(), list(&self.chain));
@@ -75,7 +79,7 @@ impl Body {
     pub(super) fn read_map(mut map: Map) -> Result<(Self, Map), DecodeError> {
         let args = list(map.shift_remove("args").unwrap_or_default())?;
         let kwargs = kwargs_map(map.shift_remove("kwargs").unwrap_or_default())?;
-        let mut embed = Map::new();
+        let mut embed = Map::default();
         for name in ["callbacks", "errbacks", "chord"] {
             embed.insert(name.to_owned(), map.shift_remove(name).unwrap_or_default());
         }
@@ -104,7 +108,7 @@ fn list(value: Value) -> Result<Vec<Value>, DecodeError> {
 fn kwargs_map(value: Value) -> Result<Map, DecodeError> {
     match value {
         Value::Map(map) => Ok(map),
-        Value::Null => Ok(Map::new()),
+        Value::Null => Ok(Map::default()),
         _ => Err(DecodeError::KwargsNotAMap),
     }
 }
@@ -114,10 +118,10 @@ fn signature(value: Value) -> Result<Signature, DecodeError> {
 }
 
 /// One signature alone counts as a list of one, as older senders wrote it.
-fn signatures(map: &mut Map, name: &str) -> Result<Option<Vec<Signature>>, DecodeError> {
-    match map.shift_remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::List(values)) => values.into_iter().map(signature).collect::<Result<_, _>>().map(Some),
-        Some(one) => Ok(Some(vec![signature(one)?])),
+fn signatures(value: Value) -> Result<Option<Vec<Signature>>, DecodeError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::List(values) => values.into_iter().map(signature).collect::<Result<_, _>>().map(Some),
+        one => Ok(Some(vec![signature(one)?])),
     }
 }

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 pub const DELIVERY_COUNT: &str = "x-delivery-count";
 /// The header of a rate-limited message whose turn has been given to it.
 pub const TURN: &str = "x-rate-limit-turn";
-const REDELIVERED: &str = "redelivered";
+/// The header, and field of the delivery info, of a message that was delivered before.
+pub(super) const REDELIVERED: &str = "redelivered";
 
 /// What lies in a queue.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,26 +48,31 @@ pub struct DeliveryInfo {
 impl Envelope {
     /// Reads an envelope from the bytes in a queue.
     pub fn parse(data: &[u8]) -> Result<Self> {
-        let Value::Map(mut map) = json::parse(data)? else {
+        let Value::Map(map) = json::parse(data)? else {
             return Err(Error::protocol("an envelope is an object"));
         };
-        let Some(Value::String(body)) = map.shift_remove("body") else {
-            return Err(Error::protocol("an envelope without a body"));
-        };
-        let content_encoding = text(&mut map, "content-encoding");
-        let content_type = text(&mut map, "content-type");
-        let headers = object(&mut map, "headers")?;
-        let properties = object(&mut map, "properties")?;
-        Ok(Self { body, content_type, content_encoding, headers, properties, extra: map })
+        let (mut envelope, mut body) = (Self::default(), None);
+        for (name, value) in map {
+            match name.as_str() {
+                "body" => body = text(value),
+                "content-encoding" => envelope.content_encoding = text(value),
+                "content-type" => envelope.content_type = text(value),
+                "headers" => envelope.headers = object("headers", value)?,
+                "properties" => envelope.properties = object("properties", value)?,
+                _ => drop(envelope.extra.insert(name, value)),
+            }
+        }
+        envelope.body = body.ok_or_else(|| Error::protocol("an envelope without a body"))?;
+        Ok(envelope)
     }
 
-    /// An envelope of events and remote control: JSON, transient, of no priority; `delivery_tag` is a fresh uuid.
-    pub fn transient(exchange: &str, routing_key: &str, headers: Map, body: &Value, delivery_tag: String) -> Self {
+    /// An envelope of events and remote control: a body of JSON, transient, of no priority; `delivery_tag` is a fresh uuid.
+    pub fn transient(exchange: &str, routing_key: &str, headers: Map, body: &str, delivery_tag: String) -> Self {
         let object =
             |members: Vec<(&str, Value)>| Map::from_iter(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let info = object(vec![("exchange", exchange.into()), ("routing_key", routing_key.into())]);
         Self {
-            body: STANDARD.encode(json::write(body)),
+            body: STANDARD.encode(body),
             content_type: Some("application/json".to_owned()),
             content_encoding: Some("utf-8".to_owned()),
             headers,
@@ -77,7 +83,7 @@ impl Envelope {
                 ("body_encoding", "base64".into()),
                 ("delivery_tag", delivery_tag.into()),
             ]),
-            extra: Map::new(),
+            extra: Map::default(),
         }
     }
 
@@ -187,17 +193,17 @@ impl Envelope {
     }
 }
 
-fn text(map: &mut Map, key: &str) -> Option<String> {
-    match map.shift_remove(key) {
-        Some(Value::String(text)) => Some(text),
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
         _ => None,
     }
 }
 
-fn object(map: &mut Map, key: &str) -> Result<Map> {
-    match map.shift_remove(key) {
-        Some(Value::Map(found)) => Ok(found),
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(_) => Err(Error::protocol(format!("an envelope's {key} are an object"))),
+fn object(name: &str, value: Value) -> Result<Map> {
+    match value {
+        Value::Map(found) => Ok(found),
+        Value::Null => Ok(Map::default()),
+        _ => Err(Error::protocol(format!("an envelope's {name} are an object"))),
     }
 }

@@ -4,13 +4,16 @@
 //! `events/event.py`, `events/dispatcher.py`, and the `send_event` calls of `worker/`. Several events of tasks travel as one list under
 //! the routing key `task.multi`, as a Python worker sends them.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Utc};
 
 use super::envelope::Envelope;
 use super::headers::Headers;
 use super::message::Message;
-use super::repr;
 use super::value::{Map, Value};
+use super::{json, repr};
 
 /// The routing key of a list of events.
 pub const TASK_MULTI: &str = "task.multi";
@@ -19,9 +22,9 @@ pub const TASK_MULTI: &str = "task.multi";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Such as `task-received`.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// What it tells.
-    pub fields: Map,
+    pub fields: Vec<(Cow<'static, str>, Value)>,
 }
 
 /// Who sends an event, and when.
@@ -66,12 +69,12 @@ pub fn system() -> &'static str {
 
 impl Event {
     /// An event of any type.
-    pub fn new<'a>(kind: impl Into<String>, fields: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
-        Self { kind: kind.into(), fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
+    pub fn new(kind: impl Into<Cow<'static, str>>, fields: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        Self { kind: kind.into(), fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect() }
     }
 
     /// `worker-online`, `worker-heartbeat` or `worker-offline`.
-    pub fn worker(kind: &str, pulse: &Pulse) -> Self {
+    pub fn worker(kind: &'static str, pulse: &Pulse) -> Self {
         let Pulse { freq, active, processed, loadavg } = pulse;
         let fields = [
             ("freq", (*freq).into()),
@@ -186,22 +189,30 @@ impl Event {
         self.kind.replace('-', ".")
     }
 
-    /// The whole event, its fields in Python's order.
-    pub fn to_value(&self, stamp: &Stamp<'_>) -> Value {
-        let mut map = Map::with_capacity(self.fields.len() + 6);
-        map.insert("hostname".to_owned(), stamp.hostname.into());
-        map.insert("utcoffset".to_owned(), Value::Float(0.0));
-        map.insert("pid".to_owned(), stamp.pid.into());
-        map.insert("clock".to_owned(), stamp.clock.into());
-        map.extend(self.fields.clone());
-        map.insert("timestamp".to_owned(), Value::Float(seconds(stamp.time)));
-        map.insert("type".to_owned(), Value::from(&self.kind));
-        Value::Map(map)
+    /// The whole event as JSON, its fields in Python's order.
+    pub fn write(&self, stamp: &Stamp<'_>) -> String {
+        let Stamp { hostname, pid, clock, time } = stamp;
+        let mut out = String::with_capacity(384);
+        out.push_str("{\"hostname\": ");
+        json::write_string(&mut out, hostname);
+        let _ = write!(out, ", \"utcoffset\": 0.0, \"pid\": {pid}, \"clock\": {clock}");
+        for (name, value) in &self.fields {
+            out.push_str(", ");
+            json::write_string(&mut out, name);
+            out.push_str(": ");
+            json::write_value(&mut out, value);
+        }
+        out.push_str(", \"timestamp\": ");
+        json::write_value(&mut out, &Value::Float(seconds(*time)));
+        out.push_str(", \"type\": ");
+        json::write_string(&mut out, &self.kind);
+        out.push('}');
+        out
     }
 }
 
-/// The envelope of one event, or of a list of them.
-pub fn envelope(exchange: &str, routing_key: &str, hostname: &str, body: &Value, delivery_tag: String) -> Envelope {
+/// The envelope of one event, or of a list of them; `body` is JSON.
+pub fn envelope(exchange: &str, routing_key: &str, hostname: &str, body: &str, delivery_tag: String) -> Envelope {
     let headers = Map::from_iter([("hostname".to_owned(), Value::from(hostname))]);
     Envelope::transient(exchange, routing_key, headers, body, delivery_tag)
 }

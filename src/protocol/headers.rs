@@ -3,14 +3,11 @@
 //! # Celery
 //! `app/amqp.py` (`as_task_v2`). Custom headers lie flat among the others; those nobody knows are kept in [`Headers::custom`].
 
-use super::envelope::{DELIVERY_COUNT, TURN};
+use super::envelope::{DELIVERY_COUNT, REDELIVERED, TURN};
 use super::message::{DecodeError, SHOWN};
 use super::repr;
 use super::time::Timestamp;
 use super::value::{Map, Value};
-
-/// What the transport and the serializer add; it does not belong to the task.
-const TRANSPORT: [&str; 4] = ["compression", "redelivered", DELIVERY_COUNT, TURN];
 
 /// The custom header whose text makes a task the only one of its name with it.
 pub const UNIQUE_KEY: &str = "unique_key";
@@ -82,38 +79,45 @@ impl Headers {
         self.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(&self.task)
     }
 
-    pub(super) fn read(mut map: Map) -> Result<Self, DecodeError> {
-        for name in TRANSPORT {
-            map.shift_remove(name);
+    pub(super) fn read(map: Map) -> Result<Self, DecodeError> {
+        let mut headers = Self::default();
+        let (mut task, mut id, mut eta, mut expires) = (None, None, Value::Null, Value::Null);
+        for (name, value) in map {
+            match name.as_str() {
+                "lang" => headers.lang = text(value),
+                "task" => task = text(value),
+                "id" => id = text(value),
+                "shadow" => headers.shadow = text(value),
+                "eta" => eta = value,
+                "expires" => expires = value,
+                "group" => headers.group = text(value),
+                "group_index" => headers.group_index = value.as_i64(),
+                "retries" => headers.retries = count(&value),
+                "timelimit" => headers.timelimit = limits(&value),
+                "root_id" => headers.root_id = text(value),
+                "parent_id" => headers.parent_id = text(value),
+                "argsrepr" => headers.argsrepr = text(value),
+                "kwargsrepr" => headers.kwargsrepr = text(value),
+                "origin" => headers.origin = text(value),
+                "ignore_result" => headers.ignore_result = (!value.is_null()).then(|| value.is_truthy()),
+                "replaced_task_nesting" => headers.replaced_task_nesting = count(&value),
+                "stamped_headers" => headers.stamped_headers = names(&value),
+                "stamps" => headers.stamps = object(value),
+                // What the transport and the serializer add does not belong to the task.
+                "compression" | REDELIVERED | DELIVERY_COUNT | TURN => {}
+                _ => drop(headers.custom.insert(name, value)),
+            }
         }
-        let headers = Self {
-            lang: text(&mut map, "lang"),
-            task: text(&mut map, "task").ok_or(DecodeError::NotATask)?,
-            id: text(&mut map, "id").ok_or(DecodeError::NotATask)?,
-            shadow: text(&mut map, "shadow"),
-            eta: time(&mut map, "eta")?,
-            expires: time(&mut map, "expires")?,
-            group: text(&mut map, "group"),
-            group_index: integer(&mut map, "group_index"),
-            retries: count(&mut map, "retries"),
-            timelimit: limits(&mut map),
-            root_id: text(&mut map, "root_id"),
-            parent_id: text(&mut map, "parent_id"),
-            argsrepr: text(&mut map, "argsrepr"),
-            kwargsrepr: text(&mut map, "kwargsrepr"),
-            origin: text(&mut map, "origin"),
-            ignore_result: map.shift_remove("ignore_result").filter(|value| !value.is_null()).map(|value| value.is_truthy()),
-            replaced_task_nesting: count(&mut map, "replaced_task_nesting"),
-            stamped_headers: names(&mut map, "stamped_headers"),
-            stamps: object(&mut map, "stamps"),
-            custom: Map::new(),
-        };
-        Ok(Self { custom: map, ..headers })
+        headers.task = task.ok_or(DecodeError::NotATask)?;
+        headers.id = id.ok_or(DecodeError::NotATask)?;
+        headers.eta = time("eta", &eta)?;
+        headers.expires = time("expires", &expires)?;
+        Ok(headers)
     }
 
     /// As an object, in Python's order.
     pub(super) fn write(&self) -> Map {
-        let mut map = Map::with_capacity(20 + self.custom.len());
+        let mut map = Map::with_capacity_and_hasher(20 + self.custom.len(), Default::default());
         let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
         set("lang", self.lang.as_deref().unwrap_or("rust").into());
         set("task", Value::from(&self.task));
@@ -141,34 +145,29 @@ impl Headers {
     }
 }
 
-fn text(map: &mut Map, name: &str) -> Option<String> {
-    match map.shift_remove(name) {
-        Some(Value::String(text)) => Some(text),
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
         _ => None,
     }
 }
 
-fn integer(map: &mut Map, name: &str) -> Option<i64> {
-    map.shift_remove(name).and_then(|value| value.as_i64())
+fn count(value: &Value) -> u32 {
+    value.as_i64().map_or(0, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
 }
 
-fn count(map: &mut Map, name: &str) -> u32 {
-    integer(map, name).map_or(0, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
-}
-
-fn time(map: &mut Map, name: &'static str) -> Result<Option<Timestamp>, DecodeError> {
-    match map.shift_remove(name) {
-        Some(value) if value.is_truthy() => match value.as_str().map(Timestamp::parse) {
-            Some(Ok(time)) => Ok(Some(time)),
-            _ => Err(DecodeError::BadTime { header: name, value: repr::value(&value, SHOWN) }),
-        },
-        _ => Ok(None),
+fn time(header: &'static str, value: &Value) -> Result<Option<Timestamp>, DecodeError> {
+    if !value.is_truthy() {
+        return Ok(None);
+    }
+    match value.as_str().map(Timestamp::parse) {
+        Some(Ok(time)) => Ok(Some(time)),
+        _ => Err(DecodeError::BadTime { header, value: repr::value(value, SHOWN) }),
     }
 }
 
-fn limits(map: &mut Map) -> TimeLimit {
-    let value = map.shift_remove("timelimit");
-    let part = |place: usize| value.as_ref()?.as_list()?.get(place)?.as_f64();
+fn limits(value: &Value) -> TimeLimit {
+    let part = |place: usize| value.as_list()?.get(place)?.as_f64();
     TimeLimit { hard: part(0), soft: part(1) }
 }
 
@@ -180,14 +179,13 @@ fn seconds(limit: Option<f64>) -> Value {
     })
 }
 
-fn names(map: &mut Map, name: &str) -> Option<Vec<String>> {
-    let values = map.shift_remove(name)?;
+fn names(values: &Value) -> Option<Vec<String>> {
     Some(values.as_list()?.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect())
 }
 
-fn object(map: &mut Map, name: &str) -> Map {
-    match map.shift_remove(name) {
-        Some(Value::Map(found)) => found,
-        _ => Map::new(),
+fn object(value: Value) -> Map {
+    match value {
+        Value::Map(found) => found,
+        _ => Map::default(),
     }
 }

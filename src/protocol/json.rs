@@ -75,7 +75,7 @@ fn read_list(reader: &mut Jiter<'_>, depth: usize, left: &mut usize) -> Result<V
 }
 
 fn read_map(reader: &mut Jiter<'_>, depth: usize, left: &mut usize) -> Result<Value, ReadError> {
-    let mut map = Map::new();
+    let mut map = Map::default();
     let mut next = reader.known_object()?.map(str::to_owned);
     while let Some(key) = next {
         let peek = reader.peek()?;
@@ -110,7 +110,7 @@ pub fn write(value: &Value) -> String {
     out
 }
 
-fn write_value(out: &mut String, value: &Value) {
+pub(super) fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
@@ -150,28 +150,50 @@ fn write_float(out: &mut String, value: f64) {
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
     } else {
-        out.push_str(&super::repr::float(value));
+        super::repr::push_float(out, value);
     }
 }
 
 pub(super) fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            ' '..='~' => out.push(char),
-            other => {
-                for unit in other.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
+    let mut rest = text;
+    // What needs no escape is copied whole; mostly that is all of it.
+    while let Some(at) = first_to_escape(rest.as_bytes()) {
+        let (plain, other) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = other.chars();
+        chars.next().into_iter().for_each(|char| escape(out, char));
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// Looks at several bytes at once, as far as none is found.
+fn first_to_escape(bytes: &[u8]) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<32>();
+    let clean = chunks.iter().take_while(|chunk| chunk.iter().fold(true, |plain, byte| plain & is_plain(*byte))).count();
+    let start = clean * 32;
+    bytes[start..].iter().position(|byte| !is_plain(*byte)).map(|at| start + at)
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
+}
+
+fn escape(out: &mut String, char: char) {
+    match char {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        other => {
+            for unit in other.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }
-    out.push('"');
 }

@@ -158,9 +158,10 @@ impl Message {
     }
 
     /// Reads a message from its envelope.
-    pub fn decode(envelope: &Envelope, options: &DecodeOptions) -> Result<Self, DecodeError> {
-        let mut headers = envelope.headers.clone();
-        let body = decode_body(envelope, options)?;
+    pub fn decode(mut envelope: Envelope, options: &DecodeOptions) -> Result<Self, DecodeError> {
+        let body = decode_body(&envelope, options)?;
+        let properties = Properties::read(&mut envelope);
+        let mut headers = envelope.headers;
         let body = match body {
             Value::List(values) if headers.get("task").is_some() => Body::read_list(values)?,
             Value::Map(map) if headers.get("task").is_some() && map.contains_key("args") || map.contains_key("task") => {
@@ -174,7 +175,7 @@ impl Message {
             _ => return Err(DecodeError::NotATask),
         };
         let headers = Headers::read(headers)?;
-        Ok(Self { headers, args: body.args, kwargs: body.kwargs, embed: body.embed, properties: Properties::read(envelope) })
+        Ok(Self { headers, args: body.args, kwargs: body.kwargs, embed: body.embed, properties })
     }
 
     /// Writes the message into an envelope of protocol 2, its headers in Python's order.
@@ -203,7 +204,7 @@ impl Message {
             content_encoding: Some(options.serializer.content_encoding().to_owned()),
             headers,
             properties: self.properties.write(&self.headers.id, options),
-            extra: Map::new(),
+            extra: Map::default(),
         })
     }
 }
@@ -247,34 +248,33 @@ fn unpack(name: &Value, bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecodeErr
 }
 
 impl Properties {
-    fn read(envelope: &Envelope) -> Self {
-        let mut extra = envelope.properties.clone();
-        let mut text = |name: &str| extra.shift_remove(name).and_then(|value| value.as_str().map(str::to_owned));
-        let correlation_id = text("correlation_id");
-        let reply_to = text("reply_to");
-        let expiration = text("expiration");
-        let delivery_tag = text("delivery_tag");
-        let delivery_mode = extra.shift_remove("delivery_mode").and_then(|value| value.as_i64());
-        for name in ["delivery_info", "priority", "body_encoding", "redelivered"] {
-            extra.shift_remove(name);
-        }
-        Self {
-            correlation_id,
-            reply_to,
+    /// Takes them out of an envelope, whose headers say a part of it.
+    fn read(envelope: &mut Envelope) -> Self {
+        let mut properties = Self {
             priority: envelope.priority(),
-            delivery_mode,
-            expiration,
             delivery_info: envelope.delivery_info().unwrap_or_default(),
-            delivery_tag,
             redelivered: envelope.redelivered(),
             delivery_count: envelope.delivery_count(),
             has_turn: envelope.has_turn(),
-            extra,
+            ..Self::default()
+        };
+        let text = |value: Value| value.as_str().map(str::to_owned);
+        for (name, value) in std::mem::take(&mut envelope.properties) {
+            match name.as_str() {
+                "correlation_id" => properties.correlation_id = text(value),
+                "reply_to" => properties.reply_to = text(value),
+                "expiration" => properties.expiration = text(value),
+                "delivery_tag" => properties.delivery_tag = text(value),
+                "delivery_mode" => properties.delivery_mode = value.as_i64(),
+                "delivery_info" | "priority" | "body_encoding" | "redelivered" => {}
+                _ => drop(properties.extra.insert(name, value)),
+            }
         }
+        properties
     }
 
     fn write(&self, task_id: &str, options: &EncodeOptions) -> Map {
-        let mut map = Map::with_capacity(8 + self.extra.len());
+        let mut map = Map::with_capacity_and_hasher(8 + self.extra.len(), Default::default());
         map.insert("correlation_id".to_owned(), self.correlation_id.as_deref().unwrap_or(task_id).into());
         map.insert("reply_to".to_owned(), self.reply_to.clone().into());
         map.extend(self.extra.clone());

@@ -166,7 +166,7 @@ impl Meta {
             group_id: None,
             parent_id: None,
             task_id: task_id.into(),
-            extra: Map::new(),
+            extra: Map::default(),
         }
     }
 
@@ -177,7 +177,7 @@ impl Meta {
 
     /// As an object, in Python's order.
     pub fn to_value(&self) -> Value {
-        let mut map = Map::new();
+        let mut map = Map::default();
         let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
         set("status", self.status.as_str().into());
         set("result", self.result.clone());

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::envelope::Envelope;
 use super::glob;
+use super::json;
 use super::message::DecodeOptions;
 use super::value::{Map, Value};
 use crate::error::{Error, Result};
@@ -70,7 +71,7 @@ impl Request {
             clock: clock(envelope),
             arguments: match body.shift_remove("arguments") {
                 Some(Value::Map(arguments)) => arguments,
-                _ => Map::new(),
+                _ => Map::default(),
             },
         })
     }
@@ -91,7 +92,7 @@ impl Request {
             body.extend([("ticket", ticket.as_str().into()), ("reply_to", Value::Map(named(to)))]);
         }
         let headers = named([("clock", self.clock.into()), ("expires", expires.map_or(Value::Int(0), Value::Float))]);
-        let mut envelope = Envelope::transient(exchange, "", headers, &Value::Map(named(body)), delivery_tag);
+        let mut envelope = Envelope::transient(exchange, "", headers, &json::write(&Value::Map(named(body))), delivery_tag);
         // Requests are sent as persistent, whatever it means for a fanout exchange.
         envelope.properties.insert("delivery_mode".to_owned(), Value::Int(2));
         envelope
@@ -154,6 +155,6 @@ impl ReplyTo {
         let headers =
             Map::from_iter([("ticket".to_owned(), Value::from(ticket.map(str::to_owned))), ("clock".to_owned(), clock.into())]);
         let body = Value::Map(Map::from_iter([(nodename.to_owned(), value)]));
-        Envelope::transient(&self.exchange, &self.routing_key, headers, &body, delivery_tag)
+        Envelope::transient(&self.exchange, &self.routing_key, headers, &json::write(&body), delivery_tag)
     }
 }

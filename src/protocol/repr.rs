@@ -3,6 +3,8 @@
 //! # Celery
 //! `utils/saferepr.py` with its limits: 1024 characters in all, three levels of nesting. It is text for people; nobody parses it.
 
+use std::fmt::Write as _;
+
 use super::special;
 use super::value::{Map, Value};
 
@@ -58,15 +60,20 @@ pub fn float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{value}");
-        return if plain.contains('.') { plain } else { plain + ".0" };
-    }
+    let mut out = String::new();
+    push_float(&mut out, value);
+    out
+}
+
+/// Writes a finite float. Rust's `Debug` has Python's digits and changes to an exponent where Python does.
+pub(super) fn push_float(out: &mut String, value: f64) {
+    let start = out.len();
+    let _ = write!(out, "{value:?}");
+    let Some(at) = out[start..].find('e') else { return };
+    let exponent: i32 = out[start + at + 1..].parse().unwrap_or(0);
+    out.truncate(start + at);
     let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
+    let _ = write!(out, "e{sign}{:02}", exponent.abs());
 }
 
 /// A text as Python quotes it: single quotes unless it holds one and no double quote.

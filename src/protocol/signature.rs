@@ -58,7 +58,7 @@ impl Signature {
 
     /// Its object, in Python's order, without copying.
     pub fn into_value(self) -> Value {
-        let mut map = Map::with_capacity(6 + self.extra.len());
+        let mut map = Map::with_capacity_and_hasher(6 + self.extra.len(), Default::default());
         map.insert("task".to_owned(), Value::String(self.task));
         map.insert("args".to_owned(), Value::List(self.args));
         map.insert("kwargs".to_owned(), Value::Map(self.kwargs));
@@ -122,7 +122,7 @@ impl Signature {
 fn object(map: &mut Map, key: &str) -> Result<Map, ValueError> {
     match map.shift_remove(key) {
         Some(Value::Map(found)) => Ok(found),
-        None | Some(Value::Null) => Ok(Map::new()),
+        None | Some(Value::Null) => Ok(Map::default()),
         Some(_) => Err(ValueError::new(format!("a signature's {key} are an object"))),
     }
 }

@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn positional_and_keyword_arguments_fill_the_same_struct() {
         let want = Pages { document: "d1".into(), first: 1, last: Some(25) };
-        assert_eq!(bind::<Pages>(vec![d1(), 1.into(), 25.into()], Map::new()), Ok(want));
+        assert_eq!(bind::<Pages>(vec![d1(), 1.into(), 25.into()], Map::default()), Ok(want));
         let want = Pages { document: "d1".into(), first: 1, last: None };
         assert_eq!(bind::<Pages>(vec![d1()], kwargs(&[("first", 1.into())])), Ok(want));
     }
@@ -250,18 +250,25 @@ mod tests {
     #[test]
     fn errors_read_as_pythons() {
         let error = |args, kwargs| bind::<Pages>(args, kwargs).unwrap_err().to_string();
-        assert_eq!(error(vec![d1()], Map::new()), "missing 1 required argument: 'first'");
-        assert_eq!(error(vec![d1(), 1.into(), 2.into(), 3.into()], Map::new()), "takes 3 positional arguments but 4 were given");
+        assert_eq!(error(vec![d1()], Map::default()), "missing 1 required argument: 'first'");
+        assert_eq!(
+            error(vec![d1(), 1.into(), 2.into(), 3.into()], Map::default()),
+            "takes 3 positional arguments but 4 were given"
+        );
         assert_eq!(error(vec![d1()], kwargs(&[("document", d1())])), "got multiple values for argument 'document'");
         assert_eq!(error(vec![], kwargs(&[("dokument", d1())])), "got an unexpected keyword argument 'dokument'");
-        assert!(error(vec![d1(), d1()], Map::new()).starts_with("argument 'first': "), "{}", error(vec![d1(), d1()], Map::new()));
+        assert!(
+            error(vec![d1(), d1()], Map::default()).starts_with("argument 'first': "),
+            "{}",
+            error(vec![d1(), d1()], Map::default())
+        );
     }
 
     #[test]
     fn tuples_units_and_any_call_bind_too() {
-        assert_eq!(bind::<(i64, i64)>(vec![2.into(), 3.into()], Map::new()), Ok((2, 3)));
-        assert_eq!(bind::<()>(vec![], Map::new()), Ok(()));
-        assert!(bind::<()>(vec![1.into()], Map::new()).is_err());
+        assert_eq!(bind::<(i64, i64)>(vec![2.into(), 3.into()], Map::default()), Ok((2, 3)));
+        assert_eq!(bind::<()>(vec![], Map::default()), Ok(()));
+        assert!(bind::<()>(vec![1.into()], Map::default()).is_err());
         let call = bind::<Arguments>(vec![1.into()], kwargs(&[("x", 2.into())]));
         assert_eq!(call, Ok(Arguments { args: vec![1.into()], kwargs: kwargs(&[("x", 2.into())]) }));
     }

@@ -51,7 +51,7 @@ struct Mapped {
 async fn map(ctx: Context, Mapped { task, it }: Mapped) -> Result<Vec<Value>, TaskError> {
     let mut values = Vec::with_capacity(it.len());
     for item in it {
-        values.push(ctx.call_directly(&task.task, Arguments { args: vec![item], kwargs: Map::new() }).await?);
+        values.push(ctx.call_directly(&task.task, Arguments { args: vec![item], kwargs: Map::default() }).await?);
     }
     Ok(values)
 }
@@ -63,7 +63,7 @@ async fn starmap(ctx: Context, Mapped { task, it }: Mapped) -> Result<Vec<Value>
         let Value::List(args) = item else {
             return Err(TaskError::builtin("TypeError", format!("argument after * must be an iterable, not {}", item.type_name())));
         };
-        values.push(ctx.call_directly(&task.task, Arguments { args, kwargs: Map::new() }).await?);
+        values.push(ctx.call_directly(&task.task, Arguments { args, kwargs: Map::default() }).await?);
     }
     Ok(values)
 }

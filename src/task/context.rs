@@ -163,8 +163,8 @@ impl Context {
         let Value::Map(fields) = to_value(fields).map_err(|error| Error::protocol(format!("an event's fields: {error}")))? else {
             return Err(Error::protocol("an event's fields are a map or a struct"));
         };
-        let mut event = Event::new(kind, [("uuid", Value::from(self.request().id()))]);
-        event.fields.extend(fields);
+        let mut event = Event::new(kind.to_owned(), [("uuid", Value::from(self.request().id()))]);
+        event.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value)));
         self.environment().producer.tell(&self.request().hostname, &event).await
     }
 

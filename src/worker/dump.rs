@@ -67,7 +67,7 @@ async fn dump(shared: &Shared, leases: &Leases) {
 
 /// As Celery names it.
 fn name(shared: &Shared, held: &Held) -> String {
-    let message = Envelope::parse(&held.envelope).ok().and_then(|envelope| Message::decode(&envelope, &shared.decode).ok());
+    let message = Envelope::parse(&held.envelope).ok().and_then(|envelope| Message::decode(envelope, &shared.decode).ok());
     format!("{}[{}]", message.map_or_else(|| "?".to_owned(), |message| message.headers.task), held.id)
 }
 

@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::announce::Announcer;
@@ -96,13 +97,19 @@ impl Worker {
 
     /// Runs until `shutdown` says to stop; then everything it holds is finished or handed back, unless it says to leave at once.
     pub async fn run(self, shutdown: Shutdown) -> Result<StopReason> {
+        // In a task of its own: what a runtime blocks on runs on a thread beside its workers, and every message would be handed across.
+        let mut work = JoinSet::new();
+        work.spawn(self.work(shutdown.clone()));
         tokio::select! {
             biased;
             () = shutdown.leaving().cancelled() => {
                 tracing::error!("leaving at once: what is held comes back when its leases have run out");
                 Ok(StopReason::Hard)
             }
-            ended = self.work(shutdown.clone()) => ended,
+            Some(ended) = work.join_next() => ended.unwrap_or_else(|broken| match broken.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::Shutdown),
+            }),
         }
     }
 

@@ -80,7 +80,7 @@ const PATIENT: Duration = Duration::from_secs(365 * 86_400);
 /// A slot, and how long it was waited for.
 #[derive(Debug)]
 struct Slot {
-    _permit: Permit,
+    permit: Permit,
     waited: Duration,
 }
 
@@ -118,17 +118,22 @@ impl Request {
             }
         };
         match verdict {
-            Verdict::Run(info) | Verdict::Park(info, _) if shared.state.revoked().holds(info.id()) => {
-                self.end(&info, Outcome::Revoked("revoked")).await
-            }
-            Verdict::Run(info) => match shared.suspects.admit(&info) {
-                Admission::Runs(_place) => self.run_in_turn(*info).await,
-                Admission::Waits(time) => self.put_aside(self.now() + time).await,
+            Verdict::Run(info) if !shared.state.revoked().holds(info.id()) => match shared.suspects.admit(&info) {
+                Admission::Runs(_place) => self.run_in_turn(info).await,
+                Admission::Waits(time) => Box::pin(self.put_aside(self.now() + time)).await,
             },
-            Verdict::Park(info, due) => self.park(*info, due).await,
+            // The future of every delivery is as large as its largest branch; those that are rare lie beside it.
+            verdict => Box::pin(self.without_a_run(verdict)).await,
+        }
+    }
+
+    async fn without_a_run(&self, verdict: Verdict) -> Left {
+        match verdict {
+            Verdict::Park(info, due) if !self.shared.state.revoked().holds(info.id()) => self.park(info, due).await,
+            Verdict::Run(info) | Verdict::Park(info, _) => self.end(&info, Outcome::Revoked("revoked")).await,
             Verdict::Expired(info) => self.end(&info, Outcome::Revoked("expired")).await,
-            Verdict::Unknown(info) => self.unknown(*info).await,
-            Verdict::Poison(info) => self.give_up(*info).await,
+            Verdict::Unknown(info) => self.unknown(info).await,
+            Verdict::Poison(info) => self.give_up(info).await,
             Verdict::Discard(reason) => {
                 tracing::error!(queue = %self.delivery.queue, %reason, "Received and deleted unknown message. Wrong destination?!?");
                 self.dead_letter(reason, 0).await
@@ -136,7 +141,7 @@ impl Request {
         }
     }
 
-    async fn run_in_turn(&self, mut info: RequestInfo) -> Left {
+    async fn run_in_turn(&self, mut info: Box<RequestInfo>) -> Left {
         if let Some(left) = self.refused(&mut info).await {
             return left;
         }
@@ -161,7 +166,7 @@ impl Request {
         Ok(turn)
     }
 
-    async fn park(&self, mut info: RequestInfo, due: DateTime<Utc>) -> Left {
+    async fn park(&self, mut info: Box<RequestInfo>, due: DateTime<Utc>) -> Left {
         if let Some(left) = self.refused(&mut info).await {
             return left;
         }
@@ -186,7 +191,7 @@ impl Request {
         }
     }
 
-    async fn run(&self, info: RequestInfo) -> Left {
+    async fn run(&self, info: Box<RequestInfo>) -> Left {
         tracing::info!("Task {}[{}] received", info.task(), info.id());
         self.shared.announcer.received(&info);
         let phase = if info.eta().is_some_and(|eta| eta > self.now()) { Phase::Scheduled } else { Phase::Reserved };
@@ -197,10 +202,10 @@ impl Request {
             return Left::Done;
         }
         if let Some(reason) = self.discards(&info, &tracked) {
-            return self.end(&info, Outcome::Revoked(reason)).await;
+            return Box::pin(self.end(&info, Outcome::Revoked(reason))).await;
         }
         match self.succeeded_before(&info).await {
-            Some(meta) => self.follow_again(info, meta).await,
+            Some(meta) => Box::pin(self.follow_again(info, meta)).await,
             None => self.start(info, &tracked, slot).await,
         }
     }
@@ -231,7 +236,7 @@ impl Request {
     }
 
     /// A task that succeeded before is not run; what follows it goes out if it has not yet, and its chord part counts once anyway.
-    async fn follow_again(&self, mut info: RequestInfo, meta: Meta) -> Left {
+    async fn follow_again(&self, mut info: Box<RequestInfo>, meta: Meta) -> Left {
         tracing::info!("Task {}[{}] ignored: Task already completed successfully.", info.task(), info.id());
         if meta.children.is_some_and(|children| !children.is_empty()) {
             (info.message.embed.callbacks, info.message.embed.chain) = (None, None);
@@ -252,7 +257,7 @@ impl Request {
             let window = &self.shared.window;
             let since = Instant::now();
             match timeout(self.patience(info), window.slots.acquire()).await {
-                Ok(permit) => permit.map(|permit| Slot { _permit: permit, waited: since.elapsed() }),
+                Ok(permit) => permit.map(|permit| Slot { permit, waited: since.elapsed() }),
                 Err(_) => {
                     window.waited();
                     None
@@ -272,7 +277,7 @@ impl Request {
         if limited { PATIENT } else { PATIENCE }
     }
 
-    async fn start(&self, mut info: RequestInfo, tracked: &Tracked, slot: Slot) -> Left {
+    async fn start(&self, mut info: Box<RequestInfo>, tracked: &Tracked, slot: Slot) -> Left {
         let Some(task) = self.task(&info) else { return Left::HandBack };
         let limits = self.limits(&info, task);
         info.timelimit = limits.header();
@@ -287,10 +292,11 @@ impl Request {
         let span = self.shared.app.traces().map(|traces| traces.run(&mut info.message, place));
         let begun = Instant::now();
         let stops = tracked.stops();
-        let context = Context::new(info.clone(), Arc::clone(&self.shared.environment), stops.clone());
+        let context = Context::new(*info, Arc::clone(&self.shared.environment), stops.clone());
+        let info = context.request();
         let call = Arguments { args: info.message.args.clone(), kwargs: info.message.kwargs.clone() };
         let run = task.handler.call(context.clone(), call);
-        let ending = Concluding { task, request: &info, on_worker_lost: self.on_worker_lost(task, late) };
+        let ending = Concluding { task, request: info, on_worker_lost: self.on_worker_lost(task, late) };
         let mut outcome = trace(run, ending, limits, stops, self.cut_off(late, tracked)).await;
         if outcome == Outcome::Abandoned && tracked.signum().is_some() {
             outcome = Outcome::Revoked("terminated");
@@ -299,19 +305,29 @@ impl Request {
             span.end(outcome.ended());
         }
         if outcome == Outcome::Abandoned {
-            return self.abandoned(&info, late).await;
+            return Box::pin(self.abandoned(info, late)).await;
         }
         self.shared.window.ran(slot.waited, begun.elapsed());
-        let (outcome, spilled) = self.bounded(&info, task, outcome).await;
+        let _place = self.place_to_settle(slot.permit, late).await;
+        let (outcome, spilled) = self.bounded(info, task, outcome).await;
         self.shared.state.requests.ended(matches!(outcome, Outcome::Failure(_) | Outcome::Lost(_)));
-        log_outcome(&info, &outcome, begun.elapsed());
-        let announced = self.shared.announcer.ended(&info, &outcome, begun.elapsed(), tracked.signum());
+        log_outcome(info, &outcome, begun.elapsed());
+        let announced = self.shared.announcer.ended(info, &outcome, begun.elapsed(), tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());
         let (children, added) = (context.children(), context.take_added());
-        let disposal = self.disposal(task, &info, &outcome);
-        let ending = Ending { tag, children, added, disposal, spilled, ..self.ending(&info, outcome) };
+        let disposal = self.disposal(task, info, &outcome);
+        let ending = Ending { tag, children, added, disposal, spilled, ..self.ending(info, outcome) };
         self.settle(ending, &announced).await;
         Left::Done
+    }
+
+    /// Where a run that has ended is settled: in its slot, so that no more tasks run again after a crash than there are slots. What was acked
+    /// before it ran never runs again; its slot is free for the next while its result is stored.
+    async fn place_to_settle(&self, slot: Permit, late: bool) -> Option<Permit> {
+        if late {
+            return Some(slot);
+        }
+        self.shared.window.settling.acquire().await
     }
 
     /// Settles an ending, and tells of it if it counts.

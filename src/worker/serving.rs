@@ -90,7 +90,7 @@ impl Serving {
 
     fn begin(&mut self, reserved: Reserved) {
         let tag = reserved.delivery.tag.clone();
-        let request = self.requests.spawn(Request::new(Arc::clone(&self.shared), reserved).live());
+        let request = self.requests.spawn(Box::pin(Request::new(Arc::clone(&self.shared), reserved).live()));
         self.living.insert(request.id(), (self.received, tag));
         self.received += 1;
     }

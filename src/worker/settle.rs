@@ -18,10 +18,11 @@ use super::large::LargeResults;
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::error::{Error, Result};
+use crate::protocol::event::Event;
 use crate::protocol::meta::{ResultTuple, group_key};
 use crate::protocol::signature::Signature;
 use crate::protocol::value::Value;
-use crate::settlement::{ChordState, Disposal, HeldKey, KeyFate, Location, Settled, Settlement, Write};
+use crate::settlement::{ChordPart, ChordState, Disposal, HeldKey, KeyFate, Location, Outgoing, Settled, Settlement, Write};
 use crate::task::outcome::{Failure, Outcome};
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
@@ -56,6 +57,12 @@ pub(super) struct Ending<'a> {
 }
 
 impl Ending<'_> {
+    /// The settlement that ends it, with what is written and published.
+    fn settlement(&self, writes: Vec<Write>, publish: Vec<Outgoing>, chord_part: Option<ChordPart>) -> Settlement {
+        let (tag, disposal, key) = (self.tag.map(ToOwned::to_owned), self.disposal.clone(), self.key.clone());
+        Settlement { tag, writes, chord_part, publish, disposal, key }
+    }
+
     /// Whether its task is to run again: a retry that could be made, or its message goes back.
     fn comes_again(&self, followed: bool) -> bool {
         match (&self.outcome, &self.disposal, self.tag) {
@@ -128,11 +135,14 @@ impl Settler {
             ending.key = ending.key.map(|key| HeldKey { fate: KeyFate::Keep, ..key });
         }
         let mut follow = followed.unwrap_or_else(|error| self.follower.cannot_follow(&ending, &error));
-        self.errbacks.call(std::mem::take(&mut follow.calls)).await;
-        if self.follower.states().compresses() {
-            self.keep_successes(&mut follow.writes).await;
+        // What is rare lies beside the future of every delivery, not in it.
+        if !follow.calls.is_empty() {
+            Box::pin(self.errbacks.call(std::mem::take(&mut follow.calls))).await;
         }
-        self.settle_follow(&ending, &follow, lost).await
+        if self.follower.states().compresses() {
+            Box::pin(self.keep_successes(&mut follow.writes)).await;
+        }
+        self.settle_follow(&ending, follow, lost).await
     }
 
     /// Leaves out states of tasks that have succeeded already. Redis cannot look into a compressed one when it stores the next, so this is
@@ -177,44 +187,46 @@ impl Settler {
         }
     }
 
-    /// Settles what follows; a part that completes a chord is settled in two steps, and the delivery stays leased between them. False when
-    /// another worker has taken the task over.
-    async fn settle_follow(&self, ending: &Ending<'_>, follow: &Follow, lost: &CancellationToken) -> bool {
+    /// Settles what follows. False when another worker has taken the task over.
+    async fn settle_follow(&self, ending: &Ending<'_>, follow: Follow, lost: &CancellationToken) -> bool {
+        if !follow.parts.is_empty() {
+            return Box::pin(self.settle_parts(ending, follow, lost)).await;
+        }
+        let sent = follow.sent;
+        let settlement = ending.settlement(follow.writes, follow.publish, None);
+        self.settled(self.carry_out(&settlement, lost).await, ending.info, &sent).await
+    }
+
+    /// Settles a part of a chord: one that completes it is settled in two steps, and the delivery stays leased between them.
+    async fn settle_parts(&self, ending: &Ending<'_>, follow: Follow, lost: &CancellationToken) -> bool {
         let info = ending.info;
         loop {
             let mut rest = follow.clone();
             let settled = loop {
                 // All parts but the last are counted by themselves; mostly there is one, and it goes with everything else.
                 let last = self.count_all_but_last(&mut rest, info).await;
-                let settlement = Settlement {
-                    tag: ending.tag.map(ToOwned::to_owned),
-                    writes: rest.writes.clone(),
-                    chord_part: last.as_ref().map(|report| report.count.clone()),
-                    publish: rest.publish.clone(),
-                    disposal: ending.disposal.clone(),
-                    key: ending.key.clone(),
-                };
+                let part = last.as_ref().map(|report| report.count.clone());
+                let settlement = ending.settlement(rest.writes.clone(), rest.publish.clone(), part);
                 match (self.carry_out(&settlement, lost).await, last) {
                     (Settled::ChordComplete, Some(report)) => rest.append(self.close_chord(info, &report).await),
                     (settled, _) => break settled,
                 }
             };
-            match settled {
-                Settled::ChordBusy => tokio::time::sleep(CHORD_BUSY).await,
-                Settled::Lost => {
-                    tracing::warn!(
-                        "Task {}[{}] was taken over by another worker; this run changes nothing",
-                        info.task(),
-                        info.id()
-                    );
-                    return false;
-                }
-                Settled::Done | Settled::ChordComplete => {
-                    self.follower.tell_sent(&rest.sent).await;
-                    return true;
-                }
+            if settled != Settled::ChordBusy {
+                return self.settled(settled, info, &rest.sent).await;
             }
+            tokio::time::sleep(CHORD_BUSY).await;
         }
+    }
+
+    /// Tells what came of a settlement, and whether it counts.
+    async fn settled(&self, settled: Settled, info: &RequestInfo, sent: &[Event]) -> bool {
+        if settled == Settled::Lost {
+            tracing::warn!("Task {}[{}] was taken over by another worker; this run changes nothing", info.task(), info.id());
+            return false;
+        }
+        self.follower.tell_sent(sent).await;
+        true
     }
 
     async fn count_all_but_last(&self, follow: &mut Follow, info: &RequestInfo) -> Option<Report> {
@@ -225,7 +237,7 @@ impl Settler {
             match self.backend.chord_part(&report.count).await {
                 Ok(ChordState::Counted) => {}
                 Ok(ChordState::Complete) => {
-                    let mut closing = self.close_chord(info, &report).await;
+                    let mut closing = Box::pin(self.close_chord(info, &report)).await;
                     parts.extend(std::mem::take(&mut closing.parts));
                     follow.append(closing);
                 }

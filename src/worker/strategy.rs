@@ -73,7 +73,7 @@ impl Rules<'_> {
             return Err(format!("a message of {size} bytes; at most {most} are read (celeriac.max_message_bytes)"));
         }
         let envelope = Envelope::parse(&delivery.envelope).map_err(|error| error.to_string())?;
-        let message = Message::decode(&envelope, self.decode).map_err(|error| error.to_string())?;
+        let message = Message::decode(envelope, self.decode).map_err(|error| error.to_string())?;
         let timelimit = message.headers.timelimit;
         Ok(Box::new(RequestInfo { message, queue: delivery.queue.clone(), hostname: self.nodename.to_owned(), timelimit }))
     }

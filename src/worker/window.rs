@@ -129,6 +129,8 @@ impl Drop for Permit {
 pub(super) struct Window {
     /// One for each task that runs.
     pub(super) slots: Arc<Permits>,
+    /// One for each run whose slot is free again before its result is stored.
+    pub(super) settling: Arc<Permits>,
     /// One for each message that is held.
     pub(super) held: Arc<Permits>,
     multiplier: usize,
@@ -142,12 +144,14 @@ impl Window {
         if let Some(children) = &children {
             children.resize(slots);
         }
-        Self { slots: Permits::new(slots), held: Permits::new(slots), multiplier, children }
+        let [slots, settling, held] = std::array::from_fn(|_| Permits::new(slots));
+        Self { slots, settling, held, multiplier, children }
     }
 
     /// Changes the number of slots.
     pub(super) fn resize(&self, slots: usize) {
         self.slots.resize(slots);
+        self.settling.resize(slots);
         self.held.resize(slots);
         if let Some(children) = &self.children {
             children.resize(slots);

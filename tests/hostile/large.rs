@@ -100,12 +100,12 @@ fn a_bomb_of_every_codec_is_stopped_at_the_size_of_a_body() {
     let zeros = vec![b'0'; 8 << 20];
     for compression in COMPRESSIONS {
         let bomb = compression.compress(&zeros).unwrap();
-        let mut envelope = message(Map::new(), "");
+        let mut envelope = message(Map::default(), "");
         envelope.body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &bomb);
         envelope.properties.insert("body_encoding".to_owned(), "base64".into());
         envelope.headers.insert("compression".to_owned(), compression.content_type().into());
         let options = DecodeOptions { max_body_bytes: 1 << 20, ..DecodeOptions::default() };
-        let decoded = in_seconds(compression.content_type(), || Message::decode(&envelope, &options));
+        let decoded = in_seconds(compression.content_type(), || Message::decode(envelope.clone(), &options));
         assert_eq!(decoded.unwrap_err(), DecodeError::TooLarge { limit: 1 << 20 });
     }
 }
@@ -114,11 +114,11 @@ fn a_bomb_of_every_codec_is_stopped_at_the_size_of_a_body() {
 fn what_is_packed_twice_is_unpacked_once() {
     let body = b"[[], {}, {}]";
     let twice = Compression::Zlib.compress(&Compression::Zlib.compress(body).unwrap()).unwrap();
-    let mut envelope = message(Map::new(), "");
+    let mut envelope = message(Map::default(), "");
     envelope.body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, twice);
     envelope.properties.insert("body_encoding".to_owned(), "base64".into());
     envelope.headers.insert("compression".to_owned(), "gzip".into());
-    assert!(matches!(Message::decode(&envelope, &DecodeOptions::default()), Err(DecodeError::BadBody { .. })));
+    assert!(matches!(Message::decode(envelope.clone(), &DecodeOptions::default()), Err(DecodeError::BadBody { .. })));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn very_many_headers_and_stamps_are_read_in_seconds_and_kept() {
     let mut headers: Map = names.iter().map(|name| (name.clone(), Value::Int(1))).collect();
     headers.insert("stamped_headers".to_owned(), names.clone().into());
     let envelope = message(headers, "[[], {}, {}]");
-    let read = in_seconds("headers", || Message::decode(&envelope, &DecodeOptions::default()).unwrap());
+    let read = in_seconds("headers", || Message::decode(envelope.clone(), &DecodeOptions::default()).unwrap());
     assert_eq!(read.headers.custom.len(), names.len());
     in_seconds("writing them", || read.encode(&EncodeOptions::to_queue("q", "tag")).unwrap().write());
     let mut meta: Map = names.iter().map(|name| (name.clone(), Value::Int(1))).collect();
@@ -142,16 +142,16 @@ fn very_many_headers_and_stamps_are_read_in_seconds_and_kept() {
 #[test]
 fn a_reason_repeats_no_more_than_a_line_of_what_it_refuses() {
     let long = "x".repeat(1 << 20);
-    let mut headers = [Map::new(), Map::new(), Map::new()];
+    let mut headers = [Map::default(), Map::default(), Map::default()];
     headers[0].insert("eta".to_owned(), long.clone().into());
     headers[1].insert("compression".to_owned(), long.clone().into());
     let special = format!(r#"[[{{"__type__": "uuid", "__value__": "{long}"}}], {{}}, {{}}]"#);
     let kind = format!(r#"[[{{"__type__": "{long}", "__value__": 1}}], {{}}, {{}}]"#);
     let mut refused: Vec<Envelope> = headers.into_iter().map(|headers| message(headers, "[[], {}, {}]")).collect();
     refused[2].content_type = Some(long.clone());
-    refused.extend([message(Map::new(), &special), message(Map::new(), &kind)]);
+    refused.extend([message(Map::default(), &special), message(Map::default(), &kind)]);
     for envelope in refused {
-        let reason = Message::decode(&envelope, &DecodeOptions::default()).unwrap_err().to_string();
+        let reason = Message::decode(envelope.clone(), &DecodeOptions::default()).unwrap_err().to_string();
         assert!(reason.len() < 300, "{reason}");
     }
 }
@@ -189,7 +189,7 @@ fn compositions_in_compositions_are_applied_or_refused_without_an_end_of_the_sta
             r#"[[], {{}}, {{"chain": [{0}], "chord": {0}, "callbacks": [{0}], "errbacks": {0}}}]"#,
             nested(kind, deepest - 2)
         );
-        let message = Message::decode(&message(Map::new(), &body), &DecodeOptions::default()).unwrap();
+        let message = Message::decode(message(Map::default(), &body), &DecodeOptions::default()).unwrap();
         drop(canvas::propagate(&message));
         drop(canvas::callbacks(&message, &Value::Null, &applied(), &mut ids()));
         drop(canvas::next_in_chain(&message, &Value::Null, &applied(), &mut ids()));

@@ -146,7 +146,7 @@ fn hostile(random: &mut fastrand::Rng, seeds: &[Vec<u8>], place: usize) -> (Vec<
     let other = random.choice(seeds).unwrap();
     let text = mutate(random, &seeds[place % seeds.len()], other);
     let id = format!("hostile-{place:04}");
-    let readable = |text: &[u8]| Message::decode(&Envelope::parse(text).ok()?, &DecodeOptions::default()).ok();
+    let readable = |text: &[u8]| Message::decode(Envelope::parse(text).ok()?, &DecodeOptions::default()).ok();
     match Envelope::parse(&text) {
         Ok(mut envelope) if readable(&text).is_some() => {
             envelope.headers.insert("id".to_owned(), id.as_str().into());

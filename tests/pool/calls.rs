@@ -52,9 +52,9 @@ async fn state_and_settings() {
 
 async fn dynamic_name() {
     let list = vec![Value::Int(-1), Value::Float(f64::NAN), Value::Null, Value::from("ü"), Value::BigInt(u64::MAX.to_string())];
-    let given = Value::Map(Map::from([("args".to_owned(), Value::List(list))]));
+    let given = Value::Map(Map::from_iter([("args".to_owned(), Value::List(list))]));
     let back = pool(1).call(&dynamic(), given.clone(), CallOptions::default()).await.unwrap();
-    assert_eq!(back, Value::Map(Map::from([("given".to_owned(), given)])));
+    assert_eq!(back, Value::Map(Map::from_iter([("given".to_owned(), given)])));
 }
 
 async fn a_failure_is_the_callers() {

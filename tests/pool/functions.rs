@@ -49,7 +49,7 @@ pub fn all() -> Functions {
             .with(&PID, |_| Ok(|()| Ok(id())))
             .with(&FAIL, |_| Ok(|text: String| Err(Failure::new("ValueError", text))))
             .with(&HOARD, hoard)
-            .with(&dynamic(), |_| Ok(|value| Ok(Value::Map(Map::from([("given".to_owned(), value)])))))
+            .with(&dynamic(), |_| Ok(|value| Ok(Value::Map(Map::from_iter([("given".to_owned(), value)])))))
             .with(&UNREADY, |_| Err::<fn(()) -> Result<(), Failure>, _>(Failure::new("OSError", "libmissing.so not found"))),
     ))
 }

@@ -74,7 +74,7 @@ fn chains_are_published_as_python_publishes_them() {
     let ident = || sig("ident", &[]);
     compare("canvas_chain2", chain([add(1, 2), mul(3)]));
     compare("canvas_chain3", add(1, 2) | mul(3) | ident());
-    compare("canvas_chain_partial_args", chain([sig("add", &[1]), mul(3)]).partial([10.into()], Map::new(), Map::new()));
+    compare("canvas_chain_partial_args", chain([sig("add", &[1]), mul(3)]).partial([10.into()], Map::default(), Map::default()));
     compare("canvas_chain_apply_priority", chain([add(1, 2), mul(3)]).priority(6).queue("q3"));
     compare("canvas_chain_options", chain([add(1, 2), mul(3).queue("q2").priority(9).set("countdown", 4)]));
     compare("canvas_chain_link", chain([add(1, 2), mul(3)]).link(ident()));

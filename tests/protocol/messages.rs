@@ -47,10 +47,10 @@ fn every_recorded_message_of_protocol_2_is_encoded_to_the_same_envelope() {
             if envelope.headers.is_empty() || matches!(vector.name.as_str(), "msg_serializer_pickle" | "msg_serializer_yaml") {
                 continue;
             }
-            let message = Message::decode(&envelope, &accept_all()).unwrap();
+            let message = Message::decode(envelope.clone(), &accept_all()).unwrap();
             let options = same_target(&envelope);
             let again = message.encode(&options).unwrap();
-            assert_eq!(Message::decode(&again, &accept_all()).unwrap(), message, "{}", vector.name);
+            assert_eq!(Message::decode(again.clone(), &accept_all()).unwrap(), message, "{}", vector.name);
             let packed = options.compression.is_some() || options.serializer != Serializer::Json;
             if !packed && vector.name != "msg_body_encoding_utf8" {
                 assert_eq!(again.write(), raw, "{}", vector.name);
@@ -65,7 +65,7 @@ fn every_recorded_message_of_protocol_2_is_encoded_to_the_same_envelope() {
 fn pickle_and_yaml_are_refused_whatever_is_accepted() {
     for name in ["msg_serializer_pickle", "msg_serializer_yaml"] {
         let envelope = Envelope::parse(load(name).messages()[0].as_bytes()).unwrap();
-        let refused = Message::decode(&envelope, &accept_all());
+        let refused = Message::decode(envelope.clone(), &accept_all());
         assert!(matches!(refused, Err(DecodeError::ContentRefused { .. })), "{name}: {refused:?}");
     }
 }
@@ -73,8 +73,8 @@ fn pickle_and_yaml_are_refused_whatever_is_accepted() {
 #[test]
 fn msgpack_is_read_only_when_it_is_accepted() {
     let envelope = Envelope::parse(load("msg_serializer_msgpack").messages()[0].as_bytes()).unwrap();
-    assert!(matches!(Message::decode(&envelope, &DecodeOptions::default()), Err(DecodeError::ContentRefused { .. })));
-    let message = Message::decode(&envelope, &accept_all()).unwrap();
+    assert!(matches!(Message::decode(envelope.clone(), &DecodeOptions::default()), Err(DecodeError::ContentRefused { .. })));
+    let message = Message::decode(envelope.clone(), &accept_all()).unwrap();
     assert_eq!(Value::from(message.args).to_string(), r#"[1, "a", [1.5, null]]"#);
     assert_eq!(message.kwargs["k"], Value::Bool(true));
 }
@@ -127,8 +127,7 @@ fn the_smallest_message_a_python_worker_executes_is_read() {
 
 #[test]
 fn what_is_no_task_says_why() {
-    let read =
-        |name: &str| Message::decode(&Envelope::parse(load(name).pushed()[0].as_bytes()).unwrap(), &DecodeOptions::default());
+    let read = |name: &str| Message::decode(Envelope::parse(load(name).pushed()[0].as_bytes()).unwrap(), &DecodeOptions::default());
     assert_eq!(read("monitor_not_a_task"), Err(DecodeError::NotATask));
     assert!(matches!(read("monitor_bad_json_body"), Err(DecodeError::BadBody { .. })));
     assert!(matches!(read("monitor_bad_eta"), Err(DecodeError::BadTime { header: "eta", .. })));
@@ -138,7 +137,7 @@ fn what_is_no_task_says_why() {
 fn with_body(body: &str, headers: &str) -> Result<Message, DecodeError> {
     let body = Value::from(body);
     let raw = format!(r#"{{"body": {body}, "content-type": "application/json", "headers": {headers}, "properties": {{}}}}"#);
-    Message::decode(&Envelope::parse(raw.as_bytes()).unwrap(), &DecodeOptions { max_body_bytes: 1000, ..DecodeOptions::default() })
+    Message::decode(Envelope::parse(raw.as_bytes()).unwrap(), &DecodeOptions { max_body_bytes: 1000, ..DecodeOptions::default() })
 }
 
 #[test]
@@ -208,7 +207,7 @@ fn redelivery_marks_an_envelope_as_python_does_and_counts_only_deaths() {
     let again = Envelope::parse(envelope.write().as_bytes()).unwrap();
     assert_eq!((again.redelivered(), again.delivery_count()), (true, 2));
     assert!(again.properties["delivery_info"].get("redelivered").unwrap().is_truthy());
-    let message = Message::decode(&again, &DecodeOptions::default()).unwrap();
+    let message = Message::decode(again.clone(), &DecodeOptions::default()).unwrap();
     assert_eq!((message.properties.redelivered, message.properties.delivery_count), (true, 2));
     assert!(message.headers.custom.is_empty(), "the marks are not the task's own headers");
 }

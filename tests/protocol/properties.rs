@@ -40,7 +40,7 @@ proptest! {
         let _ = json::parse(&data);
         let _ = Serializer::Msgpack.read(&data);
         if let Ok(envelope) = Envelope::parse(&data) {
-            let _ = Message::decode(&envelope, &DecodeOptions::default());
+            let _ = Message::decode(envelope.clone(), &DecodeOptions::default());
         }
         for compression in COMPRESSIONS {
             let _ = compression.decompress(&data, 1000);
@@ -59,7 +59,7 @@ proptest! {
             properties: map(properties),
             ..Envelope::default()
         };
-        let _ = Message::decode(&Envelope::parse(envelope.write().as_bytes()).unwrap(), &DecodeOptions::default());
+        let _ = Message::decode(Envelope::parse(envelope.write().as_bytes()).unwrap(), &DecodeOptions::default());
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn written(event: &Event, recorded: &Value) -> Value {
         clock: u64::try_from(number("clock")).unwrap(),
         time: DateTime::from_timestamp_micros((seconds * 1e6).round() as i64).unwrap(),
     };
-    event.to_value(&stamp)
+    json::parse(event.write(&stamp).as_bytes()).unwrap()
 }
 
 fn assert_same(event: &Event, recorded: &Value) {
@@ -221,6 +221,6 @@ fn a_list_of_events_lies_in_an_envelope_as_python_writes_it() {
         let recorded = Envelope::parse(raw.as_bytes()).unwrap();
         let hostname = recorded.headers.get("hostname").and_then(Value::as_str).unwrap();
         let tag = recorded.delivery_tag().unwrap().to_owned();
-        assert_eq!(envelope("celeryev", TASK_MULTI, hostname, &body(&raw), tag).write(), raw);
+        assert_eq!(envelope("celeryev", TASK_MULTI, hostname, &json::write(&body(&raw)), tag).write(), raw);
     }
 }

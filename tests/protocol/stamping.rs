@@ -108,7 +108,7 @@ fn the_errbacks_of_a_chord_are_stamped_with_its_body() {
 #[test]
 fn a_partial_keeps_its_stamps_and_its_group() {
     let options = Map::from_iter([stamp("tenant", "other"), stamp("queue", "q"), stamp("group_id", "new")]);
-    let partial = add(1, 1).stamp([("tenant", "t")]).set("group_id", "old").partial([0.into()], Map::new(), options);
+    let partial = add(1, 1).stamp([("tenant", "t")]).set("group_id", "old").partial([0.into()], Map::default(), options);
     assert_eq!(partial.args, [0, 1, 1].map(Value::from));
     assert_eq!((partial.option_str("tenant"), partial.option_str("group_id")), (Some("t"), Some("old")));
     assert_eq!(partial.queue_name(), Some("q"));
@@ -116,7 +116,7 @@ fn a_partial_keeps_its_stamps_and_its_group() {
 
 #[test]
 fn arguments_of_a_partial_reach_the_tasks_that_a_value_would_reach() {
-    let given = |signature: Signature| signature.partial([9.into()], Map::new(), Map::new());
+    let given = |signature: Signature| signature.partial([9.into()], Map::default(), Map::default());
     let firsts = |signatures: Vec<Signature>| signatures.into_iter().map(|one| one.args[0].clone()).collect::<Vec<_>>();
     assert_eq!(firsts(given(chain([add(1, 1), add(2, 2)])).tasks()), [9, 2].map(Value::from));
     assert_eq!(firsts(given(group([add(1, 1), add(2, 2).immutable()])).tasks()), [9, 2].map(Value::from));

@@ -84,7 +84,7 @@ impl Vector {
 
 pub(crate) fn decode(raw: &str) -> Message {
     let options = DecodeOptions { accept: vec![Serializer::Json, Serializer::Msgpack], ..DecodeOptions::default() };
-    Message::decode(&Envelope::parse(raw.as_bytes()).unwrap(), &options).unwrap()
+    Message::decode(Envelope::parse(raw.as_bytes()).unwrap(), &options).unwrap()
 }
 
 /// A message without what differs between two runs or is only looks: tags, senders, exact times.

@@ -97,7 +97,7 @@ async fn replies_are_handed_over_as_they_come_and_errors_are_replies() {
     let workers = fleet(&house, &["a@h"]).await;
     let mut heard = Vec::new();
     let each = |node: &str, value: &Value| heard.push((node.to_owned(), value.clone()));
-    let replies = house.app.control().call_each("nonsense", Map::new(), &CallOptions::default(), each).await.unwrap();
+    let replies = house.app.control().call_each("nonsense", Map::default(), &CallOptions::default(), each).await.unwrap();
     assert_eq!(replies["a@h"].get("error"), Some(&Value::from("KeyError('nonsense')")));
     assert_eq!(heard, [("a@h".to_owned(), replies["a@h"].clone())]);
     stop(workers).await;

@@ -67,7 +67,7 @@ impl<'a> Client<'a> {
             ("ticket", method.into()),
             ("reply_to", reply_to),
         ]);
-        let envelope = Envelope::transient("celery.pidbox", "", Map::new(), &body, "tag".into()).write();
+        let envelope = Envelope::transient("celery.pidbox", "", Map::default(), &body.to_string(), "tag".into()).write();
         self.house.broker.broadcast("celery.pidbox", "", &envelope).await.unwrap();
     }
 
@@ -426,7 +426,7 @@ async fn a_worker_without_gossip_votes_all_the_same() {
     let worker = house.worker(1);
     let _client = Client::new(&house).await;
     let elect = object([("type", "worker-elect".into()), ("id", "e1".into()), ("clock", 900.into())]);
-    let envelope = Envelope::transient("celeryev", "worker.elect", Map::new(), &elect, "tag".into()).write();
+    let envelope = Envelope::transient("celeryev", "worker.elect", Map::default(), &elect.to_string(), "tag".into()).write();
     house.broker.broadcast("celeryev", "worker.elect", &envelope).await.unwrap();
     let vote = Envelope::parse(&heard.next().await.unwrap().unwrap()).unwrap();
     assert_eq!(json::parse(&vote.body_bytes().unwrap()).unwrap().get("id"), Some(&"e1".into()));
@@ -671,7 +671,7 @@ async fn a_shutdown_is_warm_and_a_worker_votes_in_elections() {
     let worker = house.worker(1);
     let client = Client::new(&house).await;
     let elect = object([("type", "worker-elect".into()), ("id", "e1".into()), ("clock", 900.into())]);
-    let envelope = Envelope::transient("celeryev", "worker.elect", Map::new(), &elect, "tag".into()).write();
+    let envelope = Envelope::transient("celeryev", "worker.elect", Map::default(), &elect.to_string(), "tag".into()).write();
     house.broker.broadcast("celeryev", "worker.elect", &envelope).await.unwrap();
     let vote = Envelope::parse(&heard.next().await.unwrap().unwrap()).unwrap();
     let vote = json::parse(&vote.body_bytes().unwrap()).unwrap();

@@ -72,7 +72,13 @@ async fn who_has_the_key_is_obeyed_once() {
     };
     assert_eq!(slots(&mut client).await, 2.into());
     house.broker.broadcast("celery.pidbox", "", &signed.write()).await.unwrap();
-    let mut other = Envelope::transient("celery.pidbox", "", Map::new(), &object([("method", "shutdown".into())]), "t".to_owned());
+    let mut other = Envelope::transient(
+        "celery.pidbox",
+        "",
+        Map::default(),
+        &object([("method", "shutdown".into())]).to_string(),
+        "t".to_owned(),
+    );
     other.headers.insert("signature".to_owned(), signed.headers["signature"].clone());
     house.broker.broadcast("celery.pidbox", "", &other.write()).await.unwrap();
     assert_eq!(slots(&mut client).await, 2.into(), "neither repeated nor used for something else");

@@ -4,14 +4,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
-use futures::future::join_all;
+use futures::future::{Either, join_all};
 use futures::stream::FuturesUnordered;
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Shared;
-use super::settle::{Encoded, settled};
+use super::settle::{Encoded, Whole, settled};
 use crate::error::{Error, Result};
 use crate::settlement::{Location, Settled, Settlement};
 
@@ -33,15 +33,18 @@ pub(super) struct Collector {
 /// The collecting task; dropped, it ends.
 #[derive(Debug, Default)]
 struct Running {
-    inbox: Option<mpsc::Sender<Item>>,
+    inbox: Option<mpsc::Sender<Item<Encoded>>>,
     task: JoinSet<()>,
 }
 
+/// A settlement, and who waits for its end.
 #[derive(Debug)]
-struct Item {
-    encoded: Encoded,
-    reply: oneshot::Sender<Result<Settled>>,
+struct Item<T> {
+    encoded: T,
+    reply: Reply,
 }
+
+type Reply = oneshot::Sender<Result<Settled>>;
 
 impl Collector {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -60,7 +63,7 @@ impl Collector {
     }
 
     /// The way to the task, which is started at the first use: only then there is surely a runtime.
-    fn inbox(&self) -> mpsc::Sender<Item> {
+    fn inbox(&self) -> mpsc::Sender<Item<Encoded>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(inbox) = running.inbox.as_ref().filter(|inbox| !inbox.is_closed()) {
             return inbox.clone();
@@ -72,7 +75,7 @@ impl Collector {
     }
 }
 
-async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
+async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item<Encoded>>) {
     let mut calls = FuturesUnordered::new();
     let mut gathered = Vec::with_capacity(MOST);
     loop {
@@ -82,8 +85,12 @@ async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
                 if count == 0 {
                     break;
                 }
-                while !gathered.is_empty() {
-                    calls.push(send(&shared, batch(&mut gathered)));
+                let (acks, mut wholes) = sorted(&mut gathered);
+                if !acks.is_empty() {
+                    calls.push(Either::Left(send_acks(&shared, acks)));
+                }
+                while !wholes.is_empty() {
+                    calls.push(Either::Right(send_wholes(&shared, batch(&mut wholes))));
                 }
             }
             Some(()) = calls.next(), if !calls.is_empty() => {}
@@ -92,10 +99,22 @@ async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item>) {
     while calls.next().await.is_some() {}
 }
 
+/// What is only acked, and the rest.
+fn sorted(gathered: &mut Vec<Item<Encoded>>) -> (Vec<Item<String>>, Vec<Item<Whole>>) {
+    let (mut acks, mut wholes) = (Vec::new(), Vec::new());
+    for Item { encoded, reply } in gathered.drain(..) {
+        match encoded {
+            Encoded::Ack(encoded) => acks.push(Item { encoded, reply }),
+            Encoded::Whole(encoded) => wholes.push(Item { encoded, reply }),
+        }
+    }
+    (acks, wholes)
+}
+
 /// Takes from the front what fits into one call: one database for results, not too many bytes.
-fn batch(gathered: &mut Vec<Item>) -> Vec<Item> {
+fn batch(wholes: &mut Vec<Item<Whole>>) -> Vec<Item<Whole>> {
     let (mut database, mut bytes, mut count) = (None, 0, 0);
-    for item in gathered.iter() {
+    for item in wholes.iter() {
         let other = item.encoded.database.is_some_and(|wanted| database.is_some_and(|database| database != wanted));
         if count > 0 && (other || bytes >= MOST_BYTES) {
             break;
@@ -104,10 +123,17 @@ fn batch(gathered: &mut Vec<Item>) -> Vec<Item> {
         bytes += item.encoded.bytes;
         count += 1;
     }
-    gathered.drain(..count).collect()
+    wholes.drain(..count).collect()
 }
 
-async fn send(shared: &Shared, items: Vec<Item>) {
+async fn send_acks(shared: &Shared, items: Vec<Item<String>>) {
+    let names = &shared.keys;
+    let (tags, replies): (Vec<String>, Vec<Reply>) = items.into_iter().map(|item| (item.encoded, item.reply)).unzip();
+    let call = shared.scripts.ack.call(&[&names.unacked, &names.unacked_index]).arg(tags);
+    answer(shared.link.call("acking", &call).await, replies);
+}
+
+async fn send_wholes(shared: &Shared, items: Vec<Item<Whole>>) {
     // Without results nothing is selected.
     let results = items.iter().find_map(|item| item.encoded.database).unwrap_or(shared.db);
     let names = &shared.keys;
@@ -118,8 +144,12 @@ async fn send(shared: &Shared, items: Vec<Item>) {
         call = call.arg(encoded.values);
         replies.push(reply);
     }
-    // Who settled may be gone: then nobody waits for the answer.
-    match shared.link.call::<Vec<Value>>("settling", &call).await {
+    answer(shared.link.call("settling", &call).await, replies);
+}
+
+/// Tells those who wait. Who settled may be gone: then nobody waits for the answer.
+fn answer(answered: Result<Vec<Value>>, replies: Vec<Reply>) {
+    match answered {
         Ok(answers) => {
             for (reply, answer) in replies.into_iter().zip(answers) {
                 drop(reply.send(settled(&answer)));

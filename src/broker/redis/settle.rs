@@ -14,7 +14,16 @@ pub(super) const SCRIPT: &str = results_script!("settle.lua");
 
 /// One settlement, ready to be sent.
 #[derive(Debug)]
-pub(super) struct Encoded {
+pub(super) enum Encoded {
+    /// An ack of this tag and nothing else, for `ack.lua`.
+    Ack(String),
+    /// For `settle.lua`.
+    Whole(Whole),
+}
+
+/// A settlement as `settle.lua` takes it.
+#[derive(Debug)]
+pub(super) struct Whole {
     /// The database its results lie in, if it has any.
     pub(super) database: Option<i64>,
     /// Its values, the number of them first.
@@ -26,6 +35,9 @@ pub(super) struct Encoded {
 impl Shared {
     /// Encodes a settlement; `None` if it requeues a message that is not ours any more.
     pub(super) async fn encode(&self, settlement: &Settlement, backend: Option<&Location>) -> Result<Option<Encoded>> {
+        if let Some(tag) = settlement.plain_ack() {
+            return Ok(Some(Encoded::Ack(tag.to_owned())));
+        }
         let (how, place, text) = match (&settlement.tag, &settlement.disposal) {
             (Some(tag), Disposal::Requeue { raise_count }) => match self.requeued(tag, *raise_count).await? {
                 Some((list, text)) => ("requeue", list, text),
@@ -60,7 +72,7 @@ impl Shared {
         settlement.key.iter().for_each(|key| values.extend(self.encode_key(key)));
         values[0] = (values.len() - 1).to_string().into_bytes();
         let bytes = values.iter().map(Vec::len).sum();
-        Ok(Some(Encoded { database: backend.map(|backend| backend.db), values, bytes }))
+        Ok(Some(Encoded::Whole(Whole { database: backend.map(|backend| backend.db), values, bytes })))
     }
 
     /// A leased message as it goes to the tail of its queue.

@@ -147,7 +147,7 @@ impl RemoteCommand {
             let signature = if self.signature.is_empty() { "none" } else { self.signature };
             return Err(Failure::usage(format!("Command '{}' takes arguments: {signature}", self.name)));
         }
-        let mut arguments = Map::new();
+        let mut arguments = Map::default();
         for ((name, kind), word) in self.takes.iter().zip(named) {
             let value = kind.read(word).ok_or_else(|| {
                 Failure::usage(format!("{}: {word:?} is no value for {name}", self.name))

@@ -73,7 +73,7 @@ pub(super) fn run(side: Side, program: &Program, args: &RemoteArgs, global: &Glo
 /// `status`.
 pub(super) fn status(program: &Program, asked: &AskedArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let client = Client::open(program, global, Vec::new())?;
-    let replies = ask(&client, "ping", Map::new(), asked, global, false)?;
+    let replies = ask(&client, "ping", Map::default(), asked, global, false)?;
     if global.json {
         print(&(json::write(&Value::Map(replies)) + "\n"))?;
     } else if !global.quiet {

@@ -18,8 +18,8 @@ pub use self::ser::{ValueSerializer, to_value};
 /// a few kilobytes of compressed zeros would fill the memory.
 pub const MAX_VALUES: usize = 1 << 22;
 
-/// An object of JSON, in the order it was written.
-pub type Map = indexmap::IndexMap<String, Value>;
+/// An object of JSON, in the order it was written. Its hashes are seeded at random, as the standard ones are, and made for short keys.
+pub type Map = indexmap::IndexMap<String, Value, foldhash::fast::RandomState>;
 
 /// One value of the JSON dialect Python speaks.
 #[derive(Debug, Clone, Default)]
@@ -117,7 +117,7 @@ impl PartialEq for Value {
 impl Value {
     /// An empty object.
     pub fn map() -> Self {
-        Self::Map(Map::new())
+        Self::Map(Map::default())
     }
 
     /// True for `null`.

@@ -157,7 +157,7 @@ impl Serializer for ValueSerializer {
     }
 
     fn serialize_map(self, _len: Option<usize>) -> Result<MapBuilder, ValueError> {
-        Ok(MapBuilder { variant: None, map: Map::new(), key: None })
+        Ok(MapBuilder { variant: None, map: Map::default(), key: None })
     }
 
     fn serialize_struct(self, _name: &'static str, len: usize) -> Result<MapBuilder, ValueError> {
@@ -171,7 +171,7 @@ impl Serializer for ValueSerializer {
         variant: &'static str,
         _len: usize,
     ) -> Result<MapBuilder, ValueError> {
-        Ok(MapBuilder { variant: Some(variant), map: Map::new(), key: None })
+        Ok(MapBuilder { variant: Some(variant), map: Map::default(), key: None })
     }
 }
 

@@ -63,7 +63,7 @@ fn written(settings: &serde_json::Map<String, Json>) -> Map {
 /// The settings that are not their defaults, or all of them.
 fn of(settings: &Settings, with_defaults: bool) -> Map {
     let values = serde_json::to_value(settings).unwrap_or_default();
-    let mut map = Map::new();
+    let mut map = Map::default();
     if with_defaults {
         let inert = INERT.iter().flat_map(|group| group.names).filter(|name| !name.contains('*'));
         map.extend(inert.map(|name| ((*name).to_owned(), Value::Null)));

@@ -105,7 +105,7 @@ impl Panel {
             object([("eta", eta.into()), ("priority", Value::Int(TIMER_PRIORITY)), ("request", request)])
         };
         self.caught_up().await;
-        let mut shown = Map::new();
+        let mut shown = Map::default();
         for held in self.shared.state.requests.all().into_iter().filter(|held| held.phase == Phase::Scheduled) {
             let eta = self.message(&held.envelope).and_then(|message| message.headers.eta);
             shown.extend(self.held_info(&held, false).map(|info| (held.id, entry(eta.map(|eta| eta.moment()), info))));
@@ -138,7 +138,7 @@ impl Panel {
     pub(super) async fn query_task(&self, arguments: Arguments<'_>) -> Result<Value, Exception> {
         let [ids] = arguments.required(["ids"])?;
         let ids = texts(ids);
-        let mut found = Map::new();
+        let mut found = Map::default();
         for held in self.shared.state.requests.all().into_iter().filter(|held| ids.contains(&held.id)) {
             let phase = match held.phase {
                 Phase::Active => "active",
@@ -177,7 +177,7 @@ impl Panel {
 
     /// The task in an envelope.
     pub(super) fn message(&self, envelope: &Bytes) -> Option<Message> {
-        Message::decode(&Envelope::parse(envelope).ok()?, &self.shared.decode).ok()
+        Message::decode(Envelope::parse(envelope).ok()?, &self.shared.decode).ok()
     }
 
     /// A request as Celery shows it; `safe`, and where they are large: its arguments as text. Where their sender has them seen as something else, which is no

@@ -127,7 +127,7 @@ impl Panel {
 
     /// Ends what runs with one of these stamps; the stamps that were found.
     fn terminate_stamped(&self, headers: &Map, signum: i64) -> Value {
-        let mut found = Map::new();
+        let mut found = Map::default();
         for held in self.running() {
             let Some(message) = self.message(&held.envelope) else { continue };
             for (name, wanted) in headers {

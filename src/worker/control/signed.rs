@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn request(seconds: i64, nonce: &str) -> Envelope {
-        let mut envelope = Envelope::transient(EXCHANGE, "", Map::new(), &Value::from("shutdown"), "tag".to_owned());
+        let mut envelope = Envelope::transient(EXCHANGE, "", Map::default(), "\"shutdown\"", "tag".to_owned());
         let signed = Signed { at: at(seconds).timestamp(), nonce: nonce.to_owned() };
         let signature = ControlKey::new(KEY).sign(EXCHANGE, &signed, &envelope.body_bytes().unwrap());
         envelope.headers.insert(SIGNATURE.to_owned(), signature.into());
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn strangers_may_look_and_nothing_else() {
-        let unsigned = Envelope::transient(EXCHANGE, "", Map::new(), &Value::from("shutdown"), "tag".to_owned());
+        let unsigned = Envelope::transient(EXCHANGE, "", Map::default(), "\"shutdown\"", "tag".to_owned());
         let stranger = guard().standing(&unsigned, EXCHANGE, at(1));
         assert!(why(&stranger).contains("not signed") && why(&stranger).contains("celeriac.control_key"), "{stranger:?}");
         assert!(stranger.refusal("ping").is_none() && stranger.refusal("a_command_of_the_app").is_some());

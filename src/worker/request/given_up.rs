@@ -14,7 +14,7 @@ use crate::task::request::RequestInfo;
 use crate::worker::settle::Ending;
 
 impl Request {
-    pub(super) async fn unknown(&self, info: RequestInfo) -> Left {
+    pub(super) async fn unknown(&self, info: Box<RequestInfo>) -> Left {
         tracing::error!("Received unregistered task of type '{}'. The message has been ignored and discarded.", info.task());
         let failure = Failure::new(Exception::not_registered(info.task()));
         let key = self.held_key(&info);
@@ -24,7 +24,7 @@ impl Request {
     }
 
     /// Gives a message up that was delivered too often: its state says so, its chord and errbacks are told, and it is kept for a person.
-    pub(super) async fn give_up(&self, info: RequestInfo) -> Left {
+    pub(super) async fn give_up(&self, info: Box<RequestInfo>) -> Left {
         let deliveries = info.lost_deliveries();
         let reason = format!("delivered {deliveries} times and never settled: the process that runs it dies");
         tracing::error!("Task {}[{}] given up: {reason}", info.task(), info.id());

@@ -42,19 +42,19 @@ impl Request {
         let (key, lasts) = match key(info, task).and_then(|key| Ok(key.zip(Some(lasts(info, task)?)))) {
             Ok(None) => return None,
             Ok(Some(found)) => found,
-            Err(reason) => return Some(self.misuse(info, reason).await),
+            Err(reason) => return Some(Box::pin(self.misuse(info, reason)).await),
         };
         let (name, lease) = (name(info, &key), self.shared.app.settings().celeriac.lease.duration());
         // A retry has other arguments, perhaps, and the same key.
         info.message.headers.custom.insert(UNIQUE_KEY.to_owned(), Value::from(key));
         match self.take_key(UniqueKey { name: &name, holder: info.id(), lasts, lease, revoked: None }).await {
             Ok(KeyTaken::Ours) => None,
-            Ok(KeyTaken::Held(holder)) => Some(self.refuse(info, &holder).await),
-            Ok(KeyTaken::Copy) => Some(self.drop_copy(info).await),
+            Ok(KeyTaken::Held(holder)) => Some(Box::pin(self.refuse(info, &holder)).await),
+            Ok(KeyTaken::Copy) => Some(Box::pin(self.drop_copy(info)).await),
             Ok(KeyTaken::Lost) => Some(Left::Done),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %name, "cannot take a unique key; trying again soon");
-                Some(self.put_aside(Utc::now() + SOON).await)
+                Some(Box::pin(self.put_aside(Utc::now() + SOON)).await)
             }
         }
     }

@@ -32,7 +32,7 @@ pub(in crate::worker) struct Revoked {
 impl Revoked {
     /// Nothing revoked yet.
     pub(in crate::worker) fn new(most: usize, expires: Duration) -> Self {
-        Self { most, expires, ids: HashMap::new(), order: BTreeMap::new(), ever: 0, stamps: Map::new() }
+        Self { most, expires, ids: HashMap::new(), order: BTreeMap::new(), ever: 0, stamps: Map::default() }
     }
 
     /// Revokes ids from now on.

@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
     for (name, value) in [("task", "t"), ("id", "1"), ("group", "g")] {
         envelope.headers.insert(name.to_owned(), value.into());
     }
-    if let Ok(message) = Message::decode(&envelope, &DecodeOptions::default()) {
+    if let Ok(message) = Message::decode(envelope.clone(), &DecodeOptions::default()) {
         check_message(&message, &mut ids);
     }
 }
@@ -83,7 +83,7 @@ fn check_message(message: &Message, ids: Ids<'_>) {
     }
     let again = canvas::retry(message, Retry::default());
     let envelope = again.envelope("q", "tag", Serializer::Json).expect("JSON says everything");
-    assert!(Message::decode(&envelope, &DecodeOptions::default()).is_ok());
+    assert!(Message::decode(envelope.clone(), &DecodeOptions::default()).is_ok());
 }
 
 /// A plan is carried out by writing each of its messages: each must be one that a worker reads.
@@ -97,7 +97,7 @@ fn check_plan(plan: &Plan) {
         let accept = vec![Serializer::Json, Serializer::Msgpack];
         let options = DecodeOptions { accept, ..DecodeOptions::default() };
         let read = Envelope::parse(text.as_bytes()).expect("an envelope");
-        let again = Message::decode(&read, &options).expect("a message that was planned is read");
+        let again = Message::decode(read.clone(), &options).expect("a message that was planned is read");
         assert_eq!(again.headers.id, publish.message.headers.id);
     }
     let _ = (plan.result.to_value(), plan.clone());

@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
         Err(error) => assert!(error.to_string().len() <= 4096, "a reason of {} bytes", error.to_string().len()),
     }
     if let Ok(envelope) = Envelope::parse(data)
-        && let Ok(message) = Message::decode(&envelope, &options())
+        && let Ok(message) = Message::decode(envelope.clone(), &options())
     {
         check_event(&Event::task_received(&message));
         check_event(&Event::task_sent(&message, "", "q", "q"));
@@ -38,8 +38,8 @@ fn check_request(request: &Request) {
 
 fn check_event(event: &Event) {
     let time = Timestamp::parse("2026-11-22T00:00:00+00:00").expect("a time").moment();
-    let value = event.to_value(&Stamp { hostname: "celery@node", pid: 1, clock: 1, time });
-    assert_eq!(json::parse(json::write(&value).as_bytes()).expect("what was written is read"), value);
-    assert_eq!(value.get("type").and_then(Value::as_str), Some(event.kind.as_str()));
+    let value = json::parse(event.write(&Stamp { hostname: "celery@node", pid: 1, clock: 1, time }).as_bytes())
+        .expect("what was written is read");
+    assert_eq!(value.get("type").and_then(Value::as_str), Some(&*event.kind));
     assert_eq!(event.group(), "task");
 }
