@@ -49,11 +49,17 @@ fn option(flag: &str, variable: &str) -> Option<String> {
     args.nth(1).or_else(|| std::env::var(variable).ok())
 }
 
+fn queue() -> String {
+    option("-Q", "BENCH_QUEUE").unwrap_or_else(|| "bench".to_owned())
+}
+
 fn app() -> AppBuilder {
     let mut settings = Settings::default();
     settings.broker_url = option("--broker", "BENCH_BROKER");
     settings.result_backend = option("--backend", "BENCH_BACKEND");
     settings.result_expires = Some(Seconds::new(3600.0));
+    // A chord's body names no queue: it goes where the sender's default is, which is ours.
+    settings.task_default_queue = queue();
     settings.task_acks_late = option("--acks-late", "BENCH_ACKS_LATE").is_some_and(|value| value == "1");
     if let Some(multiplier) = option("--prefetch", "BENCH_PREFETCH").and_then(|text| text.parse().ok()) {
         settings.worker_prefetch_multiplier = multiplier;
@@ -74,7 +80,7 @@ async fn main() -> ExitCode {
     let shutdown = Shutdown::new();
     let run = async {
         let options = WorkerOptions {
-            queues: vec![option("-Q", "BENCH_QUEUE").unwrap_or_else(|| "bench".to_owned())],
+            queues: vec![queue()],
             concurrency: option("-c", "BENCH_CONC").and_then(|text| text.parse().ok()).unwrap_or(2),
             nodename: format!("bench-{}@localhost", std::process::id()),
             children: None,
