@@ -15,25 +15,30 @@ def cpu(root):
 
 
 class MemoryWatch:
-    """Looks at a tree every half second: peak of its sum (PSS), peak of a single process (RSS), and the sum over time."""
+    """Looks at a tree every half second: peak of its sum (PSS), peak of a single process (RSS), and both over time."""
 
     def __init__(self, root, interval=0.5):
         self.root = root
-        self.peak_pss_mib = 0.0
-        self.peak_process_rss_mib = 0.0
-        self.pss_over_time = []
+        # (seconds, PSS of the tree, RSS of its largest process), MiB
+        self.over_time = []
         self._interval = interval
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def peak_pss_mib(self):
+        return max((pss for _, pss, _ in self.over_time), default=0.0)
+
+    @property
+    def peak_process_rss_mib(self):
+        return max((rss for _, _, rss in self.over_time), default=0.0)
 
     def _run(self):
         began = time.monotonic()
         while not self._end.is_set():
             sizes = [benchlib.mem([pid]) for pid in benchlib.tree([self.root])]
-            pss = sum(size[0] for size in sizes)
-            self.peak_pss_mib = max(self.peak_pss_mib, pss)
-            self.peak_process_rss_mib = max([self.peak_process_rss_mib, *(size[1] for size in sizes)])
-            self.pss_over_time.append((round(time.monotonic() - began, 1), round(pss, 1)))
+            pss, largest = sum(size[0] for size in sizes), max((size[1] for size in sizes), default=0.0)
+            self.over_time.append((round(time.monotonic() - began, 1), round(pss, 1), round(largest, 1)))
             self._end.wait(self._interval)
 
     def __enter__(self):
@@ -43,3 +48,12 @@ class MemoryWatch:
     def __exit__(self, *_):
         self._end.set()
         self._thread.join()
+
+
+def growth(over_time):
+    """Peak RSS of the largest process in the last third of a run, of that in its middle third: 1 where memory is flat."""
+    if len(over_time) < 6:
+        return None
+    third = len(over_time) // 3
+    middle, last = (max(rss for _, _, rss in part) for part in (over_time[third : 2 * third], over_time[2 * third :]))
+    return last / middle if middle else None

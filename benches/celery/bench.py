@@ -22,11 +22,13 @@ import benchlib as L
 from benchlib import Drain, Redis, Stalled, Worker, median, message, pct, preload
 
 HERE = L.HERE
-# Where the workers of workers.json are: the tests' environment, and the build of peers/kombu_floor.
+# Where the workers of workers.json are: the tests' environment, what scripts/bench sets up, and the builds of ../peers.
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TARGET = os.path.abspath(os.environ.get('CARGO_TARGET_DIR', os.path.join(ROOT, 'target')))
 PATHS = {
     'CEL': os.environ.get('BENCH_CEL', os.path.join(ROOT, '.venv/bin')),
+    'PEERS': os.environ.get('BENCH_PEERS', os.path.join(TARGET, 'bench/peers/bin')),
+    'QUEUES': os.path.join(ROOT, 'benches/peers/queues'),
     'CELERIAC': os.environ.get('BENCH_CELERIAC', os.path.join(TARGET, 'release/examples/bench_worker')),
     'RUSTY': os.environ.get('BENCH_RUSTY', os.path.join(TARGET, 'bench/release/rusty-celery-peer')),
     'LIMIT': os.environ.get('BENCH_LIMIT', os.path.join(TARGET, 'bench/release/bench-limit')),
@@ -50,8 +52,8 @@ METRICS = {
     'chord': [('drain_s', 'lo'), ('live_s', 'lo'), ('ordered', 'hi')],
     'chords20': [('drain_s', 'lo'), ('rate', 'hi'), ('cmds_per_task', 'lo')],
     'eta': [('served_s', 'lo'), ('served', 'hi'), ('pss_mib', 'lo'), ('in_memory', 'lo')],
-    'startup': [('startup_s', 'lo'), ('idle_cpu_pct', 'lo'), ('idle_cmds_s', 'lo'), ('pss_mib', 'lo')],
-    'io': [('rate', 'hi'), ('pss_mib', 'lo'), ('worker_cpu_s_per_1000', 'lo')],
+    'startup': [('startup_s', 'lo'), ('idle_cpu_pct', 'lo'), ('idle_cmds_s', 'lo'), ('idle_other_cmds_s', 'lo'), ('pss_mib', 'lo')],
+    'io': [('rate', 'hi'), ('share_of_ideal', 'hi'), ('pss_mib', 'lo'), ('worker_cpu_s_per_1000', 'lo')],
     'payload': [('mb_s', 'hi'), ('pss_mib', 'lo'), ('worker_cpu_s_per_mb', 'lo')],
     'scale': [('rate', 'hi'), ('pss_mib', 'lo')],
 }
@@ -101,7 +103,7 @@ class Bench:
 
     # -- scenarios ----------------------------------------------------------
     def throughput(self, spec, **kw):
-        n = spec.get('n', self.n)
+        n = self.n if self.quick else spec.get('n', self.n)
         while True:
             d = self.drained(spec, n, **kw)
             if d['sec'] > 1.2 or n >= 200_000 or self.quick:
@@ -123,6 +125,7 @@ class Bench:
         return self.throughput(spec, ignore=False, acks_late=True)
 
     def _latency(self, spec, n, rate=0, pause=0.002, conc=None):
+        n = 50 if self.quick else n
         self.rds.flush()
         with self.worker(spec) as w:
             self.ready(w)
@@ -170,8 +173,9 @@ class Bench:
         import bench_app
         return bench_app
 
-    def chord(self, name, spec, size=1000):
+    def chord(self, name, spec):
         from celery import chord
+        size = 100 if self.quick else 1000
         b = self.app()
         out = {}
         # preloaded: worker's own time
@@ -212,7 +216,8 @@ class Bench:
         return {'drain_s': d['sec'], 'ordered': int(ok), 'rate': round(chords * size / d['sec'], 1),
                 'cmds_per_task': d['cmds_per_task'], 'cmds': d['cmds']}
 
-    def _eta(self, spec, limit, n=20000, now=1000, timeout=60):
+    def _eta(self, spec, limit, timeout=60):
+        n, now = (2000, 100) if self.quick else (20000, 1000)
         self.rds.flush()
         eta = (datetime.now(timezone.utc) + timedelta(hours=1)).isoformat()
         preload(self.rds.c, n, eta=eta)
@@ -252,6 +257,7 @@ class Bench:
         return self._eta(spec, 1000)
 
     def startup(self, name, spec, idle=8):
+        idle = 3 if self.quick else idle
         self.rds.flush()
         with self.worker(spec) as w:
             s = self.ready(w)
@@ -262,16 +268,19 @@ class Bench:
             b, cb, dt = self.rds.stats(), L.cpu(w.pids), time.monotonic() - t
             d = Redis.diff(a, b)
             pss, rss = L.mem(w.pids)
+            other = idle_commands(self.rds.port, idle)
             return {'startup_s': round(s, 3), 'idle_cpu_pct': round((cb - ca) / dt * 100, 3),
                     'idle_cmds_s': round(sum(d['cmd'].values()) / dt, 2), 'cmds': d['cmd'],
+                    'idle_other_cmds_s': round(sum(other.values()) / idle, 2), 'other_cmds': other,
                     'pss_mib': round(pss, 1), 'rss_mib': round(rss, 1), 'procs': len(w.pids)}
 
     def io(self, name, spec):
         conc = spec.get('conc_io', 200)
-        n = 4000 if conc >= 100 else conc * 20 * 4
+        n = conc * 20 if self.quick or conc >= 100 else conc * 20 * 4
         d = self.drained(spec, n, 'bench.sleep', (50,), conc=conc, prefetch=4)
         d['conc'] = conc
         d['ideal'] = conc * 20
+        d['share_of_ideal'] = round(d['rate'] / d['ideal'], 4)
         return d
 
     def payload(self, name, spec, ignore=True):
@@ -294,6 +303,9 @@ class Bench:
         L._PRE.clear()
         if scenario in spec.get('skip', []):
             return {'skip': 1}
+        if spec.get('peer'):
+            import peers
+            return peers.run(self, scenario, spec)
         if scenario in SCALE:
             c, d = scenario[5:].split('x')
             return self.scale(name, spec, int(c), int(d[:-1]) * 1000)
@@ -324,6 +336,33 @@ def conn(port):
     s = socket.create_connection(('127.0.0.1', port))
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
+
+
+def idle_commands(port, secs):
+    """What clients send within so many seconds, by command, besides heartbeats and the care of leases (MONITOR)"""
+    s = conn(port)
+    s.sendall(enc('MONITOR'))
+    s.settimeout(0.2)
+    end, data = time.monotonic() + secs, b''
+    while time.monotonic() < end:
+        try:
+            data += s.recv(1 << 16)
+        except TimeoutError:
+            pass
+    s.close()
+    return commands_besides_care(data)
+
+
+def commands_besides_care(monitored):
+    """Commands of MONITOR's lines by name, without those of scripts, heartbeats, and what looks after leases"""
+    seen = {}
+    for line in monitored.split(b'\r\n'):
+        at, words = line.split(b'] ', 1) if b'] "' in line else (b'', b'')
+        if not words or at.endswith(b' lua') or b'worker.heartbeat' in words or b'"unacked_index"' in words:
+            continue
+        name = words.split(b'"')[1].decode().lower()
+        seen[name] = seen.get(name, 0) + 1
+    return seen
 
 
 def latency(port, n, pause, limit_s=30):
