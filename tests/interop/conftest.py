@@ -11,7 +11,7 @@ from celery import Celery
 
 from pdf import write_pdf
 from monitored import Monitored
-from processes import TARGET, CeleriacWorker, RedisServer
+from processes import TARGET, CeleriacWorker, RedisServer, absent
 
 # One worker for each queue, as render.yaml has them.
 QUEUES = ["default", "document_orchestration", "batch_processing", "page_processing", "audio_generation"]
@@ -20,13 +20,6 @@ QUEUES = ["default", "document_orchestration", "batch_processing", "page_process
 def pytest_configure():
     """A TERM ends the session as Ctrl-C does, so that the servers and workers it started are ended too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def absent(what):
-    """Skips the test where something is not here; in CI that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}, and CI must have everything")
-    pytest.skip(what)
 
 
 def program(variable, path):

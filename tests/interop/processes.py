@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,10 +31,19 @@ def wait_until(condition, seconds, what, poll=0.05):
     raise AssertionError(f"waited {seconds} s in vain: {what}")
 
 
+def absent(what):
+    """Skips a test where something is not here; in CI that is a failure."""
+    import pytest
+
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}, and CI must have everything")
+    pytest.skip(what)
+
+
 class Process:
     """A child process with its output in a file; ended when the `with` block ends."""
 
-    def __init__(self, name, command, folder, env=None):
+    def __init__(self, name, command, folder, env=None, user=None):
         self.name = name
         self.log = Path(folder) / f"{name}.log"
         self._output = self.log.open("ab")
@@ -45,6 +55,7 @@ class Process:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            user=user,
         )
 
     def alive(self):
@@ -130,6 +141,39 @@ class RedisServer(Process):
 
         wait_until(answers, 20, "redis-server answers", poll=0.005)
         return self
+
+
+class PostgresServer(Process):
+    """A throw-away Postgres, which survives nothing: nobody waits for its disk. It refuses to run as root, and so runs as nobody there."""
+
+    def __init__(self, port=None):
+        self.port = port or free_port()
+        self.url = f"postgres://celeriac@127.0.0.1:{self.port}/postgres"
+        self._folder = tempfile.TemporaryDirectory(prefix="celeriac-postgres-")
+        folder, user = Path(self._folder.name), None
+        if os.geteuid() == 0:
+            user = "nobody"
+            shutil.chown(folder, user)
+        data = folder / "data"
+        make = [self.program("initdb"), "-D", data, "-U", "celeriac", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        subprocess.run(make, cwd=folder, user=user, check=True, stdout=subprocess.DEVNULL)
+        command = [self.program("postgres"), "-D", data, "-p", self.port, "-h", "127.0.0.1", "-k", folder, "-F"]
+        super().__init__("postgres", command, folder, user=user)
+
+    @staticmethod
+    def program(name):
+        """Where a program of Postgres is: Debian has most of them in a folder of their own. `None`: nowhere."""
+        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+        return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders)]))
+
+    def ready(self):
+        ask = [self.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        wait_until(lambda: self.check() and subprocess.run(ask).returncode == 0, 30, "postgres answers")
+        return self
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self._folder.cleanup()
 
 
 class CeleriacWorker(Process):

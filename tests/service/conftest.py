@@ -18,13 +18,13 @@ MEMORY = {"CELERY_BROKER_URL": "memory://", "CELERY_RESULT_BACKEND": "memory://"
 class Service(Process):
     """`celeriac serve`."""
 
-    def __init__(self, folder, *flags, env=None, settings="", documents=""):
+    def __init__(self, folder, *flags, env=None, settings="", documents="", port=None):
         folder = Path(folder)
         (folder / "in").mkdir(exist_ok=True)
         (folder / "celery_config.toml").write_text(
             f'[celeriac.documents]\nallowed_paths = ["{folder / "in"}"]\ndpi = 40\nocr = "never"\n{documents}{settings}'
         )
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port = folder, port or free_port()
         command = [PROGRAM, "serve", "--port", str(self.port), *flags]
         environment = {**MEMORY, "CELERIAC_STORE": str(folder / "store"), **(env or {})}
         super().__init__("serve", command, folder, environment)

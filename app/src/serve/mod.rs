@@ -2,6 +2,8 @@
 
 mod auth;
 mod compat;
+mod document;
+mod extract;
 mod health;
 mod intake;
 mod metrics;

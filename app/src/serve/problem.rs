@@ -20,7 +20,8 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     /// What, why, and what to do.
     pub(crate) detail: String,
-    /// For programs: `not_found`, `conflict`, `invalid`, `too_large`, `busy`, `gone`, `unavailable`, `unauthorized`, `forbidden`.
+    /// For programs: `not_found`, `conflict`, `invalid`, `too_large`, `busy`, `gone`, `unavailable`, `unauthorized`, `forbidden`,
+    /// `method_not_allowed`.
     pub(crate) code: &'static str,
     /// Which job.
     #[serde(skip_serializing_if = "Option::is_none")]

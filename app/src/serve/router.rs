@@ -2,15 +2,15 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
 use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
-use super::{Api, auth, compat, health, metrics, ui, v1};
+use super::{Api, auth, compat, document, health, metrics, ui, v1};
 use crate::metrics::measured;
 
 /// The document of the native API.
@@ -30,8 +30,8 @@ pub(crate) fn router(api: Api) -> Router {
     let native = v1::routes(api.max_json_bytes).merge(auth::routes());
     let native =
         OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", native).merge(health::routes()).merge(metrics::routes());
-    let (routes, document) = native.split_for_parts();
-    let document = std::sync::Arc::new(auth::documented(document));
+    let (routes, described) = native.split_for_parts();
+    let document = std::sync::Arc::new(document::finished(auth::documented(described)));
     let measured = from_fn_with_state(api.metrics.clone(), measured);
     let openapi = axum::routing::get(move || {
         let document = std::sync::Arc::clone(&document);
@@ -45,10 +45,17 @@ pub(crate) fn router(api: Api) -> Router {
         // Bodies are measured where they are read: most of what is handed in is larger than any limit that would fit the rest.
         .layer(DefaultBodyLimit::max(JSON_MAX))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; /openapi.json names all") })
+        .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(api.clone(), auth::pass))
         .layer(map_response(guarded))
         .layer(measured)
         .with_state(api)
+}
+
+/// The route is there and takes other methods: the header `Allow` has them.
+async fn other_method(method: Method) -> Problem {
+    let text = format!("this route does not take {method}; the header Allow says what it takes");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
 }
 
 /// Headers that keep a browser from doing more with an answer than was meant.

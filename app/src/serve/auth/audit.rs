@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use celeriac::data::{Redis, Reply};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::Query;
 use super::super::problem::Problem;
 use super::keys::Role;
 use crate::jobs::Refusal;
@@ -139,7 +140,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// Where the page before ended.
+    /// Where the page before ended: its `next`.
+    #[param(pattern = "^[0-9]{1,15}-[0-9]{1,15}$")]
     cursor: Option<String>,
     /// How many at most, up to 1000.
     limit: Option<usize>,

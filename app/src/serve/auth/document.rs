@@ -1,10 +1,10 @@
 //! What the OpenAPI document says of access: how to send a key, and what is answered to who may not.
 
-use axum::http::Method;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, OpenApi};
 
+use super::super::document::{operations, refuses};
 use super::{rules, session};
 
 /// What each route may answer to who may not.
@@ -33,23 +33,8 @@ pub(in super::super) fn documented(mut document: OpenApi) -> OpenApi {
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
-    let all = [
-        (Method::GET, &mut item.get),
-        (Method::POST, &mut item.post),
-        (Method::PUT, &mut item.put),
-        (Method::PATCH, &mut item.patch),
-        (Method::DELETE, &mut item.delete),
-    ];
-    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
-}
-
 fn guard(operation: &mut Operation) {
     let schemes = ["bearer", "key", "session"];
     operation.security = Some(schemes.map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new())).to_vec());
-    for (status, description) in REFUSALS {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let response = ResponseBuilder::new().description(description).content("application/problem+json", content).build();
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
-    }
+    refuses(operation, &REFUSALS);
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -11,6 +11,7 @@ use chrono::Utc;
 use serde::Deserialize;
 
 use super::super::Api;
+use super::super::extract::Query;
 use super::super::problem::Problem;
 use super::gate::known_since;
 use super::session::COOKIE;

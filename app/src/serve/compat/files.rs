@@ -1,6 +1,6 @@
 //! The pipeline of files (S3.6 to S3.8): files by their paths, with a customer, tags and a classification.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use celeriac_tasks::job::ProcessDocument;
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::Api;
+use super::super::extract::{JsonBody, Query};
 use super::super::problem::Problem;
 use crate::jobs::Asked;
 
@@ -44,7 +45,7 @@ struct File {
 }
 
 /// `POST /api/pipeline/process` (S3.6, S3.7).
-async fn submit(State(api): State<Api>, Json(asked): Json<Files>) -> Result<Json<Value>, Problem> {
+async fn submit(State(api): State<Api>, JsonBody(asked): JsonBody<Files>) -> Result<Json<Value>, Problem> {
     if asked.files.is_empty() {
         return Err(Problem::invalid("files is empty: name at least one"));
     }

@@ -1,6 +1,6 @@
 //! The large-document service (S2.16 to S2.21): a document of many images in one JSON body, its batches, its end.
 
-use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,6 +13,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::super::auth::Caller;
+use super::super::extract::Path;
 use super::super::problem::Problem;
 use super::super::{Api, intake};
 use crate::jobs::{Asked, Refusal, view_job};

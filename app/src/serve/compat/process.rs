@@ -1,7 +1,7 @@
 //! The distributed service (S0.13, S0.14): a document handed in or named by its key, and one route to look and to act.
 
 use axum::body::to_bytes;
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,6 +12,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::extract::{JsonBody, Query};
 use super::super::problem::Problem;
 use super::super::{Api, intake};
 use crate::jobs::{Asked, Refusal, Retry, view_job};
@@ -99,7 +100,7 @@ enum Action {
 }
 
 /// `POST /api/jobs/status` (S0.14): `{"jobId": …, "action": "retry" | "cancel" | "delete" | "resume"}`.
-async fn act(State(api): State<Api>, Json(act): Json<Act>) -> Result<Json<Value>, Problem> {
+async fn act(State(api): State<Api>, JsonBody(act): JsonBody<Act>) -> Result<Json<Value>, Problem> {
     let entry = match act.action {
         Action::Retry | Action::Resume => api.desk.retry(&act.job_id, &Retry::Missing).await?,
         Action::Cancel => api.desk.cancel(&act.job_id).await?,

@@ -1,6 +1,6 @@
 //! Background processing of uploads (S1.6 to S1.9): several files in a form, a job for each.
 
-use axum::extract::{DefaultBodyLimit, Multipart, Query, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::extract::Query;
 use super::super::problem::Problem;
 use super::super::{Api, intake};
 use crate::jobs::{Asked, Refusal};
@@ -23,9 +24,9 @@ pub(super) fn routes(body_max: usize) -> Router<Api> {
 }
 
 /// `POST …/async-upload` (S1.6, S1.7).
-async fn submit(State(api): State<Api>, parts: Multipart) -> Result<Json<Value>, Problem> {
+async fn submit(State(api): State<Api>, request: Request) -> Result<Json<Value>, Problem> {
     let limit = api.async_upload_max_bytes;
-    let form = intake::read_form(parts, &api.desk.store, limit).await.map_err(|problem| with_limit(problem, limit))?;
+    let form = intake::form(request, &api.desk.store, limit).await.map_err(|problem| with_limit(problem, limit))?;
     if form.files.is_empty() {
         return Err(Problem::invalid("no file: send one or more as form fields named files"));
     }

@@ -42,8 +42,7 @@ pub(crate) async fn of(request: Request, store: &Store, max_bytes: u64) -> Resul
     read(parts, store, max_bytes).await
 }
 
-/// Reads a form whose files have at most `max_bytes` each.
-pub(crate) async fn read(mut parts: Multipart, store: &Store, max_bytes: u64) -> Result<Form, Problem> {
+async fn read(mut parts: Multipart, store: &Store, max_bytes: u64) -> Result<Form, Problem> {
     let mut form = Form::default();
     while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
         if form.fields.len() + form.files.len() >= PARTS_MAX {

@@ -3,5 +3,5 @@
 mod form;
 mod images;
 
-pub(crate) use self::form::{Form, is as is_form, of as form, read as read_form};
+pub(crate) use self::form::{Form, is as is_form, of as form};
 pub(crate) use self::images::read as read_json;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -20,7 +20,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::Query;
 use super::super::problem::Problem;
+use super::events::SentEvent;
 use crate::jobs::{Desk, Refusal, view_job};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -41,12 +43,13 @@ const RETRY: Duration = Duration::from_secs(2);
 #[into_params(parameter_in = Query)]
 struct Topics {
     /// `jobs`: those that changed, once a second. `stats`: the figures of `/v1/stats`, every five seconds. With commas between; none: both.
+    #[param(pattern = "^(jobs|stats)(,(jobs|stats))*$")]
     topics: Option<String>,
 }
 
 /// What happens to all jobs, and the system's figures, as server-sent events `jobs` and `stats`.
 #[utoipa::path(get, path = "/events", params(Topics), responses(
-    (status = 200, description = "Events without an end", content_type = "text/event-stream", body = String),
+    (status = 200, description = "Events without an end", content_type = "text/event-stream", body = SentEvent),
     (status = 422, description = "There is no such topic", body = Problem),
     (status = 503, description = "The ledger does not answer", body = Problem),
 ))]

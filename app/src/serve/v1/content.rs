@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use celeriac_tasks::job::Selection;
@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::{Path, Query};
 use super::super::problem::Problem;
 use super::super::range;
 use crate::jobs::{Form, JobView, view_job, written};
@@ -37,8 +38,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 struct How {
     /// `json`, `md`, `txt` or `ndjson`.
     #[serde(default)]
+    #[param(inline)]
     format: Form,
     /// Only these pages, such as `1-25,40`.
+    #[param(pattern = "^[0-9]+(-[0-9]*)?(,[0-9]+(-[0-9]*)?)*$")]
     pages: Option<String>,
     /// Also while the job runs: what is there by now.
     #[serde(default)]
@@ -50,7 +53,9 @@ struct How {
 
 /// The result of a job, or what there is of it.
 #[utoipa::path(get, path = "/jobs/{job_id}/result", params(How), responses(
-    (status = 200, description = "The result, or with `partial=true` the pages that are there", body = Object),
+    (status = 200, description = "The result, or with `partial=true` the pages that are there", content(
+        (Object = "application/json"), (String = "text/markdown"), (String = "text/plain"), (String = "application/x-ndjson"),
+    )),
     (status = 202, description = "Not yet: the job as it is now", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
     (status = 409, description = "The job failed, or was cancelled before anything came of it", body = Problem),
@@ -113,6 +118,7 @@ struct Which {
     /// To this one.
     to: Option<u32>,
     /// In this state: a letter of `page_states`.
+    #[param(value_type = Option<String>, pattern = "^[.qrocyfsx]$")]
     status: Option<char>,
     /// Only these fields of each, with commas between.
     fields: Option<String>,
@@ -211,8 +217,12 @@ async fn text(State(api): State<Api>, Path((job_id, page)): Path<(String, u32)>)
 
 /// A part of the narration, from 1; a player asks for parts of it by `Range`.
 #[utoipa::path(get, path = "/jobs/{job_id}/audio/{part}", responses(
-    (status = 200, description = "The audio", content_type = "audio/mpeg", body = Vec<u8>),
-    (status = 206, description = "A part of it", content_type = "audio/mpeg", body = Vec<u8>),
+    (status = 200, description = "The audio", content(
+        (Vec<u8> = "audio/mpeg"), (Vec<u8> = "audio/wav"), (Vec<u8> = "audio/ogg"),
+    )),
+    (status = 206, description = "A part of it", content(
+        (Vec<u8> = "audio/mpeg"), (Vec<u8> = "audio/wav"), (Vec<u8> = "audio/ogg"),
+    )),
     (status = 304, description = "It is the one you have"),
     (status = 404, description = "It is not there", body = Problem),
     (status = 416, description = "It has no such part", body = Problem),

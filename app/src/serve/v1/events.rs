@@ -3,17 +3,21 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::{Path, Query};
 use super::super::problem::Problem;
 use crate::jobs::Telling;
 
@@ -36,7 +40,7 @@ struct From {
 
 /// What happens to a job, as server-sent events: `snapshot`, `pages`, `batch`, `phase`, `state`, `log`, `progress`, `end`.
 #[utoipa::path(get, path = "/jobs/{job_id}/events", params(From), responses(
-    (status = 200, description = "Events until the job ends", content_type = "text/event-stream", body = String),
+    (status = 200, description = "Events until the job ends", content_type = "text/event-stream", body = SentEvent),
     (status = 404, description = "There is no such job", body = Problem),
     (status = 503, description = "The ledger does not answer", body = Problem),
 ))]
@@ -63,20 +67,41 @@ async fn events(
 /// The same over a WebSocket: each message is `{"id": …, "event": …, "data": …}`.
 #[utoipa::path(get, path = "/jobs/{job_id}/ws", params(From), responses(
     (status = 101, description = "Messages until the job ends"),
-    (status = 400, description = "This is no WebSocket", body = String),
+    (status = 400, description = "This is no WebSocket", body = Problem),
     (status = 404, description = "There is no such job", body = Problem),
-    (status = 426, description = "This is no WebSocket", body = String),
+    (status = 426, description = "This is no WebSocket", body = Problem),
     (status = 503, description = "The ledger does not answer", body = Problem),
 ))]
 async fn socket(
     State(api): State<Api>,
     Path(job_id): Path<String>,
     Query(from): Query<From>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
     let telling = Telling::begin(api.desk, job_id, from.last_event_id).await?;
     Ok(upgrade.on_upgrade(|socket| over(socket, telling)))
 }
+
+/// How the document of the API describes one event of a stream.
+pub(super) struct SentEvent;
+
+impl PartialSchema for SentEvent {
+    fn schema() -> RefOr<Schema> {
+        let text = |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+        let event = ObjectBuilder::new()
+            .description(Some("One event of a stream"))
+            .property("event", text("What kind it is"))
+            .property("data", text("What is told, as JSON"))
+            .property("id", text("Its place: who comes back sends it as Last-Event-ID"))
+            .property("retry", ObjectBuilder::new().schema_type(Type::Integer))
+            .required("event")
+            .required("data");
+        Schema::from(event.build()).into()
+    }
+}
+
+impl ToSchema for SentEvent {}
 
 async fn over(mut socket: WebSocket, telling: Telling) {
     let mut news = Box::pin(telling.stream());

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use celeriac_tasks::job::ProcessDocument;
-use celeriac_tasks::ledger::{self, Cursor, Submission, Webhook};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use celeriac_tasks::ledger::{self, Cursor};
 use celeriac_tasks::result::JobStatus;
-use celeriac_tasks::source::Document;
-use celeriac_tasks::store::Key;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
+use super::super::Api;
+use super::super::extract::{JsonBody, Path, Query};
 use super::super::problem::Problem;
-use super::super::{Api, intake};
-use crate::jobs::{Asked, JobView, Refusal, Retry, view_job};
+use super::ask::{self, AskForm, AskJson};
+use crate::jobs::{JobView, Retry, view_job};
 
 pub(super) fn routes(body_max: usize) -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -34,126 +34,6 @@ pub(super) fn routes(body_max: usize) -> OpenApiRouter<Api> {
 const PAGE: usize = 50;
 /// And at most.
 const PAGE_MAX: usize = 200;
-
-/// What is asked for: exactly one source, everything else has a default.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct Ask {
-    /// The job's id; the same id with the same words is the same job.
-    #[serde(default)]
-    job_id: Option<String>,
-    /// Where the document is; in a form it is the file.
-    #[serde(default)]
-    source: Option<Source>,
-    /// What it is called.
-    #[serde(default)]
-    file_name: Option<String>,
-    /// What is made of it: `pages`, `batch_size`, `dpi`, `ocr`, `ocr_languages`, `analysis`, `summary`, `audio`, `voice`, `password`.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    options: serde_json::Map<String, serde_json::Value>,
-    /// `high`, `normal`, `low`, or a number from -10 to 10.
-    #[serde(default)]
-    #[schema(value_type = serde_json::Value)]
-    priority: Option<serde_json::Value>,
-    /// Your own data, given back untouched.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    metadata: serde_json::Map<String, serde_json::Value>,
-    /// Words to find it by.
-    #[serde(default)]
-    tags: Vec<String>,
-    /// Whose job it is.
-    #[serde(default)]
-    user_id: Option<String>,
-    /// Who is told how it ended.
-    #[serde(default)]
-    webhook: Option<Hook>,
-    /// After how many seconds it is ended with what is done.
-    #[serde(default)]
-    deadline_s: Option<f64>,
-    /// What it may cost at most.
-    #[serde(default)]
-    max_cost_usd: Option<f64>,
-    /// How many tokens it may take at most.
-    #[serde(default)]
-    max_tokens: Option<u64>,
-}
-
-/// Where a document is.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Source {
-    /// Fetched from an `https` address.
-    Url { url: String },
-    /// A file in a folder that workers may read.
-    Path { path: String },
-    /// A key of the store, as an upload left it.
-    StoreKey { key: String },
-}
-
-/// Who is told.
-#[derive(Debug, Deserialize, ToSchema)]
-struct Hook {
-    /// Where to.
-    url: String,
-    /// Of what: `job.completed`, `job.partial`, `job.failed`, `job.cancelled`; none: of each end.
-    #[serde(default)]
-    events: Vec<String>,
-}
-
-impl Ask {
-    /// A form's: the fields of the JSON body as fields, those that are no text as JSON, and a file in place of `source`.
-    fn of_form(form: &intake::Form) -> Result<Self, Problem> {
-        let mut fields = serde_json::Map::new();
-        for (name, value) in &form.fields {
-            let read = match name.as_str() {
-                "job_id" | "user_id" | "file_name" | "priority" => Ok(value.clone().into()),
-                "tags" if !value.trim_start().starts_with('[') => Ok(value.split(',').map(str::trim).collect()),
-                _ => serde_json::from_str(value).map_err(|error| Problem::invalid(format!("{name} is not JSON: {error}"))),
-            };
-            fields.insert(name.clone(), read?);
-        }
-        serde_json::from_value(fields.into()).map_err(|error| Problem::invalid(error.to_string()))
-    }
-
-    fn asked(self, document: Option<(Key, &Document)>) -> Result<Asked, Problem> {
-        let mut call = self.options;
-        let (name, value) = match (self.source, &document) {
-            (None, Some((key, _))) => ("document_key", key.as_str().to_owned()),
-            (Some(Source::Url { url }), None) => ("url", url),
-            (Some(Source::Path { path }), None) => ("path", path),
-            (Some(Source::StoreKey { key }), None) => ("store_key", key),
-            (None, None) => return Err(Problem::invalid("source is missing: name one, or send a file in a form")),
-            (Some(_), Some(_)) => return Err(Problem::invalid("a form has a file or a source, not both")),
-        };
-        call.insert(name.to_owned(), value.into());
-        let call: ProcessDocument =
-            serde_json::from_value(call.into()).map_err(|error| Problem::invalid(format!("options: {error}")))?;
-        let deadline = self.deadline_s.map(|seconds| {
-            let wait = TimeDelta::try_milliseconds((seconds * 1000.0) as i64).filter(|wait| *wait > TimeDelta::zero());
-            wait.map(|wait| Utc::now() + wait).ok_or_else(|| Problem::invalid("deadline_s is a number of seconds above 0"))
-        });
-        let submission = Submission {
-            priority: self.priority,
-            webhook: self.webhook.map(|hook| Webhook { url: hook.url, events: hook.events }),
-            deadline: deadline.transpose()?,
-            max_cost_usd: self.max_cost_usd,
-            max_tokens: self.max_tokens,
-            size_bytes: document.as_ref().map(|(_, document)| document.size_bytes),
-            announced_pages: document.as_ref().and_then(|(_, document)| document.known_pages()),
-            ..Submission::default()
-        };
-        let call = ProcessDocument {
-            job_id: self.job_id,
-            file_name: self.file_name.or_else(|| document.and_then(|(_, document)| document.file_name.clone())),
-            user_id: self.user_id,
-            tags: self.tags,
-            metadata: self.metadata,
-            ..call
-        };
-        Ok(Asked { call, submission })
-    }
-}
 
 /// How long an answer may wait.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -171,8 +51,8 @@ impl Patience {
 
 /// Hands in a job: by reference as JSON, or a file in a form (`file`, and the other fields by their names).
 #[utoipa::path(post, path = "/jobs", params(Patience), request_body(content(
-    (Ask = "application/json"),
-    (Object = "multipart/form-data"),
+    (AskJson = "application/json"),
+    (AskForm = "multipart/form-data"),
 )), responses(
     (status = 202, description = "Entered and sent", body = JobView),
     (status = 200, description = "The same was handed in before, or it has ended while you waited", body = JobView),
@@ -189,7 +69,7 @@ async fn submit(
     Query(patience): Query<Patience>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 2], Json<JobView>), Problem> {
-    let asked = asked(&api, request).await?;
+    let asked = ask::read(&api, request).await?;
     let mut submitted = api.desk.submit(asked).await?;
     if let Some(time) = patience.time() {
         submitted.entry = api.desk.wait(&submitted.entry.job_id, time).await?;
@@ -200,40 +80,12 @@ async fn submit(
     Ok((if over { StatusCode::OK } else { StatusCode::ACCEPTED }, headers, Json(view)))
 }
 
-async fn asked(api: &Api, request: Request) -> Result<Asked, Problem> {
-    if intake::is_form(&request) {
-        let form = intake::form(request, &api.desk.store, api.max_upload_bytes).await?;
-        let ask = Ask::of_form(&form)?;
-        return match form.files.as_slice() {
-            [] => ask.asked(None),
-            [document] => {
-                let key = document.enter(&api.desk.store).await.map_err(Refusal::from)?;
-                ask.asked(Some((key, document)))
-            }
-            files => Err(Problem::invalid(format!("the form has {} files; a job has one", files.len()))),
-        };
-    }
-    let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
-    if !request.headers().get(header::CONTENT_TYPE).is_some_and(is_json) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", "send application/json or multipart/form-data"));
-    }
-    let given = intake::read_json(request.into_body(), &api.desk.store, api.max_json_bytes).await?;
-    let images = given.images.map(|images| images.finish().map_err(Refusal::from)).transpose()?;
-    let ask: Ask = serde_json::from_value(given.fields.into()).map_err(|error| Problem::invalid(error.to_string()))?;
-    match &images {
-        Some(document) => {
-            let key = document.enter(&api.desk.store).await.map_err(Refusal::from)?;
-            ask.asked(Some((key, document)))
-        }
-        None => ask.asked(None),
-    }
-}
-
 /// Which jobs.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     /// In one of these states, with commas between.
+    #[param(schema_with = states, style = Form, explode = false)]
     status: Option<String>,
     /// Of this user.
     user_id: Option<String>,
@@ -242,13 +94,22 @@ struct Which {
     /// Whose name, id, title, tag or metadata contains this.
     q: Option<String>,
     /// Created after this time, RFC 3339.
+    #[param(format = DateTime)]
     created_after: Option<String>,
-    /// Where the page before ended.
+    /// Where the page before ended: its `next`.
+    #[param(pattern = "^[0-9]{1,15}-.+$")]
     cursor: Option<String>,
     /// How many are left out first.
     offset: Option<usize>,
     /// How many at most, up to 200.
     limit: Option<usize>,
+}
+
+fn states() -> ArrayBuilder {
+    use JobStatus::{Cancelled, Cancelling, Completed, Expired, Failed, Partial, Processing, Queued};
+    let all = [Queued, Processing, Cancelling, Completed, Partial, Failed, Cancelled, Expired];
+    let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all.map(JobStatus::as_str)));
+    ArrayBuilder::new().items(word)
 }
 
 /// A page of jobs.
@@ -352,7 +213,7 @@ struct Again {
 }
 
 /// Does again what failed or is missing of a job that has ended, the pages named, or everything.
-#[utoipa::path(post, path = "/jobs/{job_id}/retry", request_body = Again, responses(
+#[utoipa::path(post, path = "/jobs/{job_id}/retry", request_body = Option<Again>, responses(
     (status = 202, description = "Sent again", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
     (status = 409, description = "It has not ended", body = Problem),
@@ -362,9 +223,9 @@ struct Again {
 async fn retry(
     State(api): State<Api>,
     Path(job_id): Path<String>,
-    body: Option<Json<Again>>,
+    body: Option<JsonBody<Option<Again>>>,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
-    let again = body.map(|Json(again)| again).unwrap_or_default();
+    let again = body.and_then(|JsonBody(again)| again).unwrap_or_default();
     let what = match again {
         Again { all: true, .. } => Retry::All,
         Again { pages: Some(pages), .. } => Retry::Pages(pages),

@@ -1,19 +1,20 @@
 //! The log of a job, and the Celery tasks it was made of.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::Path;
 use super::super::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(log)).routes(routes!(tasks))
 }
 
-/// What happened to a job, step by step, without its single pages: `{"at": milliseconds, "event": …, "data": …}`.
+/// What happened to a job, step by step, without its single pages: `{"at": TIME, "event": …, "data": …}`.
 #[utoipa::path(get, path = "/jobs/{job_id}/log", responses(
     (status = 200, description = "Its log, oldest first", body = Object),
     (status = 404, description = "There is no such job", body = Problem),

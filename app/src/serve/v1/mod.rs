@@ -1,5 +1,6 @@
 //! The native API.
 
+mod ask;
 mod cluster;
 mod content;
 mod events;

@@ -1,7 +1,7 @@
 //! The system: its figures, queues, workers, dead letters, and what a job would take.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use celeriac::dead_letters::Filter;
 use celeriac::protocol::value::Value as Celery;
@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
+use super::super::extract::{JsonBody, Path, Query};
 use super::super::problem::Problem;
 use crate::jobs::{Estimate, Refusal, Stats, WorkerView};
 
@@ -152,6 +153,7 @@ async fn letters(State(api): State<Api>, Query(which): Query<Which>) -> Result<J
 #[derive(Debug, Deserialize, ToSchema)]
 struct Ids {
     /// Their ids, or those of their tasks.
+    #[schema(min_items = 1)]
     ids: Vec<String>,
 }
 
@@ -170,7 +172,7 @@ async fn selected(api: &Api, ids: Ids) -> Result<Vec<String>, Problem> {
     (status = 422, description = "It makes no sense", body = Problem),
     (status = 503, description = "Redis does not answer", body = Problem),
 ))]
-async fn requeue(State(api): State<Api>, Json(ids): Json<Ids>) -> Result<Json<Value>, Problem> {
+async fn requeue(State(api): State<Api>, JsonBody(ids): JsonBody<Ids>) -> Result<Json<Value>, Problem> {
     let ids = selected(&api, ids).await?;
     let gone = api.desk.app.dead_letters().requeue(&ids).await.map_err(Refusal::from)?;
     Ok(Json(json!({"requeued": gone})))
@@ -182,7 +184,7 @@ async fn requeue(State(api): State<Api>, Json(ids): Json<Ids>) -> Result<Json<Va
     (status = 422, description = "It makes no sense", body = Problem),
     (status = 503, description = "Redis does not answer", body = Problem),
 ))]
-async fn discard(State(api): State<Api>, Json(ids): Json<Ids>) -> Result<Json<Value>, Problem> {
+async fn discard(State(api): State<Api>, JsonBody(ids): JsonBody<Ids>) -> Result<Json<Value>, Problem> {
     let ids = selected(&api, ids).await?;
     let gone = api.desk.app.dead_letters().discard(&ids).await.map_err(Refusal::from)?;
     Ok(Json(json!({"discarded": gone})))
@@ -201,6 +203,6 @@ struct Planned {
     (status = 422, description = "It makes no sense", body = Problem),
     (status = 503, description = "Redis does not answer", body = Problem),
 ))]
-async fn estimate(State(api): State<Api>, Json(planned): Json<Planned>) -> Result<Json<Estimate>, Problem> {
+async fn estimate(State(api): State<Api>, JsonBody(planned): JsonBody<Planned>) -> Result<Json<Estimate>, Problem> {
     Ok(Json(api.desk.estimate(planned.pages).await?))
 }

@@ -1,0 +1,20 @@
+"""The service answers as its OpenAPI document says, whatever it is asked. `scripts/check-api` asks longer."""
+
+import pytest
+from checked_api import KEYS, SCHEMATHESIS, check
+from conftest import Service
+from processes import absent
+
+# The same questions each time.
+SEED, SECONDS = 20261126, 30
+
+
+@pytest.mark.timeout(600)
+def test_no_question_that_the_document_allows_or_forbids_is_answered_otherwise_than_it_says(tmp_path):
+    if not SCHEMATHESIS.exists():
+        absent(f"{SCHEMATHESIS} is missing (scripts/setup python)")
+    with Service(tmp_path, "--with-worker", env=KEYS) as service:
+        holds, said = check(service, SECONDS, SEED)
+        assert holds, said[-20_000:]
+        # It has asked, and with a key.
+        assert service.get("/v1/jobs", headers={"X-API-Key": KEYS["CELERIAC_API_KEYS"].rsplit(":", 1)[1]}).json()["jobs"]
