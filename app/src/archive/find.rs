@@ -1,18 +1,23 @@
 //! Finding archived jobs, youngest first, as the ledger finds those that live.
 
 use celeriac_tasks::ledger::{Cursor, Found, Query};
-use sqlx::{Any, QueryBuilder, Row};
+use sqlx::{Any, Row};
 
-use super::{Archive, Result, read, unreachable};
+use super::{Archive, Result, kept, read, unreachable};
 
 impl Archive {
     /// Jobs that fit, youngest first.
     pub(crate) async fn find(&self, query: &Query) -> Result<Found> {
-        let mut select = QueryBuilder::<Any>::new("SELECT entry, created_ms, job_id FROM celeriac_jobs WHERE 1 = 1");
+        let mut select = Select::default();
         conditions(&mut select, query);
-        select.push(" ORDER BY created_ms DESC, job_id DESC LIMIT ").push_bind(i64::try_from(query.limit).unwrap_or(i64::MAX));
-        select.push(" OFFSET ").push_bind(i64::try_from(query.skip).unwrap_or(i64::MAX));
-        let rows = select.build().fetch_all(&self.pool).await.map_err(unreachable)?;
+        let limit = select.value(Value::count(query.limit));
+        let skip = select.value(Value::count(query.skip));
+        let text = format!(
+            "SELECT entry, created_ms, job_id FROM celeriac_jobs WHERE 1 = 1{} \
+             ORDER BY created_ms DESC, job_id DESC LIMIT {limit} OFFSET {skip}",
+            select.conditions
+        );
+        let rows = select.bound(&text).fetch_all(&self.pool).await.map_err(unreachable)?;
         let mut found = Found::default();
         for row in &rows {
             found.jobs.push(read(row.try_get::<String, _>(0).map_err(unreachable)?.as_str())?);
@@ -25,31 +30,71 @@ impl Archive {
     }
 }
 
-fn conditions(select: &mut QueryBuilder<Any>, query: &Query) {
+/// What is asked, in numbered places: SQLite and Postgres both read `$1`. (sqlx's own builder writes `?`, which Postgres does not read.)
+#[derive(Default)]
+struct Select {
+    conditions: String,
+    values: Vec<Value>,
+}
+
+enum Value {
+    Text(String),
+    Number(i64),
+}
+
+impl Value {
+    fn text(text: &str) -> Self {
+        Self::Text(kept(text))
+    }
+
+    fn count(count: usize) -> Self {
+        Self::Number(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+impl Select {
+    /// Takes in a value; its place.
+    fn value(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    /// One condition more, with a value in each of its braces.
+    fn and<const N: usize>(&mut self, condition: &str, values: [Value; N]) {
+        let condition = values.into_iter().fold(condition.to_owned(), |text, value| text.replacen("{}", &self.value(value), 1));
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(&condition);
+    }
+
+    fn bound(self, text: &str) -> sqlx::query::Query<'_, Any, sqlx::any::AnyArguments> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(text.to_owned()));
+        self.values.into_iter().fold(query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+        })
+    }
+}
+
+fn conditions(select: &mut Select, query: &Query) {
     if !query.status.is_empty() {
-        select.push(" AND status IN (");
-        let mut list = select.separated(", ");
-        for status in &query.status {
-            list.push_bind(status.as_str().to_owned());
-        }
-        select.push(")");
+        let places: Vec<String> = query.status.iter().map(|status| select.value(Value::text(status.as_str()))).collect();
+        select.and(&format!("status IN ({})", places.join(", ")), []);
     }
     if let Some(user) = &query.user_id {
-        select.push(" AND user_id = ").push_bind(user.clone());
+        select.and("user_id = {}", [Value::text(user)]);
     }
     if let Some(tag) = &query.tag {
-        select.push(" AND job_id IN (SELECT job_id FROM celeriac_job_tags WHERE tag = ").push_bind(tag.clone()).push(")");
+        select.and("job_id IN (SELECT job_id FROM celeriac_job_tags WHERE tag = {})", [Value::text(tag)]);
     }
     if let Some(text) = &query.text {
         let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        select.push(" AND words_of_it LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
+        select.and("words_of_it LIKE {} ESCAPE '\\'", [Value::text(&format!("%{escaped}%"))]);
     }
     if let Some(after) = query.created_after {
-        select.push(" AND created_ms > ").push_bind(after.timestamp_millis());
+        select.and("created_ms > {}", [Value::Number(after.timestamp_millis())]);
     }
     if let Some(cursor) = &query.cursor {
-        select.push(" AND (created_ms < ").push_bind(cursor.milliseconds);
-        select.push(" OR (created_ms = ").push_bind(cursor.milliseconds);
-        select.push(" AND job_id < ").push_bind(cursor.job_id.clone()).push("))");
+        let (at, id) = (|| Value::Number(cursor.milliseconds), Value::text(&cursor.job_id));
+        select.and("(created_ms < {} OR (created_ms = {} AND job_id < {}))", [at(), at(), id]);
     }
 }

@@ -4,6 +4,8 @@ mod find;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use celeriac::cli::{Exit, Failure};
 use celeriac::config::Loaded;
 use celeriac_tasks::ledger::{Entry, Told};
@@ -54,9 +56,7 @@ impl Archive {
         };
         install_default_drivers();
         let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).connect(&created(url)).await.map_err(failed)?;
-        for statement in include_str!("schema.sql").split(';').map(str::trim).filter(|text| !text.is_empty()) {
-            sqlx::query(statement).execute(&pool).await.map_err(failed)?;
-        }
+        tables(&pool, url).await.map_err(failed)?;
         Ok(Self { pool })
     }
 
@@ -65,19 +65,19 @@ impl Archive {
         let mut change = self.pool.begin().await.map_err(unreachable)?;
         let ms = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or(0, |at| at.timestamp_millis());
         sqlx::query(PUT)
-            .bind(&entry.job_id)
+            .bind(kept(&entry.job_id))
             .bind(entry.status.as_str())
-            .bind(entry.submission.file_name.clone())
-            .bind(entry.opened.as_ref().and_then(|opened| opened.title.clone()))
-            .bind(result.map(|result| result.document.document_id.clone()))
-            .bind(entry.submission.user_id.clone())
+            .bind(entry.submission.file_name.as_deref().map(kept))
+            .bind(entry.opened.as_ref().and_then(|opened| opened.title.as_deref()).map(kept))
+            .bind(result.map(|result| kept(&result.document.document_id)))
+            .bind(entry.submission.user_id.as_deref().map(kept))
             .bind(ms(entry.times.created))
             .bind(ms(entry.times.finished))
             .bind(i64::from(entry.total()))
             .bind(i64::from(entry.failed()))
             .bind(result.map_or(0, |result| i64::try_from(result.counts.words).unwrap_or(i64::MAX)))
             .bind(entry.spent.cost_usd)
-            .bind(words(entry))
+            .bind(kept(&words(entry)))
             .bind(json(entry)?)
             .bind(result.map(json).transpose()?)
             .bind(json(&self::log(log))?)
@@ -85,15 +85,14 @@ impl Archive {
             .await
             .map_err(unreachable)?;
         sqlx::query("DELETE FROM celeriac_job_tags WHERE job_id = $1")
-            .bind(&entry.job_id)
+            .bind(kept(&entry.job_id))
             .execute(&mut *change)
             .await
             .map_err(unreachable)?;
-        let mut tags = entry.submission.tags.clone();
-        tags.sort_unstable();
-        tags.dedup();
+        let tags: BTreeSet<String> = entry.submission.tags.iter().map(|tag| kept(tag)).collect();
         for tag in tags {
-            let insert = sqlx::query("INSERT INTO celeriac_job_tags (tag, job_id) VALUES ($1, $2)").bind(tag).bind(&entry.job_id);
+            let insert =
+                sqlx::query("INSERT INTO celeriac_job_tags (tag, job_id) VALUES ($1, $2)").bind(tag).bind(kept(&entry.job_id));
             insert.execute(&mut *change).await.map_err(unreachable)?;
         }
         change.commit().await.map_err(unreachable)
@@ -101,14 +100,14 @@ impl Archive {
 
     /// A job as it was archived, without its result.
     pub(crate) async fn entry(&self, job_id: &str) -> Result<Option<Entry>> {
-        let row = sqlx::query("SELECT entry FROM celeriac_jobs WHERE job_id = $1").bind(job_id);
+        let row = sqlx::query("SELECT entry FROM celeriac_jobs WHERE job_id = $1").bind(kept(job_id));
         let row = row.fetch_optional(&self.pool).await.map_err(unreachable)?;
         row.map(|row| read(row.try_get::<String, _>(0).map_err(unreachable)?.as_str())).transpose()
     }
 
     /// What is archived of a job beside its entry.
     pub(crate) async fn get(&self, job_id: &str) -> Result<Option<Archived>> {
-        let row = sqlx::query("SELECT result, log FROM celeriac_jobs WHERE job_id = $1").bind(job_id);
+        let row = sqlx::query("SELECT result, log FROM celeriac_jobs WHERE job_id = $1").bind(kept(job_id));
         let Some(row) = row.fetch_optional(&self.pool).await.map_err(unreachable)? else { return Ok(None) };
         let text = |column: usize| row.try_get::<Option<String>, _>(column).map_err(unreachable);
         Ok(Some(Archived { result: text(0)?.map(|text| read(&text)).transpose()?, log: read(&text(1)?.unwrap_or_default())? }))
@@ -117,11 +116,11 @@ impl Archive {
     /// Removes a job. `false`: it was not there.
     pub(crate) async fn remove(&self, job_id: &str) -> Result<bool> {
         sqlx::query("DELETE FROM celeriac_job_tags WHERE job_id = $1")
-            .bind(job_id)
+            .bind(kept(job_id))
             .execute(&self.pool)
             .await
             .map_err(unreachable)?;
-        let removed = sqlx::query("DELETE FROM celeriac_jobs WHERE job_id = $1").bind(job_id).execute(&self.pool).await;
+        let removed = sqlx::query("DELETE FROM celeriac_jobs WHERE job_id = $1").bind(kept(job_id)).execute(&self.pool).await;
         Ok(removed.map_err(unreachable)?.rows_affected() > 0)
     }
 }
@@ -134,6 +133,27 @@ const PUT: &str = "INSERT INTO celeriac_jobs \
      document_id = excluded.document_id, user_id = excluded.user_id, created_ms = excluded.created_ms, finished_ms = excluded.finished_ms, \
      pages = excluded.pages, failed_pages = excluded.failed_pages, words = excluded.words, cost_usd = excluded.cost_usd, \
      words_of_it = excluded.words_of_it, entry = excluded.entry, result = excluded.result, log = excluded.log";
+
+/// Makes the tables where they are not there yet. Services that start together on a new Postgres would make them at the same time, which
+/// it refuses: so one after the other.
+async fn tables(pool: &AnyPool, url: &str) -> sqlx::Result<()> {
+    let mut making = pool.begin().await?;
+    if url.starts_with("postgres") {
+        sqlx::query(ONE_BY_ONE).execute(&mut *making).await?;
+    }
+    for statement in include_str!("schema.sql").split(';').map(str::trim).filter(|text| !text.is_empty()) {
+        sqlx::query(statement).execute(&mut *making).await?;
+    }
+    making.commit().await
+}
+
+/// Waits for whoever else makes the tables; the number is ours alone.
+const ONE_BY_ONE: &str = "DO $$ BEGIN PERFORM pg_advisory_xact_lock(7301202611); END $$";
+
+/// Text as it can be kept: Postgres takes no NUL in one. (The JSON beside it writes them as `\u0000`.)
+fn kept(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
 
 /// A file of SQLite is made where there is none.
 fn created(url: &str) -> String {
