@@ -4,6 +4,8 @@ use bytes::Bytes;
 use celeriac_tasks::ledger::{Entry, EventId, PageState};
 use celeriac_tasks::result::{DocumentResult, PageRecord};
 use celeriac_tasks::store::{Key, PageFile};
+use celeriac_tasks::timestamp;
+use chrono::DateTime;
 use serde_json::Value;
 
 use super::refusal::Refusal;
@@ -69,7 +71,13 @@ impl Desk {
             (true, Some(archive)) => archive.get(job_id).await?.map(|archived| archived.log),
             _ => None,
         };
-        Ok(archived.unwrap_or_else(|| archive::log(&told)))
+        let mut log = archived.unwrap_or_else(|| archive::log(&told));
+        // Kept in milliseconds, told in words, as all times are.
+        for line in log.as_array_mut().into_iter().flatten() {
+            let at = line["at"].as_i64().and_then(DateTime::from_timestamp_millis);
+            line["at"] = at.as_ref().map(timestamp::format).into();
+        }
+        Ok(log)
     }
 
     /// The records of those pages of a job that fit and are there, in order.

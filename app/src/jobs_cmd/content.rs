@@ -7,7 +7,7 @@ use celeriac::cli::terminal::{print, print_json, safe};
 use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::job::Selection;
 use celeriac_tasks::ledger::{Entry, PageState};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::client::{Client, refused};
@@ -100,7 +100,7 @@ pub(super) async fn log(client: &Client, job_id: &str) -> Result<Exit, Failure> 
 }
 
 fn line(told: &Value) -> String {
-    let at = told["at"].as_i64().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
+    let at = told["at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok()).unwrap_or_default();
     let data = &told["data"];
     let text = |name: &str| data[name].as_str().unwrap_or_default();
     let what = match told["event"].as_str().unwrap_or_default() {
