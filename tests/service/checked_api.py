@@ -21,7 +21,7 @@ KEYS = {"CELERIAC_API_KEYS": f"check:admin:{KEY}"}
 
 
 def check(service, seconds, seed):
-    """Asks for about so long, first one thing after another, then each by itself: whether the service holds what it says, and what was said."""
+    """Asks for about so long: whether the service holds what it says, and what was said of it."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(SCHEMATHESIS),
@@ -29,13 +29,10 @@ def check(service, seconds, seed):
         "CELERIAC_CHECKED_HOOKS": str(HERE / "checked_api_hooks.py"),
         "CELERIAC_CHECKED_DOCUMENT": str(service.document("checked.pdf", 3)),
     }
-    holds, said = True, ""
-    for phases in ("stateful", "coverage,fuzzing"):
-        command = [sys.executable, SCHEMATHESIS / "bin/st", "--config-file", HERE / "schemathesis.toml", "run", f"{service.url}/openapi.json"]
-        command += ["--phases", phases, "--max-time", max(1, seconds // 2), "--seed", seed, "--no-color"]
-        ran = subprocess.run([str(word) for word in command], cwd=service.folder, env=environment, capture_output=True, text=True)
-        holds, said = holds and ran.returncode == 0, said + ran.stdout + ran.stderr
-    return holds, said
+    command = [sys.executable, SCHEMATHESIS / "bin/st", "--config-file", HERE / "schemathesis.toml", "run", f"{service.url}/openapi.json"]
+    command += ["--phases", "coverage,fuzzing", "--max-time", seconds, "--seed", seed, "--no-color"]
+    ran = subprocess.run([str(word) for word in command], cwd=service.folder, env=environment, capture_output=True, text=True)
+    return ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def main(seconds, seed):
