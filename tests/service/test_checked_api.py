@@ -5,8 +5,8 @@ from checked_api import KEY, KEYS, SCHEMATHESIS, check
 from conftest import Service
 from processes import absent
 
-# The same questions each time.
-SEED, SECONDS = 20261126, 30
+# The same questions each time, however busy the machine is: some of each kind for each route, and so many more.
+SEED, EXAMPLES = 20261126, 5
 
 
 @pytest.mark.timeout(600)
@@ -14,7 +14,7 @@ def test_no_question_that_the_document_allows_or_forbids_is_answered_otherwise_t
     if not SCHEMATHESIS.exists():
         absent(f"{SCHEMATHESIS} is missing (scripts/setup python)")
     with Service(tmp_path, "--with-worker", env=KEYS) as service:
-        holds, said = check(service, SECONDS, SEED)
+        holds, said = check(service, SEED, "--max-examples", EXAMPLES)
         assert holds, said[-20_000:]
         # It has asked, and with the key: of strangers' requests the trail has none.
         trail = service.get("/v1/audit", params={"limit": 1000}, headers={"X-API-Key": KEY}).json()["entries"]
