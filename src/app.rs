@@ -5,6 +5,7 @@
 //! [`AppBuilder`], and [`AppBuilder::connect`] makes the app.
 
 mod command;
+mod facts;
 mod open;
 
 use std::fmt;
@@ -12,11 +13,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry as Metered;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::command::Commands;
 pub use self::command::ControlCall;
+pub(crate) use self::facts::Facts;
 use crate::backend::Backend;
 use crate::broker::{Broker, Queue};
 use crate::config::{BeatEntry, Settings};
@@ -58,6 +61,7 @@ pub struct AppBuilder {
     commands: Commands,
     traces: Option<Arc<Traces>>,
     spill: Option<Spill>,
+    facts: Facts,
 }
 
 impl AppBuilder {
@@ -166,6 +170,18 @@ impl AppBuilder {
         self.commands.contains(name)
     }
 
+    /// Enters metrics of the tasks' own into what a worker answers at `/metrics`, if it does (`celeriac.metrics_addr`).
+    pub fn metrics<F: Fn(&mut Metered) + Send + Sync + 'static>(&mut self, enter: F) -> &mut Self {
+        self.facts.add_metrics(enter);
+        self
+    }
+
+    /// Adds a figure to what a worker tells of itself in `inspect stats`, under a name that none of Celery's has.
+    pub fn stat<F: Fn() -> Value + Send + Sync + 'static>(&mut self, name: &str, figure: F) -> &mut Self {
+        self.facts.add_figure(name, figure);
+        self
+    }
+
     /// Keeps large results here, in place of the directory of `celeriac.result_store`.
     pub fn result_store(&mut self, store: Arc<dyn ResultStore>) -> &mut Self {
         self.spill = Some(Spill::new(store));
@@ -183,11 +199,12 @@ impl AppBuilder {
 
     /// Uses this broker and backend, whatever the settings say.
     pub fn connect_with(self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> App {
-        let Self { settings, written, mut registry, states, commands, traces, spill } = self;
+        let Self { settings, written, mut registry, states, commands, traces, spill, facts } = self;
         let spill = spill.or_else(|| open::result_store(&settings).ok().flatten());
         registry.annotate(&settings);
         let ours = &settings.celeriac;
-        let metrics = ours.metrics_addr.is_some().then(|| Arc::new(Metrics::new(ours.metrics_celery_compat)));
+        let metrics =
+            ours.metrics_addr.is_some().then(|| Arc::new(Metrics::new(ours.metrics_celery_compat, |own| facts.register(own))));
         let (settings, registry) = (Arc::new(settings), Arc::new(registry));
         let clock = Arc::<Clock>::default();
         let producer =
@@ -207,6 +224,7 @@ impl AppBuilder {
                 metrics,
                 traces,
                 spill,
+                facts,
             }),
         }
     }
@@ -228,6 +246,8 @@ struct Inner {
     metrics: Option<Arc<Metrics>>,
     traces: Option<Arc<Traces>>,
     spill: Option<Spill>,
+    /// What its tasks tell of themselves.
+    facts: Facts,
 }
 
 /// An app. Clones are one app.
@@ -294,6 +314,11 @@ impl App {
     /// What it counts, where a worker is to tell it.
     pub(crate) fn metrics(&self) -> Option<&Arc<Metrics>> {
         self.inner.metrics.as_ref()
+    }
+
+    /// What its tasks tell of themselves.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.inner.facts
     }
 
     /// Where its large results are kept.

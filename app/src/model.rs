@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::narration::{AudioFormat, NarrationOptions};
 use celeriac_tasks::openai::{OpenAi, Price, Settings};
+use celeriac_tasks::provider::{CircuitOptions, Provider};
 
 use crate::settings::{Analysis, Audio};
 
@@ -31,15 +32,16 @@ pub(crate) fn openai(analysis: &Analysis) -> Result<Option<OpenAi>, Failure> {
         vision: analysis.vision,
         timeout: analysis.timeout.duration(),
         prices,
+        circuit: CircuitOptions { failures: analysis.circuit_failures, wait: analysis.circuit_wait.duration() },
         ..Settings::default()
     };
     OpenAi::new(settings).map(Some).map_err(|error| Failure::new(Exit::Config, "the language model").why(error.message))
 }
 
-/// The speech API's model, where summaries are to be spoken by it.
-pub(crate) fn speech_model(audio: &Audio, openai: Option<&OpenAi>) -> Option<String> {
-    let wanted = matches!(audio.provider.as_str(), "openai" | "auto") && openai.is_some();
-    wanted.then(|| audio.model.clone())
+/// The voice of the speech API, where summaries are to be spoken by it.
+pub(crate) fn speech(audio: &Audio, openai: Option<&OpenAi>) -> Option<Provider> {
+    let wanted = matches!(audio.provider.as_str(), "openai" | "auto");
+    openai.filter(|_| wanted).map(|openai| openai.speech(&audio.model))
 }
 
 /// How summaries are spoken and encoded.

@@ -1,6 +1,7 @@
 //! The document tasks in an app: everything they share, made from the settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use celeriac::app::{App, AppBuilder};
 use celeriac::cli::{Failure, Start};
@@ -9,6 +10,7 @@ use celeriac_tasks::job::{Analysis as AnalysisKind, ProcessDocument};
 use celeriac_tasks::ledger::Ledger;
 use celeriac_tasks::page::{Ocr, OcrMode, OcrOptions};
 use celeriac_tasks::pipeline::{self, Defaults};
+use celeriac_tasks::provider::Counts;
 use celeriac_tasks::store::Store;
 
 use crate::settings::{Analysis, Audio, Documents};
@@ -23,6 +25,8 @@ pub(crate) struct Pipeline {
     pub(crate) ledger: Ledger,
     /// What analyses pages unless a job says otherwise.
     pub(crate) analyzer: String,
+    /// What this process asks of models, where there are some.
+    pub(crate) counts: Option<Counts>,
     /// What children must be allowed to read.
     pub(crate) readable: Vec<PathBuf>,
 }
@@ -50,14 +54,15 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     documents.openai = model::openai(&analysis)?;
     // Each page asks the model once.
     documents.pages_per_minute = documents.openai.as_ref().and(analysis.rpm).map(f64::from);
-    documents.speech_model = model::speech_model(&audio, documents.openai.as_ref());
+    documents.speech = model::speech(&audio, documents.openai.as_ref()).map(Arc::new);
     documents.narration = model::narration(&audio);
     documents.pdfium_version = resources::pdfium_version(&settings, env);
+    let counts = documents.openai.as_ref().map(|openai| openai.provider().counts().clone());
     let (readable, analyzer) = (documents.readable_folders(), documents.analyzer_name(&ProcessDocument::default()));
     let mut app = App::builder(loaded.settings.clone());
     app.written(loaded.written());
     pipeline::register(&mut app, documents);
-    Ok(Pipeline { app, store, ledger, analyzer, readable })
+    Ok(Pipeline { app, store, ledger, analyzer, counts, readable })
 }
 
 /// What a worker is started with: the tasks, and children that may read what they need.

@@ -107,9 +107,10 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// With celery-exporter's metrics or without.
-    pub(crate) fn new(celery: bool) -> Self {
+    /// With celery-exporter's metrics or without, and with what `others` enters.
+    pub(crate) fn new(celery: bool, others: impl FnOnce(&mut Registry)) -> Self {
         let mut registry = Registry::default();
+        others(&mut registry);
         let celery = celery.then(|| Celery::register(&mut registry));
         let own = Own::register(&mut registry);
         let process = Process::register(&mut registry);
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn steps_are_counted_under_the_names_of_celery_exporter() {
-        let metrics = Metrics::new(true);
+        let metrics = Metrics::new(true, |_| {});
         metrics.count(Step::Received, TASK, None);
         metrics.count(Step::Failed, TASK, Some("ValueError"));
         metrics.count(Step::Succeeded, TASK, None);
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn without_celery_exporters_names_nothing_begins_with_celery() {
-        let metrics = Metrics::new(false);
+        let metrics = Metrics::new(false, |_| {});
         metrics.count(Step::Received, TASK, None);
         let lines = lines(&metrics);
         assert!(lines.iter().all(|line| !line.contains("celery_")), "{}", lines.join("\n"));

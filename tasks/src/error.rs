@@ -126,12 +126,14 @@ pub struct DocumentError {
     retryable: bool,
     #[serde(default)]
     retry_after_ms: Option<u64>,
+    #[serde(default)]
+    untried: bool,
 }
 
 impl DocumentError {
     /// An error, retryable as its code says.
     pub fn new(code: Code, stage: Stage, message: impl Into<String>) -> Self {
-        Self { code, stage, message: message.into(), page: None, retryable: code.retryable(), retry_after_ms: None }
+        Self { code, stage, message: message.into(), page: None, retryable: code.retryable(), retry_after_ms: None, untried: false }
     }
 
     /// The same error, on this page.
@@ -163,6 +165,18 @@ impl DocumentError {
     /// How long to wait at least before trying again, where a server said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_ms.map(Duration::from_millis)
+    }
+
+    /// The same error, of work that was not even tried, because it could not succeed now: it is put off, which is no try of it.
+    #[must_use]
+    pub fn untried(mut self) -> Self {
+        self.untried = true;
+        self
+    }
+
+    /// False where the work was put off.
+    pub fn tried(&self) -> bool {
+        !self.untried
     }
 
     /// This error as it stands in a result.

@@ -8,6 +8,7 @@ pub mod narration;
 pub mod openai;
 pub mod page;
 pub mod pipeline;
+pub mod provider;
 pub mod render;
 pub mod result;
 pub mod source;

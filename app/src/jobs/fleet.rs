@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use celeriac_tasks::pipeline::CIRCUITS;
+use celeriac_tasks::provider::Circuit;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -37,6 +39,8 @@ pub(crate) struct WorkerView {
     pub(crate) pid: Option<i64>,
     /// The most memory it ever had, bytes.
     pub(crate) max_rss_bytes: Option<u64>,
+    /// Whether it asks the providers of models: `closed`, `open` (left alone for now, because it fails) or `half_open`, by provider.
+    pub(crate) circuits: BTreeMap<String, String>,
 }
 
 /// All of them at one time.
@@ -51,10 +55,24 @@ impl Fleet {
         self.serving(queue).map(|worker| worker.slots).sum()
     }
 
+    /// By provider, on how many workers its circuit is not closed.
+    pub(crate) fn open_circuits(&self) -> BTreeMap<&str, usize> {
+        open_circuits(&self.workers)
+    }
+
     /// Who serves a queue.
     pub(crate) fn serving<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a WorkerView> {
         self.workers.iter().filter(move |worker| worker.queues.iter().any(|name| name == queue))
     }
+}
+
+/// By provider, on how many of these workers its circuit is not closed.
+pub(crate) fn open_circuits(workers: &[WorkerView]) -> BTreeMap<&str, usize> {
+    let mut open = BTreeMap::new();
+    for (name, circuit) in workers.iter().flat_map(|worker| &worker.circuits) {
+        *open.entry(name.as_str()).or_default() += usize::from(circuit != Circuit::Closed.as_str());
+    }
+    open
 }
 
 /// What was last heard.
@@ -101,6 +119,12 @@ fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Flee
         uptime: told["uptime"].as_u64().unwrap_or_default(),
         pid: told["pid"].as_i64(),
         max_rss_bytes: told["rusage"]["maxrss"].as_u64().map(|kib| kib * 1024),
+        circuits: told[CIRCUITS]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, circuit)| Some((name.clone(), circuit.as_str()?.to_owned())))
+            .collect(),
     };
     let mut workers: Vec<WorkerView> = stats.as_object().into_iter().flatten().map(worker).collect();
     workers.sort_by(|one, other| one.name.cmp(&other.name));
@@ -116,12 +140,13 @@ mod tests {
     fn what_workers_tell_is_read_whoever_they_are() {
         let stats = json!({
             "celery@b": {"pool": {"max-concurrency": 4}, "total": {"t": 3}, "uptime": 7, "pid": 12, "rusage": {"maxrss": 10}},
-            "celery@a": {"pool": {}},
+            "celery@a": {"pool": {}, "circuits": {"openai": "open", "openai-speech": "closed"}},
         });
         let queues = json!({"celery@b": [{"name": "page_processing"}]});
         let fleet = read(&stats, &queues, &json!({"celery@b": [{}, {}]}), &json!({}));
         assert_eq!(fleet.workers.iter().map(|worker| worker.name.as_str()).collect::<Vec<_>>(), ["celery@a", "celery@b"]);
         assert_eq!((fleet.slots("page_processing"), fleet.slots("default")), (4, 0));
+        assert_eq!(fleet.open_circuits(), BTreeMap::from([("openai", 1), ("openai-speech", 0)]));
         let worker = &fleet.workers[1];
         assert_eq!((worker.active, worker.total["t"], worker.max_rss_bytes), (2, 3, Some(10_240)));
     }

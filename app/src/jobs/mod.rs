@@ -16,6 +16,7 @@ use celeriac::app::App;
 use celeriac::cli::Failure;
 use celeriac::config::{Env, Loaded};
 use celeriac_tasks::ledger::{Entry, Ledger};
+use celeriac_tasks::provider::Counts;
 use celeriac_tasks::store::Store;
 
 use crate::archive::Archive;
@@ -23,10 +24,10 @@ use crate::archive::Archive;
 pub(crate) use self::act::Retry;
 pub(crate) use self::content::{Form, written};
 pub(crate) use self::estimate::Estimate;
-pub(crate) use self::fleet::WorkerView;
-pub(crate) use self::refusal::Refusal;
+pub(crate) use self::fleet::{WorkerView, open_circuits};
 #[cfg(test)]
 pub(crate) use self::stats::{PageStats, RedisStats};
+pub(crate) use self::refusal::Refusal;
 pub(crate) use self::stats::{QueueStats, Stats};
 pub(crate) use self::submit::Asked;
 pub(crate) use self::telling::Telling;
@@ -44,6 +45,8 @@ pub(crate) struct Desk {
     max_waiting: u64,
     /// What analyses pages unless a job says otherwise: what they take is learned apart for each.
     analyzer: String,
+    /// What this process asks of models, where a worker runs in it.
+    pub(crate) counts: Option<Counts>,
     heard: fleet::Heard,
 }
 
@@ -68,6 +71,7 @@ impl Desk {
                 archive: None,
                 max_waiting,
                 analyzer: pipeline.analyzer,
+                counts: pipeline.counts,
                 heard: fleet::Heard::default(),
             },
             pipeline.readable,

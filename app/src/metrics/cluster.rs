@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use super::{Gauges, Number, added, label};
-use crate::jobs::{Desk, Stats, WorkerView};
+use crate::jobs::{Desk, Stats, WorkerView, open_circuits};
 
 /// How long a worker that is not heard of any more is told as down.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -16,6 +16,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 pub(super) struct Cluster {
     celery: Option<Celery>,
     jobs: Gauges,
+    circuits: Gauges,
     pages_per_minute: Number,
     dlq_length: Number,
     redis_up: Number,
@@ -77,10 +78,13 @@ impl Cluster {
     pub(super) fn register(registry: &mut Registry, celery: bool) -> Self {
         let celery = celery.then(|| Celery::register(registry));
         let jobs = added(registry, "celeriac_jobs", "Jobs by state, as far back as they are kept", Gauges::default());
+        let open = "Whether a provider of models is left alone by some worker now, because it fails";
+        let circuits = added(registry, "celeriac_circuit_open", open, Gauges::default());
         let mut number = |name: &str, help: &str| added(registry, name, help, Number::default());
         Self {
             celery,
             jobs,
+            circuits,
             pages_per_minute: number("celeriac_pages_per_minute", "Pages that ended well in the last minute"),
             dlq_length: number("celeriac_dlq_length", "Messages that were given up"),
             redis_up: number("celeriac_redis_up", "Whether the broker answers"),
@@ -111,6 +115,10 @@ impl Cluster {
     async fn set(&self, stats: &Stats) {
         for (status, count) in &stats.jobs {
             set(&self.jobs, "status", status, *count as f64);
+        }
+        self.circuits.clear();
+        for (provider, workers) in open_circuits(&stats.workers) {
+            set(&self.circuits, "provider", provider, if workers > 0 { 1.0 } else { 0.0 });
         }
         self.pages_per_minute.set(stats.pages.per_min as f64);
         self.dlq_length.set(stats.redis.dead_letters as f64);
@@ -154,6 +162,7 @@ mod tests {
             uptime: 1,
             pid: None,
             max_rss_bytes: None,
+            circuits: BTreeMap::new(),
         }
     }
 

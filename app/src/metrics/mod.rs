@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use celeriac::metrics::Process;
+use celeriac_tasks::provider::Counts;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -52,9 +53,12 @@ struct All {
 }
 
 impl Metrics {
-    /// With celery-exporter's metrics or without.
-    pub(crate) fn new(celery: bool) -> Self {
+    /// With celery-exporter's metrics or without, and with what this process asks of models.
+    pub(crate) fn new(celery: bool, models: Option<&Counts>) -> Self {
         let mut registry = Registry::default();
+        if let Some(models) = models {
+            models.register(&mut registry);
+        }
         registry.register("celeriac_build", "What runs", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         let deliveries =
             added(&mut registry, "celeriac_webhook_deliveries", "Tries to tell others, by how they went", Counters::default());

@@ -78,7 +78,7 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
             None => desk,
         };
         let (webhooks, kept): (Webhooks, Retention) = (loaded.table(Webhooks::TABLE.path)?, loaded.table(Retention::TABLE.path)?);
-        let metrics = Metrics::new(loaded.settings.celeriac.metrics_celery_compat);
+        let metrics = Metrics::new(loaded.settings.celeriac.metrics_celery_compat, desk.counts.as_ref());
         // Ends with this block.
         let teller = Teller::new(&webhooks, metrics.deliveries());
         let mut upkeep = upkeep::start(&desk, teller.clone(), kept.completed_count);

@@ -69,6 +69,11 @@ celeriac::settings! {
         tpm: Option<u64> = None, Kind::Integer(1, i64::MAX), inert: LATER;
         /// How long one request may take.
         timeout: Seconds = Seconds::new(120.0), Kind::Seconds;
+        /// After how many failures in a row the model is left alone for a while, each worker judging for itself; 0: never. Pages wait
+        /// meanwhile, and that is no try of theirs. The same holds for the speech model.
+        circuit_failures: u32 = 5, Kind::Integer(0, 1_000_000);
+        /// For how many seconds; then one call is made, and what comes of it decides.
+        circuit_wait: Seconds = Seconds::new(30.0), Kind::Seconds;
         /// The most a job may cost.
         max_cost_usd_per_job: Option<f64> = None, Kind::Number, inert: LATER;
         /// What a million tokens cost: `[celeriac.analysis.prices.MODEL] input = 0.4, output = 1.6`.

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::Teller;
 use super::webhooks::Signed;
-use crate::jobs::{Desk, Stats};
+use crate::jobs::{Desk, Stats, open_circuits};
 use crate::settings::Alerts;
 
 /// More often is not looked.
@@ -47,11 +47,20 @@ enum Rule {
     NoWorker,
     /// Messages were given up: their workers died over them, or nobody could read them.
     DeadLetters,
+    /// A model fails, and is left alone for now: pages wait.
+    Provider,
 }
 
 impl Rule {
-    const ALL: [Self; 6] =
-        [Self::RedisUnreachable, Self::Memory, Self::ErrorRate, Self::QueueLength, Self::NoWorker, Self::DeadLetters];
+    const ALL: [Self; 7] = [
+        Self::RedisUnreachable,
+        Self::Memory,
+        Self::ErrorRate,
+        Self::QueueLength,
+        Self::NoWorker,
+        Self::DeadLetters,
+        Self::Provider,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -61,6 +70,7 @@ impl Rule {
             Self::QueueLength => "queue_length",
             Self::NoWorker => "no_worker",
             Self::DeadLetters => "dead_letters",
+            Self::Provider => "provider",
         }
     }
 }
@@ -107,6 +117,9 @@ fn judge(reading: &Reading, limits: &Alerts) -> Wrong {
             Rule::DeadLetters,
             format!("{} messages were given up; `celeriac dlq list` shows them", stats.redis.dead_letters),
         );
+    }
+    if let Some((name, workers)) = open_circuits(&stats.workers).into_iter().find(|(_, workers)| *workers > 0) {
+        wrong.insert(Rule::Provider, format!("{name} fails and is left alone for now by {workers} workers; what needs it waits"));
     }
     wrong
 }

@@ -31,7 +31,9 @@ impl Panel {
             ("prefetch_count", self.reserved_now(concurrency).into()),
             ("rusage", rusage().await),
         ]);
-        if let (Some(bounds), Some(shown)) = (&self.shared.autoscale, stats.as_map_mut()) {
+        let Some(shown) = stats.as_map_mut() else { return stats };
+        shown.extend(self.shared.app.facts().figures());
+        if let Some(bounds) = &self.shared.autoscale {
             let bounds = bounds.get();
             let scaler = [("max", bounds.max), ("min", bounds.min), ("current", concurrency), ("qty", state.requests.len())];
             shown.insert("autoscaler".to_owned(), object(scaler.map(|(name, count)| (name, count.into()))));

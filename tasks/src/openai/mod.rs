@@ -9,6 +9,7 @@ mod http;
 mod schema;
 mod settings;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_openai::Client;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::analysis::Offline;
 use crate::error::{Code, DocumentError, Stage};
+use crate::provider::{Counts, Kind, Provider};
 use crate::result::ModelUsage;
 use http::{Once, Wait};
 
@@ -31,6 +33,10 @@ pub use settings::{Price, Settings};
 /// Rises whenever prompts or what is made of the answers change: part of the cache key of pages.
 pub const OPENAI_VERSION: &str = "1";
 
+/// The model, and the voice behind the same interface, as logs and metrics name them.
+const MODEL: &str = "openai";
+const SPEECH: &str = "openai-speech";
+
 /// A language model that can be asked.
 #[derive(Debug)]
 pub struct OpenAi {
@@ -38,6 +44,7 @@ pub struct OpenAi {
     settings: Settings,
     offline: Offline,
     wait: Wait,
+    provider: Arc<Provider>,
     /// Set once the server has refused a JSON schema: then the schema stands in the prompt only.
     schema_refused: AtomicBool,
 }
@@ -117,7 +124,9 @@ impl OpenAi {
             .with_api_base(settings.base_url.as_deref().unwrap_or(async_openai::config::OPENAI_API_BASE).trim_end_matches('/'));
         let wait = Wait::default();
         let client = Client::build(http.clone(), config).with_http_service(Once { client: http, wait: wait.clone() });
-        Ok(Self { client, settings, offline: Offline::new(), wait, schema_refused: AtomicBool::new(false) })
+        let provider = Provider::new(MODEL, Kind::Model, settings.model.as_str(), settings.circuit, Counts::default());
+        let (offline, schema_refused) = (Offline::new(), AtomicBool::new(false));
+        Ok(Self { client, settings, offline, wait, provider: Arc::new(provider), schema_refused })
     }
 
     /// The model's name.
@@ -138,6 +147,18 @@ impl OpenAi {
         &self.client
     }
 
+    /// The model as a provider: whether it is asked now, and what is counted of it.
+    #[must_use]
+    pub fn provider(&self) -> &Arc<Provider> {
+        &self.provider
+    }
+
+    /// The voice behind the same interface, which fails for itself.
+    #[must_use]
+    pub fn speech(&self, model: &str) -> Provider {
+        Provider::new(SPEECH, Kind::Speech, model, self.settings.circuit, self.provider.counts().clone())
+    }
+
     /// The judge of words that stands behind the model.
     pub(crate) fn offline(&self) -> &Offline {
         &self.offline
@@ -155,6 +176,7 @@ impl OpenAi {
         for _ in 0..2 {
             let completion = self.complete(&question, &messages, &schema).await?;
             let usage = self.usage(&completion);
+            self.provider.used(&usage);
             match &mut used {
                 Some(sum) => sum.add(&usage),
                 None => used = Some(usage),
@@ -180,16 +202,21 @@ impl OpenAi {
     async fn complete(&self, question: &Question<'_>, messages: &[Value], schema: &Value) -> Result<Completion, DocumentError> {
         let with_schema = !self.schema_refused.load(Ordering::Relaxed);
         let request = self.request(question.name, messages, with_schema.then_some(schema));
-        match self.client.chat().create_byot(request).await {
-            Ok(completion) => Ok(completion),
-            Err(error) if with_schema && refuses_schema(&error) => {
-                self.schema_refused.store(true, Ordering::Relaxed);
-                let request = self.request(question.name, messages, None);
-                let completion: Result<Completion, OpenAIError> = self.client.chat().create_byot(request).await;
-                completion.map_err(|error| error::document_error(&error, question.stage, &self.wait))
+        let completion = async {
+            match self.client.chat().create_byot(request).await {
+                Err(error) if with_schema && refuses_schema(&error) => {
+                    self.schema_refused.store(true, Ordering::Relaxed);
+                    self.client.chat().create_byot(self.request(question.name, messages, None)).await
+                }
+                answered => answered,
             }
-            Err(error) => Err(error::document_error(&error, question.stage, &self.wait)),
-        }
+        };
+        self.provider
+            .ask(question.stage, async {
+                let completion: Result<Completion, OpenAIError> = completion.await;
+                completion.map_err(|error| error::document_error(&error, question.stage, &self.wait))
+            })
+            .await
     }
 
     fn request(&self, name: &str, messages: &[Value], schema: Option<&Value>) -> Value {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::provider::CircuitOptions;
 use crate::result::ModelUsage;
 
 /// What a model costs, in US dollars a million tokens.
@@ -41,6 +42,8 @@ pub struct Settings {
     pub at_once: usize,
     /// Prices by model; a name also stands for the names that begin with it.
     pub prices: BTreeMap<String, Price>,
+    /// When it is left alone because it fails, and for how long.
+    pub circuit: CircuitOptions,
 }
 
 impl Default for Settings {
@@ -55,6 +58,7 @@ impl Default for Settings {
             max_output_tokens: None,
             at_once: 4,
             prices: BTreeMap::new(),
+            circuit: CircuitOptions::default(),
         }
     }
 }

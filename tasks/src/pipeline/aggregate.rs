@@ -23,9 +23,12 @@ use crate::store::Key;
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct OfJob {
     pub(super) job_id: String,
+    /// Read where retries are counted.
+    #[serde(default, rename = "waited")]
+    _waited: u32,
 }
 
-pub(super) async fn aggregate_document(ctx: Context, OfJob { job_id }: OfJob) -> Result<Value, TaskError> {
+pub(super) async fn aggregate_document(ctx: Context, OfJob { job_id, .. }: OfJob) -> Result<Value, TaskError> {
     let documents = ctx.state::<Documents>()?;
     let record = documents.job(&job_id).await.map_err(|error| failed(&ctx, error))?;
     documents.tell_phase(&ctx, &record, Phase::Aggregate).await;

@@ -6,10 +6,9 @@ use celeriac::protocol::value::Value;
 use celeriac::task::{Context, TaskError};
 use chrono::Utc;
 
-use super::RETRIES;
 use super::aggregate::{OfJob, conclude, load, stopped};
 use super::documents::Documents;
-use super::ending::failed;
+use super::ending::{again, failed, tries};
 use crate::error::{Code, DocumentError, Stage};
 use crate::job::JobRecord;
 use crate::narration::{self, NarrationOptions, Spoken};
@@ -19,7 +18,7 @@ use crate::store::Key;
 /// The voice of the speech API when nobody chose one.
 const USUAL_VOICE: &str = "alloy";
 
-pub(super) async fn generate_audio(ctx: Context, OfJob { job_id }: OfJob) -> Result<Value, TaskError> {
+pub(super) async fn generate_audio(ctx: Context, OfJob { job_id, .. }: OfJob) -> Result<Value, TaskError> {
     let documents = ctx.state::<Documents>()?;
     let record = documents.job(&job_id).await.map_err(|error| failed(&ctx, error))?;
     let mut result = load(&documents, &job_id).await.map_err(|error| failed(&ctx, error))?;
@@ -31,7 +30,7 @@ pub(super) async fn generate_audio(ctx: Context, OfJob { job_id }: OfJob) -> Res
     let begun = Instant::now();
     let audio = match narrate(&documents, &record, &result).await {
         Ok(audio) => audio,
-        Err(error) if error.retryable() && ctx.request().retries() < RETRIES => return Err(failed(&ctx, error)),
+        Err(error) if again(&ctx, &error) => return Err(failed(&ctx, error)),
         Err(error) => without_audio(&ctx, &mut result, error),
     };
     result.timings.stages_ms.audio = u64::try_from(begun.elapsed().as_millis()).unwrap_or_default();
@@ -44,7 +43,7 @@ pub(super) async fn generate_audio(ctx: Context, OfJob { job_id }: OfJob) -> Res
 fn without_audio(ctx: &Context, result: &mut DocumentResult, error: DocumentError) -> (Audio, u64) {
     tracing::warn!(job_id = result.job.job_id, %error, "no narration");
     result.add_reason(PartialReason::ProviderUnavailable);
-    let error = error.record(ctx.request().retries() + 1, Utc::now());
+    let error = error.record(tries(ctx), Utc::now());
     result.errors.push(error.clone());
     (Audio { status: AudioStatus::Failed, parts: Vec::new(), errors: vec![error] }, 0)
 }
@@ -79,10 +78,13 @@ async fn narrate(documents: &Documents, record: &JobRecord, result: &DocumentRes
 
 async fn speak(documents: &Documents, record: &JobRecord, script: &str, language: Option<&str>) -> Result<Spoken, DocumentError> {
     let options = NarrationOptions { voice: record.voice.clone(), ..documents.narration.clone() };
-    match (&documents.openai, &documents.speech_model) {
-        (Some(openai), Some(model)) => {
+    match (&documents.openai, &documents.speech) {
+        (Some(openai), Some(speech)) => {
             let voice = record.voice.as_deref().unwrap_or(USUAL_VOICE);
-            narration::speak_openai(openai.client(), model, voice, script, &options).await
+            let spoken = narration::speak_openai(openai.client(), speech.model(), voice, script, &options);
+            let spoken = speech.ask(Stage::Audio, spoken).await?;
+            speech.spoke(spoken.duration_s);
+            Ok(spoken)
         }
         _ => Ok(narration::encode(narration::speak_offline(script, language, &options).await?, &options).await),
     }

@@ -15,6 +15,7 @@ use crate::ledger::{Ending, Entry, Ledger, Opening, PageChange, PageState, Submi
 use crate::narration::NarrationOptions;
 use crate::openai::{OPENAI_VERSION, OpenAi};
 use crate::page::{Ocr, OcrMode};
+use crate::provider::Provider;
 use crate::render::RenderOptions;
 use crate::result::{JobStatus, PageRecord, PartialReason, Phase};
 use crate::source::SourceOptions;
@@ -89,8 +90,8 @@ pub struct Documents {
     pub openai: Option<OpenAi>,
     /// How many pages may begin a minute on all workers together, for a model that takes no more; none: as many as can.
     pub pages_per_minute: Option<f64>,
-    /// The speech API's model; without one, or without its API, summaries are spoken by a program here.
-    pub speech_model: Option<String>,
+    /// The voice behind the model's interface; without one, or without the model, summaries are spoken by a program here.
+    pub speech: Option<Arc<Provider>>,
     /// How summaries are spoken and encoded.
     pub narration: NarrationOptions,
     /// The version of PDFium, where it is known.
@@ -114,7 +115,7 @@ impl Documents {
             ocr: Ocr::default(),
             openai: None,
             pages_per_minute: None,
-            speech_model: None,
+            speech: None,
             narration: NarrationOptions::default(),
             pdfium_version: None,
             cancel_grace: Duration::from_secs(5),
@@ -127,6 +128,11 @@ impl Documents {
     /// The offline analyser.
     pub(super) fn offline(&self) -> &Offline {
         &self.offline
+    }
+
+    /// Whom it asks over the network.
+    pub fn providers(&self) -> Vec<Arc<Provider>> {
+        self.openai.iter().map(OpenAi::provider).chain(&self.speech).map(Arc::clone).collect()
     }
 
     /// The folders a sandboxed child must be allowed to read.
@@ -256,8 +262,10 @@ impl Documents {
     pub(super) async fn finish(&self, job_id: &str, ending: Ending) -> Result<(), DocumentError> {
         let status = ending.status;
         let entry = self.ledger.finish(job_id, ending).await?;
-        let status = entry.map_or(status, |entry| entry.status);
-        tracing::info!(job_id, status = status.as_str(), "job ended");
+        match entry.map_or(status, |entry| entry.status) {
+            JobStatus::Failed => tracing::error!(job_id, "Failed job"),
+            status => tracing::info!(job_id, status = status.as_str(), "job ended"),
+        }
         Ok(())
     }
 

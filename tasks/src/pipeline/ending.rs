@@ -6,33 +6,60 @@ use celeriac::task::outcome::ERRORS_MODULE;
 use celeriac::task::{Context, FailedCall, Failure, TaskError};
 use chrono::Utc;
 
-use super::RETRIES;
 use super::aggregate::OfJob;
 use super::documents::Documents;
+use super::{BACKOFF, RETRIES};
 use crate::error::{Code, DocumentError, Stage};
+
+/// How often work is put off, because a provider is left alone, before it has failed: an hour, where that is asked every 30 s.
+const WAITS: u32 = 120;
+/// The keyword argument in which a message says how often it was put off; its tries are counted without.
+const WAITED: &str = "waited";
+
+/// How often the work was put off before.
+fn waited(ctx: &Context) -> u32 {
+    let waited = ctx.request().message.kwargs.get(WAITED).and_then(Value::as_i64);
+    waited.and_then(|waited| u32::try_from(waited).ok()).unwrap_or(0).min(ctx.request().retries())
+}
+
+/// How often the work was tried, this time included.
+pub(super) fn tries(ctx: &Context) -> u32 {
+    ctx.request().retries() - waited(ctx) + 1
+}
+
+/// Whether the work is done again after this error.
+pub(super) fn again(ctx: &Context, error: &DocumentError) -> bool {
+    error.retryable() && if error.tried() { tries(ctx) <= RETRIES } else { waited(ctx) < WAITS }
+}
 
 /// The outcome an error becomes: a retry where that may help, a failure otherwise and when retries are used up.
 pub(super) fn failed(ctx: &Context, error: DocumentError) -> TaskError {
-    let (retryable, after) = (error.retryable(), error.retry_after());
+    let (again, tried, after) = (again(ctx, &error), error.tried(), error.retry_after());
     let failure = processing_error(ctx, error);
-    match (retryable, after) {
+    let retries = RETRIES + waited(ctx);
+    match (again, after) {
         (false, _) => failure,
-        (true, None) => ctx.retry(failure),
-        // A provider that says how long to wait knows better than our back-off.
-        (true, Some(after)) => ctx.retry(failure).countdown(after),
+        (true, None) => ctx.retry(failure).countdown(BACKOFF.delay(tries(ctx) - 1, fastrand::f64())).max_retries(retries),
+        (true, Some(after)) if tried => ctx.retry(failure).countdown(after).max_retries(retries),
+        // All that waits must not come back in one moment, only for one of it to be let through.
+        (true, Some(after)) => {
+            let mut kwargs = ctx.request().message.kwargs.clone();
+            kwargs.insert(WAITED.to_owned(), (waited(ctx) + 1).into());
+            ctx.retry(failure).countdown(after.mul_f64(1.0 + fastrand::f64() / 2.0)).kwargs(kwargs).max_retries(retries + 1)
+        }
     }
 }
 
 /// The same for a task on which the whole job depends: when it fails for good, the job has.
 pub(super) async fn job_failed(ctx: &Context, documents: &Documents, job_id: &str, error: DocumentError) -> TaskError {
-    if !error.retryable() || ctx.request().retries() >= RETRIES {
-        documents.give_up(job_id, error.record(ctx.request().retries() + 1, Utc::now())).await;
+    if !again(ctx, &error) {
+        documents.give_up(job_id, error.record(tries(ctx), Utc::now())).await;
     }
     failed(ctx, error)
 }
 
 /// `tasks.document_failed`: some task of the job failed, and what was to follow it does not.
-pub(super) async fn document_failed(ctx: Context, call: FailedCall, OfJob { job_id }: OfJob) -> Result<(), TaskError> {
+pub(super) async fn document_failed(ctx: Context, call: FailedCall, OfJob { job_id, .. }: OfJob) -> Result<(), TaskError> {
     let documents = ctx.state::<Documents>()?;
     let message = format!("{} failed: {}", call.request.task(), call.exception);
     let error = DocumentError::new(Code::WorkerLost, Stage::Aggregate, message);
@@ -43,6 +70,6 @@ pub(super) async fn document_failed(ctx: Context, call: FailedCall, OfJob { job_
 /// `DocumentProcessingError("text", {details})`: Python makes a class of that name.
 fn processing_error(ctx: &Context, error: DocumentError) -> TaskError {
     let message = Value::from(error.to_string());
-    let details = to_value(&error.record(ctx.request().retries() + 1, Utc::now())).unwrap_or_default();
+    let details = to_value(&error.record(tries(ctx), Utc::now())).unwrap_or_default();
     TaskError::Failure(Box::new(Failure::new(Exception::new(ERRORS_MODULE, "DocumentProcessingError", vec![message, details]))))
 }

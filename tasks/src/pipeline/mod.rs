@@ -21,8 +21,10 @@ use std::time::Duration;
 
 use celeriac::app::AppBuilder;
 use celeriac::config::{Rate, RateScope};
+use celeriac::protocol::value::Value;
 use celeriac::task::Backoff;
 
+use crate::provider::Provider;
 pub use documents::{Defaults, Documents};
 pub use page::PageRef;
 
@@ -58,18 +60,38 @@ pub const QUEUES: [&str; 5] = [AUDIO, ORCHESTRATION, PAGES, BATCHES, "default"];
 /// How often a page, a summary or a narration is tried.
 pub(crate) const RETRIES: u32 = 3;
 
+/// The figure of `inspect stats` that says of each provider what its circuit is.
+pub const CIRCUITS: &str = "circuits";
+
+/// What a worker tells of the providers that its tasks ask.
+fn told(app: &mut AppBuilder, documents: &Documents) {
+    let providers = documents.providers();
+    if let Some(counts) = providers.first().map(|provider| provider.counts().clone()) {
+        app.metrics(move |registry| {
+            counts.register(registry);
+            counts.register_circuit(registry);
+        });
+    }
+    app.stat(CIRCUITS, move || {
+        let circuit = |provider: &std::sync::Arc<Provider>| (provider.name().to_owned(), provider.circuit().as_str().into());
+        Value::Map(providers.iter().map(circuit).collect())
+    });
+}
+
+/// How long work waits between its tries.
+const BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), max: Duration::from_secs(120), jitter: true };
+
 /// Registers the tasks.
 pub fn register(app: &mut AppBuilder, documents: Documents) {
-    let retry = Backoff { base: Duration::from_secs(2), max: Duration::from_secs(120), jitter: true };
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     app.task(names::DOCUMENT, document::process_document)
         .queue(ORCHESTRATION)
         .acks_late()
         .time_limit(minutes(30))
-        .retries(RETRIES, retry);
-    app.task(names::BATCH, batch::process_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, retry);
-    app.task(names::COLLECT, batch::collect_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, retry);
-    let page = app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, retry);
+        .retries(RETRIES, BACKOFF);
+    app.task(names::BATCH, batch::process_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, BACKOFF);
+    app.task(names::COLLECT, batch::collect_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, BACKOFF);
+    let page = app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, BACKOFF);
     // What a page came to is its record in the store and its part of the chord; a thousand results more would only fill Redis.
     page.ignore_result().store_errors_even_if_ignored();
     if let Some(pages) = documents.pages_per_minute {
@@ -79,13 +101,14 @@ pub fn register(app: &mut AppBuilder, documents: Documents) {
         .queue(ORCHESTRATION)
         .acks_late()
         .time_limit(minutes(30))
-        .retries(RETRIES, retry);
+        .retries(RETRIES, BACKOFF);
     app.task(names::SUMMARIZE, summary::summarize_document)
         .queue(ORCHESTRATION)
         .acks_late()
         .time_limit(minutes(60))
-        .retries(RETRIES, retry);
-    app.task(names::AUDIO, audio::generate_audio).queue(AUDIO).acks_late().time_limit(minutes(60)).retries(RETRIES, retry);
+        .retries(RETRIES, BACKOFF);
+    app.task(names::AUDIO, audio::generate_audio).queue(AUDIO).acks_late().time_limit(minutes(60)).retries(RETRIES, BACKOFF);
     app.errback(names::FAILED, ending::document_failed);
+    told(app, &documents);
     app.state(documents);
 }

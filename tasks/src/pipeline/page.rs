@@ -9,10 +9,10 @@ use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
 use super::documents::Documents;
-use super::ending::failed;
-use super::{RETRIES, names, page_work};
+use super::ending::{again, failed, tries};
+use super::{names, page_work};
 use crate::error::{Code, DocumentError, Stage};
-use crate::job::JobRecord;
+use crate::job::{Analysis, JobRecord};
 use crate::ledger::{PageChange, PageState, Verdict};
 use crate::result::{PageRecord, PageStatus};
 use crate::store::{Key, PageFile};
@@ -23,6 +23,9 @@ pub(super) struct Page {
     job_id: String,
     /// From 1.
     page: u32,
+    /// Read where retries are counted.
+    #[serde(default, rename = "waited")]
+    _waited: u32,
 }
 
 /// What a page returns: about 200 bytes, whatever is on it.
@@ -71,11 +74,22 @@ pub(super) async fn process_page(ctx: Context, args: Page) -> Result<PageRef, Ta
     Ok(PageRef::of(&key, &record))
 }
 
+/// Why the page is put off: it could not be analysed now, so nothing is done for it. One that has waited too long is not.
+fn put_off(ctx: &Context, documents: &Documents, job: &JobRecord) -> Option<DocumentError> {
+    let openai = documents.openai.as_ref().filter(|_| job.wanted.analysis == Analysis::Openai)?;
+    openai.provider().ready(Stage::Analyze).err().filter(|error| again(ctx, error))
+}
+
 /// Does the page unless its job was stopped, before or while it runs: then it is left out, and nothing of it is written.
 async fn run(ctx: &Context, documents: &Documents, job: &JobRecord, page: u32) -> Result<PageRecord, TaskError> {
-    let begins = PageChange { attempt: ctx.request().retries() + 1, ..PageChange::new(page, PageState::Running) };
+    let put_off = put_off(ctx, documents, job);
+    let state = if put_off.is_some() { PageState::Retrying } else { PageState::Running };
+    let begins = PageChange { attempt: tries(ctx), ..PageChange::new(page, state) };
     if let Verdict::Stop(_) = documents.tell_page(ctx, job, begins).await {
         return Ok(PageRecord::skipped(page));
+    }
+    if let Some(error) = put_off {
+        return Err(failed(ctx, error));
     }
     tokio::select! {
         record = done_or_failed(ctx, documents, job, page) => {
@@ -114,14 +128,16 @@ async fn done_or_failed(ctx: &Context, documents: &Documents, job: &JobRecord, p
         Err(error) if ctx.cancelled().is_cancelled() => return Err(failed(ctx, error)),
         Err(error) => error.on_page(page),
     };
-    let attempts = ctx.request().retries() + 1;
-    if error.retryable() && attempts <= RETRIES {
-        tracing::warn!(job_id = job.job.job_id, page, attempts, %error, "page failed; trying again");
+    let attempts = tries(ctx);
+    if again(ctx, &error) {
+        if error.tried() {
+            tracing::warn!(job_id = job.job.job_id, page, attempts, %error, "page failed; trying again");
+        }
         let again = PageChange { attempt: attempts, ..PageChange::new(page, PageState::Retrying) };
         documents.tell_page(ctx, job, again).await;
         return Err(failed(ctx, error));
     }
-    tracing::error!(job_id = job.job.job_id, page, attempts, %error, "page failed for good");
+    tracing::error!(job_id = job.job.job_id, page, attempts, %error, "Failed page {page} for good");
     let record = PageRecord {
         batch: job.batch_of(page),
         task_id: Some(ctx.request().id().to_owned()),

@@ -6,6 +6,7 @@ use celeriac::task::Context;
 use sha2::{Digest, Sha256};
 
 use super::documents::Documents;
+use super::ending::tries;
 use super::page::call_failed;
 use crate::analysis::Analyzed;
 use crate::error::{Code, DocumentError, Stage};
@@ -154,7 +155,7 @@ impl Work<'_> {
             markdown: analyzed.markdown,
             analysis: (self.job.wanted.analysis != Analysis::None).then_some(analyzed.analysis),
             warnings: self.warnings,
-            attempts: ctx.request().retries() + 1,
+            attempts: tries(ctx),
             task_id: Some(ctx.request().id().to_owned()),
             worker: Some(ctx.request().hostname.clone()),
             times_ms: Some(self.times),

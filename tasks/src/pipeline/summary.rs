@@ -6,10 +6,9 @@ use celeriac::protocol::value::Value;
 use celeriac::task::{Context, TaskError};
 use chrono::Utc;
 
-use super::RETRIES;
 use super::aggregate::{OfJob, conclude, load, stopped};
 use super::documents::Documents;
-use super::ending::failed;
+use super::ending::{again, failed, tries};
 use crate::analysis::PageDigest;
 use crate::error::DocumentError;
 use crate::job::{Analysis, JobRecord};
@@ -17,7 +16,7 @@ use crate::result::{DocumentResult, PageStatus, PartialReason, Phase};
 use crate::store::{Key, PageFile};
 use crate::summary::{self, SummaryInput};
 
-pub(super) async fn summarize_document(ctx: Context, OfJob { job_id }: OfJob) -> Result<Value, TaskError> {
+pub(super) async fn summarize_document(ctx: Context, OfJob { job_id, .. }: OfJob) -> Result<Value, TaskError> {
     let documents = ctx.state::<Documents>()?;
     let record = documents.job(&job_id).await.map_err(|error| failed(&ctx, error))?;
     let mut result = load(&documents, &job_id).await.map_err(|error| failed(&ctx, error))?;
@@ -31,7 +30,7 @@ pub(super) async fn summarize_document(ctx: Context, OfJob { job_id }: OfJob) ->
     let input = input(&record, &result, digests);
     match summarize(&documents, &record, &mut result, &input).await {
         Ok(()) => {}
-        Err(error) if error.retryable() && ctx.request().retries() < RETRIES => return Err(failed(&ctx, error)),
+        Err(error) if again(&ctx, &error) => return Err(failed(&ctx, error)),
         Err(error) => without_model(&ctx, &documents, &mut result, &input, &error),
     }
     result.timings.stages_ms.summary = u64::try_from(begun.elapsed().as_millis()).unwrap_or_default();
@@ -65,7 +64,7 @@ fn may_not_cost(result: &DocumentResult) -> bool {
 fn without_model(ctx: &Context, documents: &Documents, result: &mut DocumentResult, input: &SummaryInput, error: &DocumentError) {
     tracing::warn!(job_id = result.job.job_id, %error, "the model made no summary; extracting one");
     result.add_reason(PartialReason::ProviderUnavailable);
-    result.errors.push(error.record(ctx.request().retries() + 1, Utc::now()));
+    result.errors.push(error.record(tries(ctx), Utc::now()));
     result.set_summary(summary::summarize(documents.offline(), input));
 }
 

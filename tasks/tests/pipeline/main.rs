@@ -5,8 +5,11 @@
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
 mod endings;
+#[path = "../analysis/fake.rs"]
+mod fake;
 mod house;
 mod pages;
+mod providers;
 mod sources;
 mod stopping;
 
@@ -34,7 +37,8 @@ fn main() -> ExitCode {
 
 fn trials() -> Vec<Trial> {
     if house::pdfium().is_some() {
-        return [endings::trials(), pages::trials(), sources::trials(), stopping::trials()].into_iter().flatten().collect();
+        let all = [endings::trials(), pages::trials(), providers::trials(), sources::trials(), stopping::trials()];
+        return all.into_iter().flatten().collect();
     }
     let absent = || {
         let message = "PDFium is not here; scripts/get-pdfium fetches it";

@@ -186,20 +186,23 @@ async fn cancel(State(api): State<Api>, Path(job_id): Path<String>) -> Result<Js
     })))
 }
 
-/// `GET /health` (S2.21): `healthy`, `degraded` where nobody serves a queue, `unhealthy` where Redis does not answer.
+/// `GET /health` (S2.21): `healthy`, `degraded` where nobody serves a queue or a model is left alone because it fails (S4.32), `unhealthy`
+/// where Redis does not answer.
 /// Who is not known is told the first word alone.
 async fn health(State(api): State<Api>, Extension(caller): Extension<Caller>) -> (StatusCode, Json<Value>) {
-    let answer = |status: &str, redis: bool, online: usize, by_queue: Value| match caller.name {
+    let answer = |status: &str, redis: bool, online: usize, by_queue: Value, open: &[&str]| match caller.name {
         None => json!({"status": status}),
         Some(_) => json!({"status": status, "redis": if redis { "connected" } else { "unreachable" },
-               "workers": {"online": online, "by_queue": by_queue}, "version": env!("CARGO_PKG_VERSION")}),
+               "workers": {"online": online, "by_queue": by_queue}, "circuits_open": open, "version": env!("CARGO_PKG_VERSION")}),
     };
     let Ok(fleet) = api.desk.fleet().await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(answer("unhealthy", false, 0, json!({}))));
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(answer("unhealthy", false, 0, json!({}), &[])));
     };
     let queues = celeriac_tasks::pipeline::QUEUES;
     let by_queue: Map<String, Value> =
         queues.iter().map(|queue| ((*queue).to_owned(), fleet.serving(queue).count().into())).collect();
     let served = queues.iter().filter(|queue| **queue != "default").all(|queue| fleet.slots(queue) > 0);
-    (StatusCode::OK, Json(answer(if served { "healthy" } else { "degraded" }, true, fleet.workers.len(), by_queue.into())))
+    let open: Vec<&str> = fleet.open_circuits().into_iter().filter(|(_, workers)| *workers > 0).map(|(name, _)| name).collect();
+    let status = if served && open.is_empty() { "healthy" } else { "degraded" };
+    (StatusCode::OK, Json(answer(status, true, fleet.workers.len(), by_queue.into(), &open)))
 }
