@@ -91,6 +91,8 @@ crate::settings! {
         metrics_celery_compat: bool = true, Kind::Flag;
         /// Whether `/metrics` tells how long the worker's queues are: on in one worker of each queue is enough.
         metrics_queues: bool = true, Kind::Flag;
+        /// How often a worker writes what it did into its log (`Performance metrics: …`); 0: not at all.
+        performance_interval: Seconds = Seconds::new(60.0), Kind::Seconds;
         /// The file the log is written to; none: standard error.
         log_file: Option<String> = None, Kind::Text, env: &[Var::Is("CELERY_WORKER_LOGFILE")];
     }

@@ -19,6 +19,7 @@ mod large;
 mod lifeline;
 mod load;
 mod loops;
+mod performance;
 mod rates;
 mod request;
 mod scrape;
@@ -138,6 +139,7 @@ impl Worker {
         self.queues(&mut loops, &shared);
         let received = self.fetch(&mut loops, &shared, &leases);
         tracing::info!(queues = ?self.options.queues, concurrency = slots, "{} ready.", self.options.nodename);
+        tracing::info!("Worker {} started successfully", self.options.nodename);
 
         Serving::new(Arc::clone(&shared), leases).run(received).await;
         stopping::idle_out(&shared).await;
@@ -185,6 +187,9 @@ impl Worker {
             loops.spawn(timer::expire_results(spill.clone(), spill::age(expires), stopping.clone()));
         }
         loops.spawn(timer::release_due(Arc::clone(broker), Arc::clone(&shared.parked), stopping.clone()));
+        if let Some(every) = settings.performance_interval.limit() {
+            loops.spawn(performance::log(Arc::clone(shared), every, quieted.clone()));
+        }
         loops.spawn(guard::watch(self.app.clone(), stopping.clone()));
         loops.spawn(rates::admit_limited(Arc::clone(shared), quieted.clone()));
         if let Some(bounds) = &shared.autoscale {

@@ -310,9 +310,10 @@ impl Request {
         self.shared.window.ran(slot.waited, begun.elapsed());
         let _place = self.place_to_settle(slot.permit, late).await;
         let (outcome, spilled) = self.bounded(info, task, outcome).await;
-        self.shared.state.requests.ended(matches!(outcome, Outcome::Failure(_) | Outcome::Lost(_)));
-        log_outcome(info, &outcome, begun.elapsed());
-        let announced = self.shared.announcer.ended(info, &outcome, begun.elapsed(), tracked.signum());
+        let runtime = begun.elapsed();
+        self.shared.state.requests.ended(&outcome, runtime);
+        log_outcome(info, &outcome, runtime);
+        let announced = self.shared.announcer.ended(info, &outcome, runtime, tracked.signum());
         let tag = late.then_some(self.delivery.tag.as_str());
         let (children, added) = (context.children(), context.take_added());
         let disposal = self.disposal(task, info, &outcome);

@@ -66,6 +66,7 @@ impl Desk {
         let call = call.kwarg("job_id", entry.job_id.as_str()).id(entry.job_id.as_str()).priority(step).link_error(failed);
         self.app.send(call.queue(QUEUES[1])).await?;
         self.ledger.sent(&entry.job_id).await?;
+        tracing::info!("Job {} submitted", entry.job_id);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(super) use self::leases::Leases;
-pub(super) use self::requests::{Held, Phase, Requests, Tracked};
+pub(super) use self::requests::{Ended, Held, Phase, Requests, Tracked};
 pub(super) use self::revoked::{Revoked, common};
 use crate::events::Clock;
 use crate::worker::rates::Rates;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::task::context::Stops;
+use crate::task::outcome::Outcome;
 
 /// SIGUSR1, by which Celery's operators raise the soft time limit of a task.
 const SOFT: i64 = 10;
@@ -62,6 +64,32 @@ struct State {
     received: u64,
     totals: BTreeMap<String, u64>,
     recent: Recent,
+    ended: Ended,
+}
+
+/// What has ended since the worker was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::worker) struct Ended {
+    /// Runs, however they ended.
+    pub(in crate::worker) runs: u64,
+    /// Those that failed for good.
+    pub(in crate::worker) failures: u64,
+    /// Those that are to be run again.
+    pub(in crate::worker) retries: u64,
+    /// How long all runs took together.
+    pub(in crate::worker) runtime: Duration,
+}
+
+impl Ended {
+    /// What has ended since this was so.
+    pub(in crate::worker) fn since(self, before: Self) -> Self {
+        Self {
+            runs: self.runs - before.runs,
+            failures: self.failures - before.failures,
+            retries: self.retries - before.retries,
+            runtime: self.runtime.saturating_sub(before.runtime),
+        }
+    }
 }
 
 /// How runs ended lately; older ones count less and less.
@@ -127,12 +155,22 @@ impl Requests {
         self.lock().held.len()
     }
 
-    /// A run has ended.
-    pub(in crate::worker) fn ended(&self, failed: bool) {
-        let recent = &mut self.lock().recent;
+    /// A run has ended so, after so long.
+    pub(in crate::worker) fn ended(&self, outcome: &Outcome, runtime: Duration) {
+        let failed = matches!(outcome, Outcome::Failure(_) | Outcome::Lost(_));
+        let State { recent, ended, .. } = &mut *self.lock();
         recent.age();
         recent.runs += 1.0;
         recent.failures += if failed { 1.0 } else { 0.0 };
+        ended.runs += 1;
+        ended.failures += u64::from(failed);
+        ended.retries += u64::from(matches!(outcome, Outcome::Retry(_)));
+        ended.runtime += runtime;
+    }
+
+    /// What has ended so far.
+    pub(in crate::worker) fn ended_so_far(&self) -> Ended {
+        self.lock().ended
     }
 
     /// The share of the last runs that failed.
