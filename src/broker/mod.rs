@@ -277,6 +277,9 @@ pub trait Broker: Timetable + Debug + Send + Sync {
     /// How many messages wait in a queue, over all its priority steps.
     async fn queue_len(&self, queue: &str) -> Result<usize>;
 
+    /// The same by priority step, the first taken first.
+    async fn by_priority(&self, queue: &str) -> Result<Vec<(u8, usize)>>;
+
     /// How its server throws data away when its memory is full; `None`: it does not, or does not say.
     async fn eviction(&self) -> Result<Option<Eviction>>;
 

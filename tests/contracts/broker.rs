@@ -41,6 +41,7 @@ contracts!(
     a_dead_letter_keeps_its_message_and_its_history,
     text_that_is_no_envelope_becomes_a_dead_letter_and_the_next_message_comes,
     purge_empties_all_steps_and_tells_how_many,
+    what_waits_is_counted_by_priority_step,
     what_waits_for_its_time_or_a_turn_is_counted_and_purged_with_its_queue,
     publishing_nothing_is_nothing,
 );
@@ -403,6 +404,14 @@ async fn purge_empties_all_steps_and_tells_how_many(ground: Ground) {
     assert_eq!(ground.broker.purge("q").await.unwrap(), 0);
     assert_eq!(ground.broker.queue_len("q").await.unwrap(), 0);
     assert_eq!(ground.broker.queue_len("other").await.unwrap(), 1);
+}
+
+async fn what_waits_is_counted_by_priority_step(ground: Ground) {
+    let steps = |counts: [usize; 4]| [0, 3, 6, 9].into_iter().zip(counts).collect::<Vec<(u8, usize)>>();
+    assert_eq!(ground.broker.by_priority("q").await.unwrap(), steps([0, 0, 0, 0]));
+    let messages: Vec<Outgoing> = [0, 1, 4, 9, 9].map(|priority| message("q", "m", priority)).to_vec();
+    ground.broker.publish(&messages).await.unwrap();
+    assert_eq!(ground.broker.by_priority("q").await.unwrap(), steps([2, 1, 0, 2]));
 }
 
 async fn what_waits_for_its_time_or_a_turn_is_counted_and_purged_with_its_queue(ground: Ground) {

@@ -1,24 +1,13 @@
-"""Which metrics there are: those that a worker registers, read from its source, and those that the service is to have."""
+"""Which metrics there are, read from the sources of the worker and of the service."""
 
 import re
 
 import promql_parser
 
-from files import text
+from files import ROOT, text
 
-# `celeriac serve`, beside what a worker has; without the endings of histograms.
-SERVICE = set(
-    """
-    celery_active_consumer_count
-    celery_task_queue_wait_time
-    celeriac_jobs celeriac_job_duration_seconds celeriac_job_eta_error_ratio
-    celeriac_pages_total celeriac_page_stage_seconds celeriac_pages_per_minute celeriac_batches_total
-    celeriac_llm_requests_total celeriac_llm_tokens_total celeriac_llm_cost_usd_total celeriac_llm_throttle_seconds_total
-    celeriac_circuit_open celeriac_tts_seconds_total celeriac_cache_total
-    celeriac_webhook_deliveries_total celeriac_blob_bytes_total
-    celeriac_http_requests_total celeriac_http_request_seconds celeriac_sse_clients
-    """.split()
-)
+# What only a celery-exporter beside us has.
+EXPORTER = {"celery_active_consumer_count", "celery_task_queue_wait_time"}
 # What Prometheus adds to each target.
 PROMETHEUS = {"up"}
 
@@ -33,7 +22,27 @@ def of_workers():
     return (names - counters - {"celeriac_build"}) | {f"{name}_total" for name in counters} | tasks | {"celeriac_build_info"}
 
 
-KNOWN = of_workers() | SERVICE | PROMETHEUS
+def registered(file):
+    """The names in one of our sources, as they are scraped: a counter's ends in _total, a histogram's endings are left out."""
+    names = re.findall(r'"((?:celery|celeriac)_[a-z_]+)"', file.read_text())
+    return {*names, *(f"{name}_total" for name in names)}
+
+
+SERVICE = {name for file in sorted((ROOT / "app/src/metrics").glob("*.rs")) for name in registered(file)}
+PROVIDERS = registered(ROOT / "tasks/src/provider/counts.rs")
+KNOWN = of_workers() | SERVICE | PROVIDERS | EXPORTER | PROMETHEUS
+
+# What every service tells of the whole cluster.
+OF_ALL = registered(ROOT / "app/src/metrics/jobs.rs") | {"celeriac_jobs", "celeriac_pages_per_minute", "celeriac_queue_messages"}
+
+
+def counted_twice(expression):
+    """The names of `OF_ALL` in an expression that takes something else than the greatest over the services that tell them."""
+    def taken(how, name):
+        return re.search(rf"{how}( by \([^)]*\) )?\((rate\(|increase\()?{name}\b", expression)
+
+    names = {name for name in re.findall(r"\bceleriac_[a-z_]+", expression) if re.sub("_(bucket|sum|count)$", "", name) in OF_ALL}
+    return sorted(name for name in names if taken("sum", name) or not taken("max", name))
 
 
 def selectors(expression):

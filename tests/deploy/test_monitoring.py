@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from files import KUBERNETES, ROOT, load, text
-from metric_names import KNOWN, of_workers, unknown
+from metric_names import KNOWN, counted_twice, of_workers, unknown
 
 ALERTS = [rule for group in load("deploy/prometheus/alerts.yaml")["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads(text("deploy/grafana/celeriac.json"))
@@ -28,6 +28,7 @@ WATCHED = {
     "dead letters": ["CeleriacDeadLetters"],
     "eviction policy": ["CeleriacEvictionPolicy"],
     "cost spike": ["CeleriacCostSpike"],
+    "a provider that fails": ["CeleriacCircuitOpen"],
 }
 
 
@@ -50,6 +51,17 @@ def test_an_alert_speaks_of_labels_that_its_expression_keeps(rule):
     assert set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"]))) <= kept
 
 
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_counts_nothing_once_for_each_service(rule):
+    assert counted_twice(rule["expr"]) == []
+
+
+def test_what_is_counted_twice_would_be_seen():
+    assert counted_twice("sum by (outcome) (rate(celeriac_pages_total[5m]))") == ["celeriac_pages_total"]
+    assert counted_twice("sum(celeriac_jobs) + max(celeriac_jobs)") == ["celeriac_jobs"]
+    assert counted_twice("sum(max by (outcome) (rate(celeriac_pages_total[5m])))") == []
+
+
 @pytest.mark.parametrize("what", WATCHED)
 def test_it_is_watched(what):
     assert set(WATCHED[what]) <= {rule["alert"] for rule in ALERTS}
@@ -65,7 +77,7 @@ def test_the_thresholds_are_those_of_the_settings():
     expressions = {rule["alert"]: rule["expr"] for rule in ALERTS}
     settings = text("docs/settings.md")
     assert "`celeriac.max_queue_size` | `10000`" in settings and "> 9000" in expressions["CeleriacQueueOverflow"]
-    assert "`celeriac.max_error_rate` | `0.1`" in settings and expressions["CeleriacPagesFail"].endswith("> 0.1")
+    assert "`celeriac.max_error_rate` | `0.1`" in settings and expressions["CeleriacPagesFail"].rstrip().endswith("> 0.1")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +122,7 @@ def expressions(panel):
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_a_panel_shows_metrics_that_exist(panel):
     for expression in expressions(panel):
-        assert "$" not in expression and unknown(expression) == []
+        assert "$" not in expression and unknown(expression) == [] and counted_twice(expression) == []
     assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
 
 

@@ -211,6 +211,7 @@ mortal! {
         fn keep(&self, set: &str, texts: &[String], expires: Duration, most: usize) -> Result<()>;
         fn kept(&self, set: &str, since: u64, expires: Duration, most: usize) -> Result<Kept>;
         fn queue_len(&self, queue: &str) -> Result<usize>;
+        fn by_priority(&self, queue: &str) -> Result<Vec<(u8, usize)>>;
         fn eviction(&self) -> Result<Option<Eviction>>;
         fn vitals(&self) -> Result<Vitals>;
         fn depth(&self, queue: &str) -> Result<Depth>;

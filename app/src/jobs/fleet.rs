@@ -41,6 +41,23 @@ pub(crate) struct WorkerView {
     pub(crate) max_rss_bytes: Option<u64>,
     /// Whether it asks the providers of models: `closed`, `open` (left alone for now, because it fails) or `half_open`, by provider.
     pub(crate) circuits: BTreeMap<String, String>,
+    /// What it holds of each queue.
+    #[serde(skip)]
+    pub(crate) queued: BTreeMap<String, Held>,
+}
+
+/// What a worker holds of a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) active: u32,
+    pub(crate) reserved: u32,
+}
+
+impl WorkerView {
+    /// What it holds of a queue.
+    pub(crate) fn held(&self, queue: &str) -> Held {
+        self.queued.get(queue).copied().unwrap_or_default()
+    }
 }
 
 /// All of them at one time.
@@ -64,6 +81,22 @@ impl Fleet {
     pub(crate) fn serving<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a WorkerView> {
         self.workers.iter().filter(move |worker| worker.queues.iter().any(|name| name == queue))
     }
+}
+
+/// The requests a worker tells of, by the queue each came from: a task is told once, however many queues its worker serves.
+fn queued(active: &Value, reserved: &Value) -> BTreeMap<String, Held> {
+    let queues = |requests: &Value| {
+        let requests = requests.as_array().cloned().unwrap_or_default();
+        requests.into_iter().filter_map(|request| Some(request["delivery_info"]["routing_key"].as_str()?.to_owned()))
+    };
+    let mut queued = BTreeMap::<String, Held>::new();
+    for queue in queues(active) {
+        queued.entry(queue).or_default().active += 1;
+    }
+    for queue in queues(reserved) {
+        queued.entry(queue).or_default().reserved += 1;
+    }
+    queued
 }
 
 /// By provider, on how many of these workers its circuit is not closed.
@@ -125,6 +158,7 @@ fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Flee
             .flatten()
             .filter_map(|(name, circuit)| Some((name.clone(), circuit.as_str()?.to_owned())))
             .collect(),
+        queued: queued(&active[name], &reserved[name]),
     };
     let mut workers: Vec<WorkerView> = stats.as_object().into_iter().flatten().map(worker).collect();
     workers.sort_by(|one, other| one.name.cmp(&other.name));
@@ -143,11 +177,15 @@ mod tests {
             "celery@a": {"pool": {}, "circuits": {"openai": "open", "openai-speech": "closed"}},
         });
         let queues = json!({"celery@b": [{"name": "page_processing"}]});
-        let fleet = read(&stats, &queues, &json!({"celery@b": [{}, {}]}), &json!({}));
+        let of = |queue: &str| json!({"delivery_info": {"exchange": "", "routing_key": queue}});
+        let active = json!({"celery@b": [of("page_processing"), of("default")]});
+        let fleet = read(&stats, &queues, &active, &json!({"celery@b": [of("default")]}));
         assert_eq!(fleet.workers.iter().map(|worker| worker.name.as_str()).collect::<Vec<_>>(), ["celery@a", "celery@b"]);
         assert_eq!((fleet.slots("page_processing"), fleet.slots("default")), (4, 0));
         assert_eq!(fleet.open_circuits(), BTreeMap::from([("openai", 1), ("openai-speech", 0)]));
         let worker = &fleet.workers[1];
+        assert_eq!(worker.held("page_processing"), Held { active: 1, reserved: 0 });
+        assert_eq!((worker.held("default"), worker.held("other")), (Held { active: 1, reserved: 1 }, Held::default()));
         assert_eq!((worker.active, worker.total["t"], worker.max_rss_bytes), (2, 3, Some(10_240)));
     }
 }

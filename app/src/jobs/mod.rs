@@ -5,6 +5,7 @@ mod content;
 mod estimate;
 mod fleet;
 mod priority;
+mod rates;
 mod refusal;
 mod stats;
 mod submit;
@@ -26,8 +27,10 @@ pub(crate) use self::content::{Form, written};
 pub(crate) use self::estimate::Estimate;
 pub(crate) use self::fleet::{WorkerView, open_circuits};
 #[cfg(test)]
-pub(crate) use self::stats::{PageStats, RedisStats};
+pub(crate) use self::rates::{JobRates, PageStats};
 pub(crate) use self::refusal::Refusal;
+#[cfg(test)]
+pub(crate) use self::stats::RedisStats;
 pub(crate) use self::stats::{QueueStats, Stats};
 pub(crate) use self::submit::Asked;
 pub(crate) use self::telling::Telling;

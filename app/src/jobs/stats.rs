@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use celeriac_tasks::ledger::{EventId, Kind};
 use celeriac_tasks::pipeline::QUEUES;
-use celeriac_tasks::result::{JobStatus, PageMs};
+use celeriac_tasks::result::JobStatus;
 use chrono::Utc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fleet::WorkerView;
+use super::rates::{JobRates, PageStats};
 use super::{Desk, Result};
 
-/// How far back speeds are looked at, milliseconds.
-const WINDOW_MS: u64 = 60_000;
-/// How many events of that time are looked at, at most.
-const EVENTS: usize = 20_000;
 /// The states that are counted.
 const STATES: [JobStatus; 7] = [
     JobStatus::Queued,
@@ -34,6 +30,8 @@ pub(crate) struct Stats {
     pub(crate) queues: BTreeMap<String, QueueStats>,
     /// Jobs by state, as far back as they are kept.
     pub(crate) jobs: BTreeMap<String, u64>,
+    /// Jobs of the last minute.
+    pub(crate) rates: JobRates,
     /// The workers.
     pub(crate) workers: Vec<WorkerView>,
     /// Pages of the last minute.
@@ -45,33 +43,22 @@ pub(crate) struct Stats {
 }
 
 /// A queue.
-#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub(crate) struct QueueStats {
     /// Messages nobody has taken, over all priorities.
     pub(crate) waiting: u64,
+    /// The same by priority step: 0 is taken first, 9 last.
+    pub(crate) priorities: BTreeMap<u8, u64>,
     /// Messages that wait for their time or for a turn of a rate limit.
     pub(crate) delayed: u64,
-    /// Taken and not begun, by the workers that serve it.
+    /// Taken from it and not begun.
     pub(crate) reserved: u32,
-    /// Running, on the workers that serve it.
+    /// Taken from it and running.
     pub(crate) active: u32,
     /// How many workers serve it.
     pub(crate) workers: u32,
     /// How many tasks they run at once.
     pub(crate) slots: u32,
-}
-
-/// Pages of the last minute.
-#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
-pub(crate) struct PageStats {
-    /// How many ended well.
-    pub(crate) per_min: u64,
-    /// How many failed.
-    pub(crate) failed_per_min: u64,
-    /// How long they took, milliseconds.
-    pub(crate) p50_ms: u64,
-    /// The slowest twentieth took longer.
-    pub(crate) p95_ms: u64,
 }
 
 /// Redis.
@@ -92,13 +79,14 @@ impl Desk {
         let mut queues = BTreeMap::new();
         for queue in QUEUES {
             let depth = self.app.broker().depth(queue).await?;
-            let serving = || fleet.serving(queue);
+            let priorities = self.app.broker().by_priority(queue).await?;
             let stats = QueueStats {
                 waiting: depth.waiting as u64,
+                priorities: priorities.into_iter().map(|(step, waiting)| (step, waiting as u64)).collect(),
                 delayed: (depth.limited + depth.parked) as u64,
-                reserved: serving().map(|worker| worker.reserved).sum(),
-                active: serving().map(|worker| worker.active).sum(),
-                workers: u32::try_from(serving().count()).unwrap_or(u32::MAX),
+                reserved: fleet.workers.iter().map(|worker| worker.held(queue).reserved).sum(),
+                active: fleet.workers.iter().map(|worker| worker.held(queue).active).sum(),
+                workers: u32::try_from(fleet.serving(queue).count()).unwrap_or(u32::MAX),
                 slots: fleet.slots(queue),
             };
             queues.insert(queue.to_owned(), stats);
@@ -108,11 +96,13 @@ impl Desk {
             jobs.insert(status.as_str().to_owned(), self.ledger.count(status).await?);
         }
         let vitals = self.app.broker().vitals().await?;
+        let (rates, pages) = self.rates().await?;
         Ok(Stats {
             queues,
             jobs,
+            rates,
             workers: fleet.workers.clone(),
-            pages: self.page_stats().await?,
+            pages,
             redis: RedisStats {
                 memory_bytes: vitals.memory_bytes,
                 eviction_policy_ok: vitals.keeps_everything,
@@ -120,22 +110,5 @@ impl Desk {
             },
             timestamp: celeriac_tasks::timestamp::format(&Utc::now()),
         })
-    }
-
-    async fn page_stats(&self) -> Result<PageStats> {
-        let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
-        let told = self.ledger.all_events(EventId(now.saturating_sub(WINDOW_MS), 0), EVENTS).await?;
-        let pages = told.iter().filter(|told| told.event.kind == Kind::Page);
-        let (mut times, mut failed) = (Vec::new(), 0);
-        for page in pages {
-            match page.event.data["s"].as_str() {
-                Some("o") => times.push(page.event.data["ms"].as_u64().unwrap_or_default()),
-                Some("f") => failed += 1,
-                _ => {}
-            }
-        }
-        let per_min = times.len() as u64;
-        let spread = PageMs::of(times);
-        Ok(PageStats { per_min, failed_per_min: failed, p50_ms: spread.p50, p95_ms: spread.p95 })
     }
 }

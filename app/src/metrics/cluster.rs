@@ -17,6 +17,7 @@ pub(super) struct Cluster {
     celery: Option<Celery>,
     jobs: Gauges,
     circuits: Gauges,
+    queue_messages: Gauges,
     pages_per_minute: Number,
     dlq_length: Number,
     redis_up: Number,
@@ -80,11 +81,14 @@ impl Cluster {
         let jobs = added(registry, "celeriac_jobs", "Jobs by state, as far back as they are kept", Gauges::default());
         let open = "Whether a provider of models is left alone by some worker now, because it fails";
         let circuits = added(registry, "celeriac_circuit_open", open, Gauges::default());
+        let queue_messages = "Messages that nobody has taken, by priority step (0 is taken first)";
+        let queue_messages = added(registry, "celeriac_queue_messages", queue_messages, Gauges::default());
         let mut number = |name: &str, help: &str| added(registry, name, help, Number::default());
         Self {
             celery,
             jobs,
             circuits,
+            queue_messages,
             pages_per_minute: number("celeriac_pages_per_minute", "Pages that ended well in the last minute"),
             dlq_length: number("celeriac_dlq_length", "Messages that were given up"),
             redis_up: number("celeriac_redis_up", "Whether the broker answers"),
@@ -115,6 +119,12 @@ impl Cluster {
     async fn set(&self, stats: &Stats) {
         for (status, count) in &stats.jobs {
             set(&self.jobs, "status", status, *count as f64);
+        }
+        for (name, queue) in &stats.queues {
+            for (step, waiting) in &queue.priorities {
+                let labels = vec![("queue_name", name.clone()), ("priority", step.to_string())];
+                self.queue_messages.get_or_create(&labels).set(*waiting as f64);
+            }
         }
         self.circuits.clear();
         for (provider, workers) in open_circuits(&stats.workers) {
@@ -163,6 +173,7 @@ mod tests {
             pid: None,
             max_rss_bytes: None,
             circuits: BTreeMap::new(),
+            queued: BTreeMap::new(),
         }
     }
 

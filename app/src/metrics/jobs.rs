@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use celeriac_tasks::ledger::{Entry, Kind, PageState, Told};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::sync::broadcast::error::RecvError;
@@ -15,6 +16,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Jobs {
+    submitted: Counter,
+    ended: Counters,
+    page_retries: Counter,
     pages: Counters,
     page_seconds: Histograms,
     batches: Counters,
@@ -32,6 +36,19 @@ fn job_seconds() -> Histogram {
 impl Jobs {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let jobs = Self {
+            submitted: added(
+                registry,
+                "celeriac_jobs_submitted",
+                "Jobs that were handed in, or asked for again",
+                Counter::default(),
+            ),
+            ended: added(registry, "celeriac_jobs_ended", "Jobs that ended, by how", Counters::default()),
+            page_retries: added(
+                registry,
+                "celeriac_page_retries",
+                "Tries of pages that failed and are made again",
+                Counter::default(),
+            ),
             pages: added(registry, "celeriac_pages", "Pages that ended, by how", Counters::default()),
             page_seconds: added(
                 registry,
@@ -49,6 +66,9 @@ impl Jobs {
         };
         for outcome in ["ok", "failed", "cancelled"] {
             let _at_zero = jobs.pages.get_or_create(&label("outcome", outcome));
+        }
+        for outcome in ["completed", "partial", "failed", "cancelled"] {
+            let _at_zero = jobs.ended.get_or_create(&label("outcome", outcome));
         }
         jobs
     }
@@ -77,6 +97,9 @@ impl Jobs {
                 if let Some(outcome) = state.and_then(outcome) {
                     self.pages.get_or_create(&label("outcome", outcome)).inc();
                 }
+                if state == Some(PageState::Retrying) {
+                    self.page_retries.inc();
+                }
                 if let (Some(PageState::Ok), Some(ms)) = (state, event.data["ms"].as_u64()) {
                     self.page_seconds.get_or_create(&label("stage", "page")).observe(ms as f64 / 1000.0);
                 }
@@ -89,7 +112,10 @@ impl Jobs {
                 };
                 self.batches.get_or_create(&label("outcome", outcome)).inc();
             }
+            Kind::State if event.data["status"] == "queued" => drop(self.submitted.inc()),
             Kind::End => {
+                let outcome = event.data["status"].as_str().unwrap_or_default();
+                self.ended.get_or_create(&label("outcome", outcome)).inc();
                 if let Ok(entry) = desk.job(&event.job_id).await {
                     self.ended(&entry);
                 }

@@ -273,12 +273,13 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::{PageStats, QueueStats, RedisStats};
+    use crate::jobs::{JobRates, PageStats, QueueStats, RedisStats};
 
     fn stats() -> Stats {
         Stats {
             queues: [("page_processing".to_owned(), QueueStats { workers: 1, ..QueueStats::default() })].into(),
             jobs: BTreeMap::new(),
+            rates: JobRates::default(),
             workers: Vec::new(),
             pages: PageStats { per_min: 100, ..PageStats::default() },
             redis: RedisStats { eviction_policy_ok: Some(true), ..RedisStats::default() },

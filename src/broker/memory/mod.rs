@@ -295,6 +295,12 @@ impl Broker for MemoryBroker {
         Ok(self.lock().queue_len(queue))
     }
 
+    async fn by_priority(&self, queue: &str) -> Result<Vec<(u8, usize)>> {
+        let lengths = self.lock().lengths(queue);
+        let lengths = lengths.into_iter().chain(std::iter::repeat(0));
+        Ok(self.options.priority_steps.iter().copied().zip(lengths).collect())
+    }
+
     async fn depth(&self, queue: &str) -> Result<Depth> {
         Ok(self.lock().depth(queue))
     }

@@ -201,8 +201,13 @@ impl State {
     }
 
     pub(super) fn queue_len(&mut self, queue: &str) -> usize {
+        self.lengths(queue).into_iter().sum()
+    }
+
+    /// By priority step; nothing of a queue that has none yet.
+    pub(super) fn lengths(&mut self, queue: &str) -> Vec<usize> {
         self.expire();
-        self.queues.get(queue).map_or(0, |lists| lists.iter().map(VecDeque::len).sum())
+        self.queues.get(queue).map_or_else(Vec::new, |lists| lists.iter().map(VecDeque::len).collect())
     }
 
     pub(super) fn depth(&mut self, queue: &str) -> Depth {

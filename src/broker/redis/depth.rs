@@ -19,11 +19,17 @@ const PAGE: &str = "500";
 
 impl Shared {
     pub(super) async fn queue_len(&self, queue: &str) -> Result<usize> {
-        self.lengths(self.keys.lists(queue)).await
+        Ok(self.lengths(self.keys.lists(queue)).await?.iter().sum())
+    }
+
+    pub(super) async fn by_priority(&self, queue: &str) -> Result<Vec<(u8, usize)>> {
+        let lengths = self.lengths(self.keys.lists(queue)).await?;
+        Ok(self.keys.options().priority_steps.iter().copied().zip(lengths).collect())
     }
 
     pub(super) async fn depth(&self, queue: &str) -> Result<Depth> {
-        let (waiting, limited) = (self.queue_len(queue).await?, self.lengths(self.limited_lists(queue).await?).await?);
+        let waiting = self.queue_len(queue).await?;
+        let limited = self.lengths(self.limited_lists(queue).await?).await?.iter().sum();
         let mut parked = HashSet::new();
         let mut cursor = 0;
         loop {
@@ -84,15 +90,14 @@ impl Shared {
         Ok(limits.iter().flat_map(lists).collect())
     }
 
-    async fn lengths(&self, lists: Vec<String>) -> Result<usize> {
+    async fn lengths(&self, lists: Vec<String>) -> Result<Vec<usize>> {
         if lists.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let mut pipeline = pipe();
         for list in lists {
             pipeline.cmd("LLEN").arg(list);
         }
-        let lengths: Vec<usize> = self.link.pipeline("counting messages", &pipeline).await?;
-        Ok(lengths.iter().sum())
+        self.link.pipeline("counting messages", &pipeline).await
     }
 }

@@ -266,6 +266,10 @@ impl Broker for RedisBroker {
         self.shared.queue_len(queue).await
     }
 
+    async fn by_priority(&self, queue: &str) -> Result<Vec<(u8, usize)>> {
+        self.shared.by_priority(queue).await
+    }
+
     async fn depth(&self, queue: &str) -> Result<Depth> {
         self.shared.depth(queue).await
     }

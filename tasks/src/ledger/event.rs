@@ -22,7 +22,7 @@ pub enum Kind {
     State,
     /// A line for people: `{"level": "info", "text": "…"}`.
     Log,
-    /// The end: `{"status": "partial", "partial_reasons": […]}`.
+    /// The end: `{"status": "partial", "partial_reasons": […], "ms": 61200}`; `ms` since it was begun, null where it never was.
     End,
 }
 

@@ -211,7 +211,9 @@ impl Entry {
             self.pages.set(page, PageState::Cancelled);
         }
         events.push(self.state_event());
-        events.push(self.event(Kind::End, json!({"status": self.status, "partial_reasons": self.partial_reasons})));
+        let took = self.times.started.map(|started| (now - started).num_milliseconds().max(0));
+        let data = json!({"status": self.status, "partial_reasons": self.partial_reasons, "ms": took});
+        events.push(self.event(Kind::End, data));
     }
 
     fn state_event(&self) -> Event {
