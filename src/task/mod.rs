@@ -15,6 +15,7 @@ mod parameters;
 pub mod registry;
 pub mod request;
 pub mod retry;
+pub mod short_cut;
 
 pub use arguments::Arguments;
 pub use context::Context;
@@ -24,3 +25,4 @@ pub use outcome::{Failure, Outcome, TaskError};
 pub use registry::Registry;
 pub use request::RequestInfo;
 pub use retry::{Backoff, Retry};
+pub use short_cut::ShortCut;

@@ -7,8 +7,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::context::Context;
 use super::request::RequestInfo;
 use super::retry::Backoff;
+use super::short_cut::ShortCut;
 use crate::config::{Annotation, Rate, RateScope, Seconds};
 use crate::protocol::exception::Exception;
 use crate::protocol::signature::Signature;
@@ -64,6 +69,8 @@ pub struct TaskOptions {
     pub dont_autoretry_for: Vec<String>,
     /// What becomes of a signature that takes its place.
     pub on_replace: Option<ReplaceHook>,
+    /// Knows the results of some calls without running them.
+    pub short_cut: Option<ShortCut>,
     /// After this it is cut off.
     pub time_limit: Option<Duration>,
     /// After this it is told to stop.
@@ -139,6 +146,19 @@ impl TaskOptions {
     /// Changes every signature that takes this task's place, before it does; for example to stamp it.
     pub fn on_replace(&mut self, hook: impl Fn(&RequestInfo, Signature) -> Signature + Send + Sync + 'static) -> &mut Self {
         self.on_replace = Some(ReplaceHook(Arc::new(hook)));
+        self
+    }
+
+    /// Asks for the result of each call as soon as its message is received, before it waits for a turn or a slot: where there is one, the
+    /// task has succeeded with it and is not run. For work that has become needless while it waited.
+    pub fn short_cut<F, A, R, Fut>(&mut self, answer: F) -> &mut Self
+    where
+        F: Fn(Context, A) -> Fut + Send + Sync + 'static,
+        A: DeserializeOwned,
+        R: Serialize,
+        Fut: Future<Output = Option<R>> + Send + 'static,
+    {
+        self.short_cut = Some(ShortCut::new(answer));
         self
     }
 

@@ -38,7 +38,7 @@ use crate::protocol::state::State;
 use crate::protocol::value::Value;
 use crate::settlement::Disposal;
 use crate::task::arguments::Arguments;
-use crate::task::context::{Context, Environment};
+use crate::task::context::{Context, Environment, Stops};
 use crate::task::outcome::Outcome;
 use crate::task::registry::Task;
 use crate::task::request::RequestInfo;
@@ -118,9 +118,9 @@ impl Request {
             }
         };
         match verdict {
-            Verdict::Run(info) if !shared.state.revoked().holds(info.id()) => match shared.suspects.admit(&info) {
-                Admission::Runs(_place) => self.run_in_turn(info).await,
-                Admission::Waits(time) => Box::pin(self.put_aside(self.now() + time)).await,
+            Verdict::Run(info) if !shared.state.revoked().holds(info.id()) => match self.known(&info).await {
+                Some(value) => Box::pin(self.cut_short(&info, value)).await,
+                None => self.admitted(info).await,
             },
             // The future of every delivery is as large as its largest branch; those that are rare lie beside it.
             verdict => Box::pin(self.without_a_run(verdict)).await,
@@ -138,6 +138,28 @@ impl Request {
                 tracing::error!(queue = %self.delivery.queue, %reason, "Received and deleted unknown message. Wrong destination?!?");
                 self.dead_letter(reason, 0).await
             }
+        }
+    }
+
+    /// The result of a call, where its author knows it without a run.
+    async fn known(&self, info: &RequestInfo) -> Option<Value> {
+        let short_cut = self.task(info)?.options.short_cut.as_ref()?;
+        let environment = Arc::clone(&self.shared.environment);
+        short_cut.answer(Context::new(info.clone(), environment, Stops::default())).await
+    }
+
+    /// Ends a call whose result is known.
+    async fn cut_short(&self, info: &RequestInfo, value: Value) -> Left {
+        tracing::debug!("Task {}[{}] is not run: its result is known", info.task(), info.id());
+        self.shared.announcer.received(info);
+        self.shared.window.ran(Duration::ZERO, Duration::ZERO);
+        self.end(info, Outcome::Success(value)).await
+    }
+
+    async fn admitted(&self, info: Box<RequestInfo>) -> Left {
+        match self.shared.suspects.admit(&info) {
+            Admission::Runs(_place) => self.run_in_turn(info).await,
+            Admission::Waits(time) => Box::pin(self.put_aside(self.now() + time)).await,
         }
     }
 

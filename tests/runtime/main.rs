@@ -16,6 +16,7 @@ mod rates;
 mod replacing;
 mod results;
 mod retries;
+mod short_cuts;
 mod shutdown;
 mod signed;
 mod starved;

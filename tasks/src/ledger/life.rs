@@ -113,7 +113,7 @@ impl Entry {
         }
         self.pages = pages;
         self.opened = Some(opening.opened);
-        events.push(self.event(Kind::Snapshot, json!({"total": self.total(), "page_states": self.pages.to_string()})));
+        events.push(self.snapshot());
         self.set_phase(Phase::Pages, events);
     }
 
@@ -175,11 +175,26 @@ impl Entry {
                 self.status = JobStatus::Cancelling;
                 self.times.cancelled = Some(now);
                 events.push(self.state_event());
+                self.leave_out(events);
             }
             JobStatus::Cancelling => {}
             _ => return false,
         }
         true
+    }
+
+    /// What has not begun will not: all of it at once, for its messages tell nothing any more.
+    fn leave_out(&mut self, events: &mut Vec<Event>) {
+        let waits = |state: PageState| matches!(state, PageState::Pending | PageState::Queued | PageState::Retrying);
+        let waiting: Vec<u32> = self.pages.iter().filter(|(_, state)| waits(*state)).map(|(page, _)| page).collect();
+        if !waiting.is_empty() {
+            waiting.into_iter().for_each(|page| drop(self.pages.set(page, PageState::Cancelled)));
+            events.push(self.snapshot());
+        }
+    }
+
+    fn snapshot(&self) -> Event {
+        self.event(Kind::Snapshot, json!({"total": self.total(), "page_states": self.pages.to_string()}))
     }
 
     /// It is to run again. `false`: it has not ended.
@@ -201,6 +216,9 @@ impl Entry {
     fn end(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) {
         self.phase = Phase::Done;
         self.times.finished = Some(now);
+        if !self.pages.is_empty() {
+            self.times.pages_done.get_or_insert(now);
+        }
         for page in self
             .pages
             .iter()
@@ -286,7 +304,8 @@ mod tests {
         let mut entry = running(3);
         let mut events = Vec::new();
         assert!(entry.cancel(Utc::now(), &mut events) && entry.cancel(Utc::now(), &mut events));
-        assert_eq!((entry.status, kinds(&events)), (JobStatus::Cancelling, vec![Kind::State]));
+        assert_eq!((entry.status, kinds(&events)), (JobStatus::Cancelling, vec![Kind::State, Kind::Snapshot]));
+        assert_eq!(entry.pages.to_string(), "cxx");
         assert_eq!(entry.verdict(Utc::now()), Verdict::Stop(PartialReason::Cancelled));
         entry.finish(Ending { status: JobStatus::Partial, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
         assert_eq!((entry.status, entry.partial_reasons.as_slice()), (JobStatus::Cancelled, [PartialReason::Cancelled].as_slice()));

@@ -24,6 +24,8 @@ const EVENTS: usize = 20_000;
 pub(super) struct MemoryShelf {
     state: Mutex<State>,
     news: broadcast::Sender<Told>,
+    /// How many chores of a kind are kept.
+    chores_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -37,13 +39,12 @@ struct State {
     means: HashMap<String, f64>,
 }
 
-impl Default for MemoryShelf {
-    fn default() -> Self {
-        Self { state: Mutex::default(), news: broadcast::Sender::new(FOLLOWER_LAG) }
-    }
-}
-
 impl MemoryShelf {
+    /// An empty one that keeps so many chores of a kind.
+    pub(super) fn new(chores_max: usize) -> Self {
+        Self { state: Mutex::default(), news: broadcast::Sender::new(FOLLOWER_LAG), chores_max }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +75,15 @@ impl State {
         self.last
     }
 
+    /// Forgets those of a kind that were due first where there are more than so many.
+    fn bound(&mut self, kind: &str, most: usize) {
+        let of_kind: Vec<(i64, u64)> =
+            self.chores.iter().filter(|(_, chore)| chore.kind == kind).map(|(place, _)| *place).collect();
+        for place in of_kind.iter().take(of_kind.len().saturating_sub(most)) {
+            self.chores.remove(place);
+        }
+    }
+
     fn remind(&mut self, chore: Chore, due: i64) {
         self.chores.retain(|_, known| *known != chore);
         self.chores_seen += 1;
@@ -100,7 +110,9 @@ impl Shelf for MemoryShelf {
             state.place(index, *at, &job_id, true);
         }
         for (chore, delay) in commit.chores {
+            let kind = chore.kind.clone();
             state.remind(chore, after(delay));
+            state.bound(&kind, self.chores_max);
         }
         state.entries.insert(job_id, Versioned { entry: commit.entry, version: commit.version + 1 });
         for event in commit.events {

@@ -44,12 +44,21 @@ pub struct Retention {
     pub pages: Duration,
     /// How many events of one job, and of all together, are kept at most.
     pub events_max: usize,
+    /// How many chores of a kind wait at most: where nobody does them, those that were due first are forgotten.
+    pub chores_max: usize,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(86_400 * days);
-        Self { completed: days(30), failed: days(30), events: Duration::from_secs(3600), pages: days(7), events_max: 5000 }
+        Self {
+            completed: days(30),
+            failed: days(30),
+            events: Duration::from_secs(3600),
+            pages: days(7),
+            events_max: 5000,
+            chores_max: 100_000,
+        }
     }
 }
 
@@ -79,14 +88,19 @@ type Result<T> = std::result::Result<T, DocumentError>;
 impl Ledger {
     /// In this process only.
     pub fn memory() -> Self {
-        Self::on(Arc::new(memory::MemoryShelf::default()), Retention::default())
+        Self::in_memory(Retention::default())
+    }
+
+    /// The same, and what is kept is kept so long.
+    pub fn in_memory(retention: Retention) -> Self {
+        Self::on(Arc::new(memory::MemoryShelf::new(retention.chores_max)), retention)
     }
 
     /// Where the settings keep results: in memory, or on that Redis server.
     pub fn open(settings: &Settings, retention: Retention) -> celeriac::Result<Self> {
         Ok(match celeriac::data::Redis::open(settings)? {
-            Some(server) => Self::on(Arc::new(RedisShelf::new(server, retention.events_max)?), retention),
-            None => Self::on(Arc::new(memory::MemoryShelf::default()), retention),
+            Some(server) => Self::on(Arc::new(RedisShelf::new(server, &retention)?), retention),
+            None => Self::in_memory(retention),
         })
     }
 

@@ -10,6 +10,7 @@ use super::ending::failed;
 use super::{names, page};
 use crate::error::DocumentError;
 use crate::job::JobRecord;
+use crate::ledger::Verdict;
 use crate::result::{BatchRecord, PageSpan};
 use crate::store::Key;
 
@@ -40,6 +41,9 @@ pub(super) fn signature(job_id: &str, batch: u32) -> Signature {
 pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
     let documents = ctx.state::<Documents>()?;
     let (record, pages) = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
+    if let Verdict::Stop(_) = documents.ledger.verdict(&batch.job_id).await.map_err(|error| failed(&ctx, error))? {
+        return collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error));
+    }
     let mut missing = Vec::new();
     for page in pages {
         let done = documents.page_record(&batch.job_id, page).await.map_err(|error| failed(&ctx, error))?;

@@ -93,7 +93,7 @@ pub fn register(app: &mut AppBuilder, documents: Documents) {
     app.task(names::COLLECT, batch::collect_batch).queue(BATCHES).acks_late().time_limit(minutes(5)).retries(RETRIES, BACKOFF);
     let page = app.task(names::PAGE, page::process_page).queue(PAGES).acks_late().time_limit(minutes(10)).retries(RETRIES, BACKOFF);
     // What a page came to is its record in the store and its part of the chord; a thousand results more would only fill Redis.
-    page.ignore_result().store_errors_even_if_ignored();
+    page.ignore_result().store_errors_even_if_ignored().short_cut(page::left_out);
     if let Some(pages) = documents.pages_per_minute {
         page.rate_limit(Rate::per_minute(pages), RateScope::Cluster);
     }

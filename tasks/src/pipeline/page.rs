@@ -74,6 +74,16 @@ pub(super) async fn process_page(ctx: Context, args: Page) -> Result<PageRef, Ta
     Ok(PageRef::of(&key, &record))
 }
 
+/// What a page comes to that is not begun any more, because its job was stopped. Nothing is told of it: the job's own end does.
+pub(super) async fn left_out(ctx: Context, args: Page) -> Option<PageRef> {
+    let documents = ctx.state::<Documents>().ok()?;
+    let key = Key::page(&args.job_id, args.page, PageFile::Record).ok()?;
+    match documents.ledger.verdict(&args.job_id).await {
+        Ok(Verdict::Stop(_)) => Some(PageRef::of(&key, &PageRecord::skipped(args.page))),
+        _ => None,
+    }
+}
+
 /// Why the page is put off: it could not be analysed now, so nothing is done for it. One that has waited too long is not.
 fn put_off(ctx: &Context, documents: &Documents, job: &JobRecord) -> Option<DocumentError> {
     let openai = documents.openai.as_ref().filter(|_| job.wanted.analysis == Analysis::Openai)?;

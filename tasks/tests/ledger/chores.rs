@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use celeriac_tasks::ledger::{Chore, Submission, Webhook};
+use celeriac_tasks::ledger::{Chore, Retention, Submission, Webhook};
 
 use crate::ground::Ground;
 use crate::on_both;
 
-on_both!(an_end_leaves_chores_that_are_given_until_they_are_done, figures_are_learned);
+on_both!(
+    an_end_leaves_chores_that_are_given_until_they_are_done,
+    where_nobody_does_them_the_oldest_chores_are_forgotten,
+    figures_are_learned
+);
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -28,6 +32,16 @@ async fn an_end_leaves_chores_that_are_given_until_they_are_done(ground: Ground)
 
     let told = ground.ledger.chores(Chore::WEBHOOK, 10, LEASE).await.unwrap();
     assert_eq!((told.len(), told[0].detail.as_str()), (1, "job.cancelled"));
+}
+
+async fn where_nobody_does_them_the_oldest_chores_are_forgotten(ground: Ground) {
+    let ledger = ground.kept(Retention { chores_max: 2, ..Retention::default() });
+    for job_id in ["1", "2", "3"] {
+        ledger.create(job_id, Submission::default()).await.unwrap();
+        ledger.cancel(job_id).await.unwrap();
+    }
+    let due: Vec<String> = ledger.chores(Chore::ARCHIVE, 10, LEASE).await.unwrap().into_iter().map(|chore| chore.job_id).collect();
+    assert_eq!(due, ["2", "3"]);
 }
 
 async fn figures_are_learned(ground: Ground) {

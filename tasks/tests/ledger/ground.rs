@@ -28,6 +28,14 @@ impl Ground {
         Some(Self { ledger, settings: Some(settings), _server: Some(server) })
     }
 
+    /// The same ledger, kept so; in memory an empty one.
+    pub(crate) fn kept(&self, retention: Retention) -> Ledger {
+        match &self.settings {
+            Some(settings) => Ledger::open(settings, retention).unwrap(),
+            None => Ledger::in_memory(retention),
+        }
+    }
+
     /// The same ledger as another process sees it.
     pub(crate) fn other(&self) -> Ledger {
         self.settings.as_ref().map_or_else(|| self.ledger.clone(), |settings| Ledger::open(settings, Retention::default()).unwrap())

@@ -1,12 +1,13 @@
 -- Writes an entry with everything that follows from it, if nobody else has written it in the meantime.
 -- KEYS     1 the job, 2 its events, 3 the events of all jobs
 -- ARGV     1 the version it was read in ('0': there was none), 2 the entry, 3 after how many ms it goes ('': never),
---          4 how many events are kept of a job, 5 after how many ms its events go ('': never);
+--          4 how many events are kept of a job, 5 after how many ms its events go ('': never),
+--          6 how many chores a list has at most: of more, those that were due first go;
 --          then four counts, each followed by so many: places it leaves (list, id), places it joins (list, time, id),
 --          chores (list, in how many ms, chore), events (event)
 -- Returns  1, or 0 if it is in another version
 if (redis.call('HGET', KEYS[1], 'v') or '0') ~= ARGV[1] then return 0 end
-local at = 5
+local at = 6
 local function take()
   at = at + 1
   return ARGV[at]
@@ -21,6 +22,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 for _ = 1, take() do
   local list, due = take(), string.format('%d', now + take())
   redis.call('ZADD', list, due, take())
+  redis.call('ZREMRANGEBYRANK', list, 0, -1 - ARGV[6])
 end
 local most = tonumber(ARGV[4])
 for _ = 1, take() do

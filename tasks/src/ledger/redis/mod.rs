@@ -10,9 +10,9 @@ use celeriac::data::{DataScript, Redis, Reply};
 use self::news::News;
 use super::entry::Entry;
 use super::event::{EventId, Told};
-use super::failed;
 use super::query::Cursor;
 use super::shelf::{Chore, Commit, Follower, Index, Shelf, Versioned, WEIGHT};
+use super::{Retention, failed};
 use crate::error::{Code, DocumentError, Stage};
 
 type Result<T> = std::result::Result<T, DocumentError>;
@@ -22,6 +22,7 @@ type Result<T> = std::result::Result<T, DocumentError>;
 pub(super) struct RedisShelf {
     server: Redis,
     events_max: usize,
+    chores_max: usize,
     news: News,
     commit: DataScript,
     chores: DataScript,
@@ -30,11 +31,12 @@ pub(super) struct RedisShelf {
 }
 
 impl RedisShelf {
-    pub(super) fn new(server: Redis, events_max: usize) -> celeriac::Result<Self> {
+    pub(super) fn new(server: Redis, retention: &Retention) -> celeriac::Result<Self> {
         Ok(Self {
             news: News::new(server.sibling()?),
             server,
-            events_max,
+            events_max: retention.events_max,
+            chores_max: retention.chores_max,
             commit: DataScript::new("changing a job", include_str!("commit.lua")),
             chores: DataScript::new("taking chores", include_str!("chores.lua")),
             remind: DataScript::new("putting off a chore", include_str!("remind.lua")),
@@ -76,6 +78,7 @@ impl RedisShelf {
             ms(commit.entry_expires),
             text(&self.events_max),
             ms(commit.events_expire),
+            text(&self.chores_max),
             text(&commit.leaves.len()),
         ];
         all.extend(commit.leaves.iter().flat_map(|(index, _)| [text(&self.index(index)), text(id)]));
