@@ -30,7 +30,7 @@ impl ShortCut {
         R: Serialize,
         Fut: Future<Output = Option<R>> + Send + 'static,
     {
-        Self(Arc::new(move |context| {
+        Self(Arc::new(move |context: Context| {
             let message = &context.request().message;
             let arguments = bind::<A>(message.args.clone(), message.kwargs.clone()).ok();
             let answer = arguments.map(|arguments| answer(context, arguments));

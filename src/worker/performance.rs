@@ -29,14 +29,10 @@ pub(super) async fn log(shared: Arc<Shared>, every: Duration, stop: Cancellation
         let ended = shared.state.requests.ended_so_far();
         let (done, requests) = (ended.since(before), &shared.state.requests);
         before = ended;
-        tracing::info!(
-            running = requests.active(),
-            slots = shared.window.slots.size(),
-            cpu = rounded(load.cpu(shared.window.children()).await),
-            memory_free = rounded(load.memory().await),
-            "Performance metrics: {}",
-            said(done, every)
-        );
+        let (running, slots) = (requests.active(), shared.window.slots.size());
+        let cpu = rounded(load.cpu(shared.window.children()).await);
+        let memory_free = rounded(load.memory().await);
+        tracing::info!(running, slots, cpu, memory_free, "Performance metrics: {}", said(done, every));
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct QueueStats {
     /// Messages nobody has taken, over all priorities.
     pub(crate) waiting: u64,
     /// The same by priority step: 0 is taken first, 9 last.
-    pub(crate) priorities: BTreeMap<u8, u64>,
+    pub(crate) priorities: BTreeMap<String, u64>,
     /// Messages that wait for their time or for a turn of a rate limit.
     pub(crate) delayed: u64,
     /// Taken from it and not begun.
@@ -82,7 +82,7 @@ impl Desk {
             let priorities = self.app.broker().by_priority(queue).await?;
             let stats = QueueStats {
                 waiting: depth.waiting as u64,
-                priorities: priorities.into_iter().map(|(step, waiting)| (step, waiting as u64)).collect(),
+                priorities: priorities.into_iter().map(|(step, waiting)| (step.to_string(), waiting as u64)).collect(),
                 delayed: (depth.limited + depth.parked) as u64,
                 reserved: fleet.workers.iter().map(|worker| worker.held(queue).reserved).sum(),
                 active: fleet.workers.iter().map(|worker| worker.held(queue).active).sum(),

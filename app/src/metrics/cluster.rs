@@ -122,7 +122,7 @@ impl Cluster {
         }
         for (name, queue) in &stats.queues {
             for (step, waiting) in &queue.priorities {
-                let labels = vec![("queue_name", name.clone()), ("priority", step.to_string())];
+                let labels = vec![("queue_name", name.clone()), ("priority", step.clone())];
                 self.queue_messages.get_or_create(&labels).set(*waiting as f64);
             }
         }

@@ -112,7 +112,9 @@ impl Jobs {
                 };
                 self.batches.get_or_create(&label("outcome", outcome)).inc();
             }
-            Kind::State if event.data["status"] == "queued" => drop(self.submitted.inc()),
+            Kind::State if event.data["status"] == "queued" => {
+                self.submitted.inc();
+            }
             Kind::End => {
                 let outcome = event.data["status"].as_str().unwrap_or_default();
                 self.ended.get_or_create(&label("outcome", outcome)).inc();

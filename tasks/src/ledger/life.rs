@@ -188,7 +188,9 @@ impl Entry {
         let waits = |state: PageState| matches!(state, PageState::Pending | PageState::Queued | PageState::Retrying);
         let waiting: Vec<u32> = self.pages.iter().filter(|(_, state)| waits(*state)).map(|(page, _)| page).collect();
         if !waiting.is_empty() {
-            waiting.into_iter().for_each(|page| drop(self.pages.set(page, PageState::Cancelled)));
+            for page in waiting {
+                self.pages.set(page, PageState::Cancelled);
+            }
             events.push(self.snapshot());
         }
     }

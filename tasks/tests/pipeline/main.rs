@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
 mod endings;
+#[allow(dead_code, reason = "other tests ask more of it")]
 #[path = "../analysis/fake.rs"]
 mod fake;
 mod house;
