@@ -25,6 +25,8 @@ pub(crate) struct Pipeline {
     pub(crate) ledger: Ledger,
     /// What analyses pages unless a job says otherwise.
     pub(crate) analyzer: String,
+    /// How many pages of one document are worked on at once.
+    pub(crate) page_parallelism: u32,
     /// What this process asks of models, where there are some.
     pub(crate) counts: Option<Counts>,
     /// What children must be allowed to read.
@@ -59,10 +61,11 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     documents.pdfium_version = resources::pdfium_version(&settings, env);
     let counts = documents.openai.as_ref().map(|openai| openai.provider().counts().clone());
     let (readable, analyzer) = (documents.readable_folders(), documents.analyzer_name(&ProcessDocument::default()));
+    let page_parallelism = settings.page_parallelism;
     let mut app = App::builder(loaded.settings.clone());
     app.written(loaded.written());
     pipeline::register(&mut app, documents);
-    Ok(Pipeline { app, store, ledger, analyzer, counts, readable })
+    Ok(Pipeline { app, store, ledger, analyzer, page_parallelism, counts, readable })
 }
 
 /// What a worker is started with: the tasks, and children that may read what they need.
@@ -78,6 +81,7 @@ fn defaults(settings: &Documents, analysis: &Analysis, audio: &Audio) -> Default
     Defaults {
         large_document_threshold: settings.large_document_threshold as usize,
         batch_size: settings.batch_size,
+        page_parallelism: settings.page_parallelism,
         render: resources::render_options(settings),
         max_pages: settings.max_pages,
         page_timeout: settings.page_timeout.duration(),

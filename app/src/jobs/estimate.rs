@@ -27,14 +27,22 @@ pub(crate) struct Estimate {
 }
 
 impl Desk {
-    /// For so many pages.
+    /// For so many pages of one document.
     pub(crate) async fn estimate(&self, pages: u32) -> Result<Estimate> {
         let learned = self.ledger.milliseconds_per_page(&self.analyzer).await?;
-        Ok(estimate(pages, learned, self.fleet().await?.slots(PAGES)))
+        Ok(estimate(pages, learned, self.fleet().await?.slots(PAGES), self.page_parallelism))
+    }
+
+    /// For so many pages of whatever documents.
+    pub(crate) async fn estimate_all(&self, pages: u32) -> Result<Estimate> {
+        let learned = self.ledger.milliseconds_per_page(&self.analyzer).await?;
+        Ok(estimate(pages, learned, self.fleet().await?.slots(PAGES), 0))
     }
 }
 
-fn estimate(pages: u32, learned: Option<f64>, slots: u32) -> Estimate {
+/// On so many slots, of which one document takes no more than `most`, unless that is 0.
+fn estimate(pages: u32, learned: Option<f64>, slots: u32, most: u32) -> Estimate {
+    let slots = if most == 0 { slots } else { slots.min(most) };
     let milliseconds_per_page = learned.unwrap_or(FIRST_GUESS_MS);
     let seconds = f64::from(pages) * milliseconds_per_page / f64::from(slots.max(1)) / 1000.0;
     Estimate {
@@ -52,9 +60,10 @@ mod tests {
 
     #[test]
     fn pages_are_shared_by_who_is_there() {
-        assert_eq!(estimate(500, None, 6).seconds, Some(417));
-        assert_eq!(estimate(500, Some(2000.0), 6).seconds, Some(167));
-        let nobody = estimate(500, None, 0);
+        assert_eq!(estimate(500, None, 6, 0).seconds, Some(417));
+        assert_eq!(estimate(500, Some(2000.0), 6, 0).seconds, Some(167));
+        assert_eq!(estimate(500, Some(2000.0), 50, 6).seconds, Some(167));
+        let nobody = estimate(500, None, 0, 6);
         assert_eq!((nobody.seconds, nobody.warning.as_deref()), (None, Some("no worker consumes page_processing")));
     }
 }

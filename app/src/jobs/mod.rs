@@ -48,6 +48,8 @@ pub(crate) struct Desk {
     max_waiting: u64,
     /// What analyses pages unless a job says otherwise: what they take is learned apart for each.
     analyzer: String,
+    /// How many pages of one document are worked on at once; 0: as many as can.
+    page_parallelism: u32,
     /// What this process asks of models, where a worker runs in it.
     pub(crate) counts: Option<Counts>,
     heard: fleet::Heard,
@@ -74,6 +76,7 @@ impl Desk {
                 archive: None,
                 max_waiting,
                 analyzer: pipeline.analyzer,
+                page_parallelism: pipeline.page_parallelism,
                 counts: pipeline.counts,
                 heard: fleet::Heard::default(),
             },

@@ -60,7 +60,11 @@ impl Runner {
     pub(super) async fn process(&mut self, plan: &Plan<'_>, input: &Input) -> Result<Ended, Failure> {
         let job_id = asked::job_id(plan.args, input);
         let asked = ProcessDocument { job_id: Some(job_id.clone()), file_name: Some(input.name.clone()), ..plan.asked.clone() };
-        let asked = self.sourced(asked, input).await?;
+        let mut asked = self.sourced(asked, input).await?;
+        if self.worker.is_some() {
+            // Nobody else's document waits here.
+            asked.page_parallelism = Some(0);
+        }
         let begun = Instant::now();
         let sent = self.app.send(Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1])).await?;
         let task_id = sent.id().to_owned();

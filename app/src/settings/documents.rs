@@ -13,8 +13,8 @@ celeriac::settings! {
         large_document_threshold: u32 = 50, Kind::Integer(0, 1_000_000);
         /// Pages a batch: a number from 1 to 200, or `auto`.
         batch_size: BatchSize = BatchSize::default(), Kind::Any;
-        /// How many pages of one document are worked on at once; 0: as many as there are slots.
-        page_parallelism: u32 = 6, Kind::Integer(0, 10_000), inert: "pages run on every free slot: see worker_concurrency";
+        /// How many pages of one document are worked on at once, on all workers together; 0: as many as there are slots.
+        page_parallelism: u32 = 6, Kind::Integer(0, 10_000);
         /// Dots an inch of the page images.
         dpi: u16 = 150, Kind::Integer(36, 600);
         /// The quality of the page images.

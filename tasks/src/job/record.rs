@@ -31,6 +31,9 @@ pub struct JobRecord {
     pub threshold: usize,
     /// Pages a batch.
     pub batch_size: BatchSize,
+    /// How many pages are worked on at once; 0: as many as can.
+    #[serde(default)]
+    pub page_parallelism: u32,
     /// How pages are rendered.
     pub render: RenderOptions,
     /// Whether a summary is made.

@@ -67,6 +67,8 @@ pub struct ProcessDocument {
     pub pages: Option<Selection>,
     /// Pages a batch, or `auto`.
     pub batch_size: Option<BatchSize>,
+    /// How many pages are worked on at once, on all workers together; 0: as many as can.
+    pub page_parallelism: Option<u32>,
     /// Dots an inch of the page images.
     pub dpi: Option<u16>,
     /// When pages are read by OCR.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::Documents;
 use super::ending::failed;
-use super::{names, page};
+use super::{lanes, names, page};
 use crate::error::DocumentError;
 use crate::job::JobRecord;
 use crate::ledger::Verdict;
@@ -20,6 +20,9 @@ pub(super) struct Batch {
     job_id: String,
     /// From 1.
     batch: u32,
+    /// How many of its pages are worked on at once; 0: all.
+    #[serde(default)]
+    at_once: u32,
 }
 
 /// What a batch returns: a few hundred bytes, whatever is on its pages.
@@ -33,9 +36,9 @@ pub(super) struct BatchRef {
     reference: String,
 }
 
-/// The call that does a batch.
-pub(super) fn signature(job_id: &str, batch: u32) -> Signature {
-    Signature::new(names::BATCH).kwarg("job_id", job_id).kwarg("batch", batch)
+/// The call that does a batch, so many pages at once.
+pub(super) fn signature(job_id: &str, batch: u32, at_once: u32) -> Signature {
+    Signature::new(names::BATCH).kwarg("job_id", job_id).kwarg("batch", batch).kwarg("at_once", at_once).immutable()
 }
 
 pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
@@ -55,7 +58,7 @@ pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef
         return collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error));
     }
     let body = Signature::new(names::COLLECT).kwarg("job_id", batch.job_id.as_str()).kwarg("batch", batch.batch).immutable();
-    Err(ctx.replace(chord(missing, body)))
+    Err(ctx.replace(chord(lanes::dealt(missing, batch.at_once as usize), body)))
 }
 
 pub(super) async fn collect_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {

@@ -8,7 +8,7 @@ use chrono::Utc;
 
 use super::documents::Documents;
 use super::ending::{failed, job_failed};
-use super::{batch, names, page};
+use super::{batch, lanes, names, page};
 use crate::error::{Code, DocumentError, Stage};
 use crate::job::{JobRecord, ProcessDocument, Wanted};
 use crate::ledger::{Ending, Opened, Opening, Verdict};
@@ -96,6 +96,7 @@ fn opening(record: &JobRecord, missing: &[u32]) -> Opening {
 fn continued(mut record: JobRecord, ctx: &Context, asked: &ProcessDocument, documents: &Documents) -> JobRecord {
     record.summary = asked.summary.unwrap_or(documents.defaults.summary);
     record.audio = asked.audio.unwrap_or(documents.defaults.audio);
+    record.page_parallelism = asked.page_parallelism.unwrap_or(documents.defaults.page_parallelism);
     record.job.root_task_id = ctx.request().root_id().to_owned();
     record.task_id = ctx.request().id().to_owned();
     record.job.resumed_from = Some(record.job.job_id.clone());
@@ -139,6 +140,7 @@ async fn begun(
         pages,
         threshold: defaults.large_document_threshold,
         batch_size,
+        page_parallelism: asked.page_parallelism.unwrap_or(defaults.page_parallelism),
         summary: asked.summary.unwrap_or(defaults.summary),
         audio: asked.audio.unwrap_or(defaults.audio),
         voice: asked.voice.or_else(|| defaults.voice.clone()),
@@ -235,16 +237,29 @@ async fn missing(documents: &Documents, record: &JobRecord) -> Result<Vec<u32>, 
     Ok(missing)
 }
 
+/// The batches in which something is missing, in their lanes.
+fn batches(record: &JobRecord, missing: &[u32]) -> Vec<Signature> {
+    let batches = record.batches();
+    let open = |batch: &&[u32]| batch.iter().any(|page| missing.contains(page));
+    let open: Vec<u32> = (1..).zip(&batches).filter(|(_, batch)| open(batch)).map(|(number, _)| number).collect();
+    let widths = lanes::of_batches(record.page_parallelism, open.len(), record.job.batch_size as usize);
+    let (lanes, width) = match &widths {
+        Some(widths) => (widths.len(), widths.as_slice()),
+        None => (0, &[0][..]),
+    };
+    let call = |(place, number): (usize, u32)| batch::signature(&record.job.job_id, number, width[place % width.len()]);
+    lanes::dealt(open.into_iter().enumerate().map(call).collect(), lanes)
+}
+
 /// What the job's task is replaced by: its missing pages, then what makes one result of all.
 fn canvas(record: &JobRecord, missing: &[u32]) -> Signature {
     let job_id = record.job.job_id.as_str();
     let step = |name: &str| Signature::new(name).kwarg("job_id", job_id).immutable();
-    let batches = record.batches();
-    let header: Vec<Signature> = if batches.is_empty() {
-        missing.iter().map(|page| page::signature(job_id, *page)).collect()
+    let header = if record.batches().is_empty() {
+        let pages = missing.iter().map(|page| page::signature(job_id, *page)).collect();
+        lanes::dealt(pages, record.page_parallelism as usize)
     } else {
-        let open = |batch: &&[u32]| batch.iter().any(|page| missing.contains(page));
-        (1..).zip(&batches).filter(|(_, batch)| open(batch)).map(|(number, _)| batch::signature(job_id, number)).collect()
+        batches(record, missing)
     };
     let aggregate = step(names::AGGREGATE);
     let mut steps = vec![if header.is_empty() { aggregate } else { chord(header, aggregate) }];

@@ -35,6 +35,8 @@ pub struct Defaults {
     pub large_document_threshold: usize,
     /// Pages a batch.
     pub batch_size: BatchSize,
+    /// How many pages of a document are worked on at once; 0: as many as can.
+    pub page_parallelism: u32,
     /// How pages are rendered.
     pub render: RenderOptions,
     /// No job may have more pages; 0 is no limit.
@@ -60,6 +62,7 @@ impl Default for Defaults {
         Self {
             large_document_threshold: 50,
             batch_size: BatchSize::default(),
+            page_parallelism: 6,
             render: RenderOptions::default(),
             max_pages: 0,
             page_timeout: Duration::from_secs(120),

@@ -5,7 +5,7 @@
 //!                                                    └─ replaces itself by ─▶ chord( process_page × 25 ─▶ collect_batch )
 //! ```
 //!
-//! Messages carry a job's id and page numbers. Pages are durable one by one: a task that runs again finds what is done.
+//! Of a document that may have few pages at work at once, batches and pages are chains side by side ([`lanes`]). Messages carry a job's id and page numbers. Pages are durable one by one: a task that runs again finds what is done.
 
 mod aggregate;
 mod audio;
@@ -13,6 +13,7 @@ mod batch;
 mod document;
 mod documents;
 mod ending;
+mod lanes;
 mod page;
 mod page_work;
 mod summary;
@@ -56,6 +57,17 @@ const AUDIO: &str = "audio_generation";
 
 /// The queues, in the order one worker for all of them serves them: what ends work comes before what begins it.
 pub const QUEUES: [&str; 5] = [AUDIO, ORCHESTRATION, PAGES, BATCHES, "default"];
+
+/// The tasks that messages name, and the queue of each where no route says otherwise.
+pub const TASKS: [(&str, &str); 7] = [
+    (names::DOCUMENT, ORCHESTRATION),
+    (names::BATCH, BATCHES),
+    (names::COLLECT, BATCHES),
+    (names::PAGE, PAGES),
+    (names::AGGREGATE, ORCHESTRATION),
+    (names::SUMMARIZE, ORCHESTRATION),
+    (names::AUDIO, AUDIO),
+];
 
 /// How often a page, a summary or a narration is tried.
 pub(crate) const RETRIES: u32 = 3;

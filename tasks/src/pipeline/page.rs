@@ -58,7 +58,7 @@ impl PageRef {
 
 /// The call that does a page.
 pub(super) fn signature(job_id: &str, page: u32) -> Signature {
-    Signature::new(names::PAGE).kwarg("job_id", job_id).kwarg("page", page)
+    Signature::new(names::PAGE).kwarg("job_id", job_id).kwarg("page", page).immutable()
 }
 
 pub(super) async fn process_page(ctx: Context, args: Page) -> Result<PageRef, TaskError> {

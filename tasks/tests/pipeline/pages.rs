@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
         trial("pages::chosen_pages_leave_the_others_skipped_in_their_slots", chosen),
         trial("pages::the_same_job_again_does_only_what_is_missing", resumed),
         trial("pages::messages_carry_references_and_no_text", references),
+        trial("pages::no_more_pages_of_a_document_run_at_once_than_allowed", lanes),
         trial("pages::pages_begin_no_faster_than_the_model_takes_them", limited),
     ]
 }
@@ -45,6 +46,38 @@ async fn large() {
     let result = house.result(&meta.task_id).await;
     for (page, line) in result.pages.iter().zip(numbered(60)) {
         assert_eq!(page.text.as_ref().unwrap().content, line);
+    }
+    house.close().await;
+}
+
+/// How many pages of a job ran at once at most, as the ledger was told.
+async fn most_at_once(house: &House, job_id: &str) -> usize {
+    let (mut running, mut most) = (std::collections::BTreeSet::new(), 0);
+    for told in house.ledger.events(job_id, Default::default(), 10_000).await.unwrap() {
+        let (page, state) = (told.event.data["n"].as_u64(), told.event.data["s"].as_str());
+        if state == Some("r") {
+            running.insert(page);
+        } else if state.is_some() {
+            running.remove(&page);
+        }
+        most = most.max(running.len());
+    }
+    most
+}
+
+/// S2.4: on the direct way and in batches, by the setting and as the job asks for it.
+async fn lanes() {
+    let house = House::with(|documents| documents.defaults.page_parallelism = 2);
+    for (name, pages, asked, most) in [("small", 8, None, 2), ("large", 60, Some(3), 3), ("all", 8, Some(0), 4)] {
+        let path = house.file(&format!("{name}.pdf"), &pdf(&numbered(pages)));
+        let mut job = json!({"path": path, "job_id": name, "summary": false});
+        if let Some(asked) = asked {
+            job["page_parallelism"] = json!(asked);
+        }
+        let answer = compact(&house.process(job).await);
+        assert_eq!((&answer["job"]["status"], &answer["counts"]["ok"]), (&json!("completed"), &json!(pages)));
+        // The worker has four slots, and all of them are used.
+        assert_eq!(most_at_once(&house, name).await, most, "{name}");
     }
     house.close().await;
 }

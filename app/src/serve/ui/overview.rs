@@ -84,9 +84,9 @@ async fn since(desk: &Desk, status: &[JobStatus], time: DateTime<Utc>) -> Result
 
 /// After how many seconds the pages that wait are done, and how many they are.
 async fn drain(desk: &Desk, stats: &Stats) -> Result<(Option<i64>, u64, u32), Refusal> {
-    let pages = stats.queues.get(QUEUES[2]).copied().unwrap_or_default();
+    let pages = stats.queues.get(QUEUES[2]).cloned().unwrap_or_default();
     let waiting = pages.waiting + pages.delayed + u64::from(pages.reserved) + u64::from(pages.active);
-    let estimate = desk.estimate(u32::try_from(waiting).unwrap_or(u32::MAX)).await?;
+    let estimate = desk.estimate_all(u32::try_from(waiting).unwrap_or(u32::MAX)).await?;
     Ok((estimate.seconds.and_then(|seconds| i64::try_from(seconds).ok()), waiting, estimate.slots))
 }
 
