@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let program = Program::preparing(pipeline::start)
         .functions(|| celeriac_tasks::render::functions(celeriac::pool::Functions::new()))
         .tables(settings::TABLES)
+        .adjusted(settings::apply)
         .queues(QUEUES);
     if let Some(ended) = program.child() {
         return ended;

@@ -49,7 +49,7 @@ use std::process::ExitCode;
 pub use self::args::{Command, GlobalArgs};
 pub use self::exit::{Exit, Failure};
 pub use self::names::host as hostname;
-pub use self::program::{Program, Start};
+pub use self::program::{Adjust, Program, Start};
 use crate::app::AppBuilder;
 
 /// The whole `main` of a program that has tasks and nothing else to say.

@@ -28,6 +28,9 @@ pub struct Start<'a> {
     pub env: &'a Env,
 }
 
+/// Settles among loaded settings what follows from the program's own, and says in their notes what has no effect.
+pub type Adjust = fn(&mut Loaded, &Env) -> Result<(), Failure>;
+
 type Prepare = dyn Fn(&mut Start<'_>) -> Result<(), Failure>;
 
 /// A program built on the runtime.
@@ -36,6 +39,8 @@ pub struct Program {
     /// What children of this program run; none: it has no children.
     functions: Option<fn() -> Functions>,
     tables: &'static [Table],
+    /// What else follows from the settings.
+    adjust: Option<Adjust>,
     /// What a worker serves when nobody says.
     queues: Vec<String>,
     version: &'static str,
@@ -65,6 +70,7 @@ impl Program {
             prepare: Arc::new(prepare),
             functions: None,
             tables: &[],
+            adjust: None,
             queues: Vec::new(),
             version: "",
             crate_name: crate_of::<F>(),
@@ -82,6 +88,13 @@ impl Program {
     #[must_use]
     pub fn tables(mut self, tables: &'static [Table]) -> Self {
         self.tables = tables;
+        self
+    }
+
+    /// What follows from the program's own settings for the runtime's.
+    #[must_use]
+    pub fn adjusted(mut self, adjust: Adjust) -> Self {
+        self.adjust = Some(adjust);
         self
     }
 
@@ -146,7 +159,11 @@ impl Program {
 
     /// Loads the settings, the program's own with them; `flags` are those of the command, by the settings' names.
     pub(super) fn load(&self, around: &Surroundings, global: &GlobalArgs, flags: Vec<(String, String)>) -> Result<Loaded, Failure> {
-        settings::load(around, global, flags, self.tables)
+        let mut loaded = settings::load(around, global, flags, self.tables)?;
+        if let Some(adjust) = self.adjust {
+            adjust(&mut loaded, &around.env)?;
+        }
+        Ok(loaded)
     }
 
     /// The app with its tasks, and how its children are started if it has any.

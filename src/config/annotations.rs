@@ -75,6 +75,11 @@ pub struct Annotation {
 pub struct TaskAnnotations(IndexMap<String, Annotation>);
 
 impl TaskAnnotations {
+    /// The own entry of a task, to change it.
+    pub fn entry(&mut self, task: &str) -> &mut Annotation {
+        self.0.entry(task.to_owned()).or_default()
+    }
+
     /// What is set for a task: its own entry, and `*` where that one is silent.
     pub fn of(&self, task: &str) -> Annotation {
         let any = self.0.get("*").cloned().unwrap_or_default();

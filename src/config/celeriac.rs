@@ -70,6 +70,8 @@ crate::settings! {
         /// Between how many slots a worker sizes its pool by itself: `max,min`.
         autoscale: Option<Autoscale> = None, Kind::Autoscale,
             env: &[Var::Is("CELERY_WORKER_AUTOSCALE"), Var::Composed(autoscale)];
+        /// Above which share of its processors in use such a pool does not grow.
+        autoscale_cpu_limit: f64 = 0.9, Kind::Number;
         /// For how long less must have been needed before such a pool shrinks; it grows within a second.
         autoscaling_interval: Seconds = Seconds::new(60.0), Kind::Seconds, env: &[Var::Is("AUTOSCALING_INTERVAL")];
         /// Above which share of failures among the last tasks such a pool does not grow.

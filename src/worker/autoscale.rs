@@ -23,9 +23,7 @@ use crate::error::Result;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
-/// Above this share of its processors in use, a worker does not grow.
-const BUSY: f64 = 0.9;
-/// Below this share of memory that is free, neither.
+/// Below this share of memory that is free, a worker does not grow.
 const SCARCE: f64 = 0.1;
 
 /// The bounds, which remote control may change.
@@ -64,6 +62,7 @@ struct Seen {
 struct Scaler {
     interval: Duration,
     max_error_rate: f64,
+    max_cpu: f64,
     /// How much was needed at each look of the last interval.
     demands: VecDeque<(Instant, usize)>,
     /// Since when the slots are watched; a change begins anew.
@@ -72,8 +71,8 @@ struct Scaler {
 }
 
 impl Scaler {
-    fn new(interval: Duration, max_error_rate: f64) -> Self {
-        Self { interval, max_error_rate, demands: VecDeque::new(), since: Instant::now(), held_up: None }
+    fn new(interval: Duration, max_error_rate: f64, max_cpu: f64) -> Self {
+        Self { interval, max_error_rate, max_cpu, demands: VecDeque::new(), since: Instant::now(), held_up: None }
     }
 
     /// How many slots there should be now.
@@ -104,7 +103,7 @@ impl Scaler {
     fn grow(&mut self, slots: usize, wanted: usize, seen: Seen) -> usize {
         let why = match seen {
             Seen { errors, .. } if errors > self.max_error_rate => Some("too many tasks fail"),
-            Seen { cpu, .. } if cpu > BUSY => Some("its processors are busy"),
+            Seen { cpu, .. } if cpu > self.max_cpu => Some("its processors are busy"),
             Seen { memory, .. } if memory < SCARCE => Some("memory is scarce"),
             _ => None,
         };
@@ -121,7 +120,8 @@ impl Scaler {
 /// Sizes the pool until `stop`.
 pub(super) async fn scale(shared: Arc<Shared>, bounds: Arc<Bounds>, stop: CancellationToken) {
     let settings = &shared.app.settings().celeriac;
-    let mut scaler = Scaler::new(settings.autoscaling_interval.duration(), settings.max_error_rate);
+    let interval = settings.autoscaling_interval.duration();
+    let mut scaler = Scaler::new(interval, settings.max_error_rate, settings.autoscale_cpu_limit);
     let mut load = Load::default();
     loop {
         tokio::select! {
@@ -173,14 +173,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_grows_at_once_and_shrinks_after_a_lull_to_what_was_needed() {
-        let mut scaler = Scaler::new(Duration::from_secs(10), 0.1);
+        let mut scaler = Scaler::new(Duration::from_secs(10), 0.1, 0.9);
         assert_eq!(sizes(&mut scaler, 2, [100, 100, 100]).await, [4, 8, 8]);
         assert_eq!(sizes(&mut scaler, 8, [5; 13]).await[8..], [8, 8, 5, 5, 5]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn waves_of_work_do_not_make_it_flap() {
-        let mut scaler = Scaler::new(Duration::from_secs(10), 0.1);
+        let mut scaler = Scaler::new(Duration::from_secs(10), 0.1, 0.9);
         let waves = (0..100).map(|second| if second % 6 < 3 { 20 } else { 0 });
         let sizes = sizes(&mut scaler, 2, waves).await;
         assert!(sizes[2..].iter().all(|size| *size == 8), "{sizes:?}");
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn errors_and_load_hold_growth_up_and_new_bounds_count_at_once() {
-        let mut scaler = Scaler::new(Duration::from_secs(10), 0.1);
+        let mut scaler = Scaler::new(Duration::from_secs(10), 0.1, 0.9);
         let much = Seen { demand: 100, ..IDLE };
         for held_up in [Seen { errors: 0.2, ..much }, Seen { cpu: 0.95, ..much }, Seen { memory: 0.05, ..much }] {
             assert_eq!(scaler.size(2, BOUNDS, held_up), 2);

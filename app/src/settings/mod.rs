@@ -2,6 +2,7 @@
 
 mod documents;
 mod operation;
+mod pools;
 
 use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Failure, GlobalArgs};
@@ -9,6 +10,7 @@ use celeriac::config::{Loaded, Table};
 
 pub(crate) use documents::{Analysis, Audio, Documents, Storage};
 pub(crate) use operation::{Alerts, Api, ArchiveSettings, Features, Retention, Webhooks, WorkerPool};
+pub(crate) use pools::apply;
 
 /// The program's tables.
 pub(crate) const TABLES: &[Table] = &[
@@ -27,7 +29,9 @@ pub(crate) const TABLES: &[Table] = &[
 
 /// Loads all settings; `flags` are those of the command, by the settings' names.
 pub(crate) fn load(around: &Surroundings, global: &GlobalArgs, flags: Vec<(String, String)>) -> Result<Loaded, Failure> {
-    celeriac::cli::settings::load(around, global, flags, TABLES)
+    let mut loaded = celeriac::cli::settings::load(around, global, flags, TABLES)?;
+    apply(&mut loaded, &around.env)?;
+    Ok(loaded)
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use celeriac::config::{Kind, Seconds, Var};
 
-const LATER: &str = "for the HTTP service and the autoscaler, which come with later versions";
-
 celeriac::settings! {
     /// How long things are kept.
     pub(crate) struct Retention at "celeriac.retention" {
@@ -91,27 +89,27 @@ celeriac::settings! {
 celeriac::settings! {
     /// What is switched on.
     pub(crate) struct Features at "features" {
-        /// Whether workers size their pools.
-        autoscaling: bool = false, Kind::Flag, inert: LATER;
-        /// Whether figures are collected.
-        monitoring: bool = true, Kind::Flag, inert: LATER;
+        /// Whether workers size their pools: between the bounds of `[worker_pools.QUEUE]`, or between one slot and `worker_concurrency`.
+        autoscaling: bool = false, Kind::Flag;
+        /// Whether workers tell of their tasks, by events, `/metrics` and the line of figures in the log.
+        monitoring: bool = true, Kind::Flag;
         /// Whether alerts are sent.
         alerts: bool = false, Kind::Flag;
     }
 }
 
 celeriac::settings! {
-    /// The pool of one queue.
+    /// The pool of one queue; `ocr`, `nlp`, `validation` and `preprocessing` stand for that of the pages.
     pub(crate) struct WorkerPool at "worker_pools.*" {
-        /// The fewest workers.
-        min_workers: u32 = 1, Kind::Integer(0, 10_000), inert: LATER;
-        /// The most workers.
-        max_workers: u32 = 8, Kind::Integer(1, 10_000), inert: LATER;
-        /// Megabytes of memory for each.
-        memory_limit: u64 = 1024, Kind::Integer(1, i64::MAX), inert: LATER;
-        /// The share of the processors above which the pool does not grow.
-        cpu_limit: f64 = 0.8, Kind::Number, inert: LATER;
-        /// Seconds a task may take.
-        timeout: Seconds = Seconds::new(300.0), Kind::Seconds, inert: LATER;
+        /// The fewest slots, with `features.autoscaling`.
+        min_workers: u32 = 1, Kind::Integer(0, 10_000);
+        /// The most slots; without `features.autoscaling` their number.
+        max_workers: u32 = 8, Kind::Integer(1, 10_000);
+        /// Megabytes a child process may have before it is replaced.
+        memory_limit: u64 = 1024, Kind::Integer(1, i64::MAX);
+        /// The share of the processors above which the pool does not grow, with `features.autoscaling`.
+        cpu_limit: f64 = 0.8, Kind::Number;
+        /// Seconds a task of the queue may take.
+        timeout: Seconds = Seconds::new(300.0), Kind::Seconds;
     }
 }
