@@ -69,13 +69,15 @@ impl States {
 
     /// Stores `STARTED`, if the task wants it.
     pub(super) fn started(&self, info: &RequestInfo, task: &Task) -> Option<Write> {
-        let wanted = task.options.track_started.unwrap_or(self.track_started) && !self.ignored(info, Some(task));
+        if !task.options.track_started.unwrap_or(self.track_started) || self.ignored(info, Some(task)) {
+            return None;
+        }
         let result = Map::from_iter([
             ("pid".to_owned(), Value::Int(i64::from(std::process::id()))),
             ("hostname".to_owned(), Value::from(&self.nodename)),
         ]);
-        let ended = || Ended { status: State::Started, result: Value::Map(result), traceback: None, children: Vec::new() };
-        wanted.then(|| self.state(info, ended()).ok()).flatten()
+        let ended = Ended { status: State::Started, result: Value::Map(result), traceback: None, children: Vec::new() };
+        self.state(info, ended).ok()
     }
 
     /// The write of a state.

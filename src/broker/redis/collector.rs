@@ -1,5 +1,5 @@
-//! The collector is responsible for sending settlements together that are ready together, and for never waiting for one reply before
-//! it sends the next: from the server's side that is half of the cost.
+//! The collector is responsible for sending settlements together that are ready together. What becomes ready while a call is under way goes
+//! with the next: a call costs both sides far more than a settlement in it, and none waits longer than it would for its own answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::settlement::{Location, Settled, Settlement};
 
 /// How many settlements one call carries, and how many bytes at most (one more may overshoot).
-const MOST: usize = 16;
+const MOST: usize = 32;
 const MOST_BYTES: usize = 256 * 1024;
 /// How many settlements wait for the collector before those who settle wait too.
 const WAITING: usize = 1024;
-/// How many calls are under way at once.
-const UNDER_WAY: usize = 64;
+/// Calls that carry so many bytes are followed by the next without waiting for their answer: then it is the way that takes long.
+const LARGE: usize = 64 * 1024;
 
 /// The way to the collecting task.
 #[derive(Debug)]
@@ -78,13 +78,15 @@ impl Collector {
 async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item<Encoded>>) {
     let mut calls = FuturesUnordered::new();
     let mut gathered = Vec::with_capacity(MOST);
+    let mut bytes = 0;
     loop {
         // Both branches are cancel-safe: an item is in `gathered` or still in the channel, a call stays in `calls`.
         tokio::select! {
-            count = items.recv_many(&mut gathered, MOST), if calls.len() < UNDER_WAY => {
+            count = items.recv_many(&mut gathered, MOST), if calls.is_empty() || bytes >= LARGE => {
                 if count == 0 {
                     break;
                 }
+                bytes = gathered.iter().map(|item| item.encoded.bytes()).sum();
                 let (acks, mut wholes) = sorted(&mut gathered);
                 if !acks.is_empty() {
                     calls.push(Either::Left(send_acks(&shared, acks)));
@@ -93,7 +95,10 @@ async fn collect(shared: Arc<Shared>, mut items: mpsc::Receiver<Item<Encoded>>) 
                     calls.push(Either::Right(send_wholes(&shared, batch(&mut wholes))));
                 }
             }
-            Some(()) = calls.next(), if !calls.is_empty() => {}
+            Some(()) = calls.next(), if !calls.is_empty() => {
+                // Those who were answered go on first: what they settle next goes with what waits here.
+                tokio::task::yield_now().await;
+            }
         }
     }
     while calls.next().await.is_some() {}

@@ -21,6 +21,16 @@ pub(super) enum Encoded {
     Whole(Whole),
 }
 
+impl Encoded {
+    /// The size of its values.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Ack(tag) => tag.len(),
+            Self::Whole(whole) => whole.bytes,
+        }
+    }
+}
+
 /// A settlement as `settle.lua` takes it.
 #[derive(Debug)]
 pub(super) struct Whole {

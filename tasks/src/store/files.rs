@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use object_store::{ObjectStoreExt, PutPayload};
 
 use super::{Key, Store, failure};
 use crate::error::{Code, DocumentError, Stage};
@@ -14,7 +15,8 @@ impl Store {
     pub async fn put_all(&self, files: Vec<(Key, Bytes)>) -> Result<(), DocumentError> {
         let Some(root) = self.root.clone() else {
             for (key, bytes) in files {
-                self.put(&key, bytes).await?;
+                let payload = PutPayload::from_bytes(bytes);
+                self.objects.put(&self.location(&key), payload).await.map_err(|error| failure::write(&key, &error))?;
             }
             return Ok(());
         };

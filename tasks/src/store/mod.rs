@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::error::DocumentError;
 
@@ -38,9 +38,7 @@ pub struct Store {
 impl Store {
     /// Writes `bytes` under `key`, replacing what was there, whole or not at all.
     pub async fn put(&self, key: &Key, bytes: impl Into<Bytes>) -> Result<(), DocumentError> {
-        let payload = PutPayload::from_bytes(bytes.into());
-        self.objects.put(&self.location(key), payload).await.map_err(|error| failure::write(key, &error))?;
-        Ok(())
+        self.put_all(vec![(key.clone(), bytes.into())]).await
     }
 
     /// What is under `key`, or `None`.
