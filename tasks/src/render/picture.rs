@@ -68,7 +68,7 @@ pub(super) fn page(path: &Path, kind: Kind, index: u32, options: &RenderOptions)
 pub(super) fn thumbnail(page: &Pixels<'_>, options: &RenderOptions) -> Result<Bytes, DocumentError> {
     let width = u32::from(options.thumb_width).clamp(1, page.width);
     let height = (u64::from(page.height) * u64::from(width) / u64::from(page.width.max(1))).clamp(1, 4 * u64::from(width)) as u32;
-    let data = pixels::shrink(page, width, height, Samples::Few(4));
+    let data = pixels::shrink(page, width, height, Samples::Few(2));
     encode(&Pixels { data: &data, width, height, layout: page.layout }, options.quality)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn fit(width: u32, height: u32, max_pixels: u32, max_side: u32) -> (u
 pub(super) enum Samples {
     /// All: for pictures that are kept.
     All,
-    /// At most so many a side: for thumbnails, where nobody sees the difference and every page pays for it.
+    /// At most so many rows of each: for thumbnails, where nobody sees the difference and every page pays for it.
     Few(usize),
 }
 
@@ -61,38 +61,49 @@ pub(super) fn shrink(pixels: &Pixels<'_>, width: u32, height: u32, samples: Samp
     }
 }
 
+/// Rows whose bytes can be added up in 16 bits.
+const BAND: usize = 256;
+
 fn boxes<const DEPTH: usize>(pixels: &Pixels<'_>, width: u32, height: u32, samples: Samples) -> Vec<u8> {
     let (width, height) = (width.clamp(1, pixels.width.max(1)) as usize, height.clamp(1, pixels.height.max(1)) as usize);
     let (from_width, from_height) = (pixels.width as usize, pixels.height as usize);
-    let (lines, _) = pixels.data.as_chunks::<DEPTH>();
+    let lines: Vec<&[u8]> = pixels.data.chunks_exact((from_width * DEPTH).max(1)).collect();
     let step = |covered: usize| match samples {
         Samples::All => 1,
         Samples::Few(most) => covered.div_ceil(most).max(1),
     };
-    let mut out = Vec::with_capacity(width * height * DEPTH);
-    let mut sums = vec![([0u32; DEPTH], 0u32); width];
     // Divided once, not once a row: the boxes of all rows begin and end at the same columns.
-    let columns: Vec<(usize, usize, usize)> = (0..width)
-        .map(|column| (column * from_width / width, (column + 1) * from_width / width))
-        .map(|(left, right)| (left, right, step(right - left)))
-        .collect();
+    let columns: Vec<(usize, usize)> =
+        (0..width).map(|column| (column * from_width / width, (column + 1) * from_width / width)).collect();
+    let mut out = Vec::with_capacity(width * height * DEPTH);
+    let mut sums = vec![[0u32; DEPTH]; width];
+    let mut band = vec![0u16; from_width * DEPTH];
     for row in 0..height {
         let (top, bottom) = (row * from_height / height, (row + 1) * from_height / height);
-        sums.fill(([0; DEPTH], 0));
-        for y in (top..bottom).step_by(step(bottom - top)) {
-            let line = lines.get(y * from_width..(y + 1) * from_width).unwrap_or_default();
-            for ((sum, count), (left, right, step)) in sums.iter_mut().zip(&columns) {
-                for pixel in line.get(*left..*right).unwrap_or_default().iter().step_by(*step) {
-                    for (sum, channel) in sum.iter_mut().zip(pixel) {
-                        *sum += u32::from(*channel);
-                    }
-                    *count += 1;
-                }
+        let covered: Vec<&[u8]> = lines.get(top..bottom).unwrap_or_default().iter().step_by(step(bottom - top)).copied().collect();
+        sums.fill([0; DEPTH]);
+        // Whole rows are added up first, many bytes at once; then what they come to, box by box.
+        for lines in covered.chunks(BAND) {
+            band.fill(0);
+            for line in lines {
+                band.iter_mut().zip(*line).for_each(|(sum, byte)| *sum += u16::from(*byte));
             }
+            add_columns(&mut sums, &columns, band.as_chunks().0);
         }
-        out.extend(sums.iter().flat_map(|(sum, count)| sum.map(|sum| (sum / (*count).max(1)) as u8)));
+        for (sum, (left, right)) in sums.iter().zip(&columns) {
+            let count = (covered.len() * (right - left)).max(1) as u32;
+            out.extend(sum.map(|sum| (sum / count) as u8));
+        }
     }
     out
+}
+
+fn add_columns<const DEPTH: usize>(sums: &mut [[u32; DEPTH]], columns: &[(usize, usize)], band: &[[u16; DEPTH]]) {
+    for (sum, (left, right)) in sums.iter_mut().zip(columns) {
+        for pixel in band.get(*left..*right).unwrap_or_default() {
+            sum.iter_mut().zip(pixel).for_each(|(sum, channel)| *sum += u32::from(*channel));
+        }
+    }
 }
 
 #[cfg(test)]
