@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Archive;
 
 #[path = "../../../tests/support/postgres_server.rs"]
-#[expect(clippy::unwrap_used, clippy::print_stderr, unreachable_pub, reason = "support is shared by path")]
+#[expect(unreachable_pub, reason = "support is shared by path")]
 mod postgres_server;
 
 /// Each named test on both.
