@@ -34,6 +34,9 @@ function picture() {
   return `q 300 0 0 400 0 0 cm BI /W 8 /H 8 /CS /G /BPC 8 /F /AHx ID ${rows}> EI Q`;
 }
 
+/** So many pages that are only a picture. */
+export const pictures = (pages) => Array(pages).fill(null);
+
 /** A document about something, of so many pages. */
 export function report(pages) {
   const text = (page) => [

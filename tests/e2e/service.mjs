@@ -1,6 +1,6 @@
 // What a test stands on: a service of its own with a worker in it, and a browser.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -60,14 +60,34 @@ class Program {
   }
 }
 
+/** In place of tesseract: pages that are a picture wait while it is held, and fail while it is broken. */
+class Reader {
+  constructor(folder) {
+    this.path = join(folder, "reader");
+    this.files = { held: join(folder, "held"), broken: join(folder, "broken") };
+    const word = ["5", "1", "1", "1", "1", "1", "0", "0", "9", "9", "90", "read"].join("\\t");
+    writeFileSync(this.path, `#!/bin/sh
+cat >/dev/null
+while [ -e '${this.files.held}' ]; do sleep 0.05; done
+if [ -e '${this.files.broken}' ]; then echo 'the reader is broken' >&2; exit 1; fi
+printf '${word}\\n'
+`);
+    chmodSync(this.path, 0o755);
+  }
+
+  set(state, on) {
+    if (on) writeFileSync(this.files[state], "");
+    else rmSync(this.files[state], { force: true });
+  }
+}
+
 /** `celeriac serve --with-worker` over a broker of its own, in a folder of its own. */
 export class Service {
-  constructor({ settings = "", redis = false, flags = ["--with-worker"] } = {}) {
+  constructor({ redis = false } = {}) {
     this.folder = mkdtempSync(join(tmpdir(), "celeriac-e2e-"));
     mkdirSync(join(this.folder, "in"));
-    this.settings = settings;
+    this.reader = new Reader(this.folder);
     this.redis = redis;
-    this.flags = flags;
     this.programs = [];
   }
 
@@ -81,10 +101,10 @@ export class Service {
     }
     const broker = this.redis ? `redis://127.0.0.1:${this.redisPort}/0` : "memory://";
     writeFileSync(join(this.folder, "celery_config.toml"),
-      `[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\n${this.settings}`);
+      `[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\ntesseract = "${this.reader.path}"\n`);
     const env = { ...process.env, CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: broker, CELERIAC_STORE: join(this.folder, "store") };
     env.CELERIAC_PDFIUM ??= join(ROOT, "target/pdfium/libpdfium.so");
-    this.program = new Program(PROGRAM, ["serve", "--port", String(this.port), ...this.flags], { cwd: this.folder, env });
+    this.program = new Program(PROGRAM, ["serve", "--port", String(this.port), "--with-worker"], { cwd: this.folder, env });
     await until("the service listens", async () => {
       if (!this.program.alive()) throw new Error(this.program.said);
       return (await fetch(`${this.url}/readyz`)).ok;

@@ -5,7 +5,7 @@ use celeriac_tasks::result::{AudioPart, Summary};
 use celeriac_tasks::store::Key;
 
 use super::place::Shell;
-use super::summary::Point;
+use super::summary::{PAGES, Point};
 use super::words::{segment, size, spell};
 use crate::jobs::{Desk, Refusal};
 
@@ -86,5 +86,6 @@ fn said(line: &str, summary: Option<&Summary>) -> Point {
         .collect();
     pages.sort_unstable();
     pages.dedup();
+    pages.truncate(PAGES);
     Point { text: line.to_owned(), pages }
 }

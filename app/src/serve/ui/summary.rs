@@ -6,7 +6,7 @@ use celeriac_tasks::result::{self, DocumentResult};
 use super::words::word;
 
 /// How many pages are named where something stands on many.
-const PAGES: usize = 12;
+pub(super) const PAGES: usize = 12;
 
 /// A summary.
 #[derive(Debug, Default)]
