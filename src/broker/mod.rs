@@ -114,6 +114,20 @@ impl Depth {
     }
 }
 
+/// What waits at one priority step of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The step: the smallest is served first.
+    pub step: u8,
+    /// How many messages.
+    pub count: usize,
+    /// The envelope of the one that is taken next; none: it is large.
+    pub next: Option<Bytes>,
+}
+
+/// Messages larger than this are not read only to look at them.
+const LOOKED_AT: usize = 64 * 1024;
+
 /// A rate limit, and whose turns it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit<'a> {
@@ -288,6 +302,9 @@ pub trait Broker: Timetable + Debug + Send + Sync {
 
     /// How many messages of a queue nobody has taken, and what they wait for. It reads every parked message.
     async fn depth(&self, queue: &str) -> Result<Depth>;
+
+    /// What can be fetched from a queue, by the priority steps at which something waits, those served first before the others.
+    async fn waiting(&self, queue: &str) -> Result<Vec<Waiting>>;
 
     /// Removes the messages of a queue that nobody has taken, whatever they wait for, and returns how many there were.
     async fn purge(&self, queue: &str) -> Result<usize>;

@@ -43,6 +43,7 @@ contracts!(
     purge_empties_all_steps_and_tells_how_many,
     what_waits_is_counted_by_priority_step,
     what_waits_for_its_time_or_a_turn_is_counted_and_purged_with_its_queue,
+    what_waits_is_shown_by_its_step_with_what_is_next_and_stays,
     publishing_nothing_is_nothing,
 );
 
@@ -442,4 +443,17 @@ async fn publishing_nothing_is_nothing(ground: Ground) {
     ground.broker.declare(&[]).await.unwrap();
     assert!(ground.broker.settle(&[], None).await.is_empty());
     assert_eq!(ground.broker.release_due(10).await.unwrap().next_in, None);
+}
+
+async fn what_waits_is_shown_by_its_step_with_what_is_next_and_stays(ground: Ground) {
+    for (name, priority) in [("late", 9), ("first", 0), ("second", 0), ("middle", 4)] {
+        ground.broker.publish(&[message("q", name, priority)]).await.unwrap();
+    }
+    let waiting = ground.broker.waiting("q").await.unwrap();
+    let shown: Vec<_> = waiting.iter().map(|at| (at.step, at.count, at.next.clone())).collect();
+    let next = |name: &str, priority| Some(message("q", name, priority).envelope.into());
+    assert_eq!(shown, [(0, 2, next("first", 0)), (3, 1, next("middle", 4)), (9, 1, next("late", 9))]);
+    assert_eq!(ground.broker.waiting("q").await.unwrap(), waiting, "nothing is taken by looking");
+    assert_eq!(ground.broker.queue_len("q").await.unwrap(), 4);
+    assert!(ground.broker.waiting("other").await.unwrap().is_empty());
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use celeriac::backend::{Backend, Look};
 use celeriac::broker::{
     Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, KeyTaken, Lead, Listener, Parked, Queue,
-    RateLimit, Released, Tick, Ticked, Timetable, Turn, UniqueKey, Vitals,
+    RateLimit, Released, Tick, Ticked, Timetable, Turn, UniqueKey, Vitals, Waiting,
 };
 use celeriac::error::{Error, Result};
 use celeriac::settlement::{ChordPart, ChordState, Eviction, Location, Outgoing, Settled, Settlement, Write};
@@ -215,6 +215,7 @@ mortal! {
         fn eviction(&self) -> Result<Option<Eviction>>;
         fn vitals(&self) -> Result<Vitals>;
         fn depth(&self, queue: &str) -> Result<Depth>;
+        fn waiting(&self, queue: &str) -> Result<Vec<Waiting>>;
         fn purge(&self, queue: &str) -> Result<usize>;
         fn location(&self) -> Result<Location>;
     }

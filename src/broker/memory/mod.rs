@@ -25,7 +25,7 @@ use self::fanout::{MemoryReplies, binding};
 use self::state::State;
 use super::{
     Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, KeyTaken, Listener, Options, Parked,
-    Queue, RateLimit, Released, Turn, UniqueKey, Vitals,
+    Queue, RateLimit, Released, Turn, UniqueKey, Vitals, Waiting,
 };
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, Result};
@@ -303,6 +303,10 @@ impl Broker for MemoryBroker {
 
     async fn depth(&self, queue: &str) -> Result<Depth> {
         Ok(self.lock().depth(queue))
+    }
+
+    async fn waiting(&self, queue: &str) -> Result<Vec<Waiting>> {
+        Ok(self.lock().waiting(queue, &self.options))
     }
 
     async fn vitals(&self) -> Result<Vitals> {

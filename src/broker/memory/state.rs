@@ -15,7 +15,7 @@ use super::turns::Turns;
 use super::unique::Keys;
 use crate::broker::rotation::Place;
 use crate::broker::tag::age;
-use crate::broker::{Admitted, Delivery, Depth, Options, Parked, Queue, RateLimit, Released, Turn, envelope};
+use crate::broker::{Admitted, Delivery, Depth, LOOKED_AT, Options, Parked, Queue, RateLimit, Released, Turn, Waiting, envelope};
 use crate::settlement::Outgoing;
 
 /// A leased message.
@@ -213,6 +213,16 @@ impl State {
     pub(super) fn depth(&mut self, queue: &str) -> Depth {
         let parked = self.parked.values().filter(|(of, _)| of == queue).count();
         Depth { waiting: self.queue_len(queue), limited: self.turns.len(queue), parked }
+    }
+
+    pub(super) fn waiting(&mut self, queue: &str, options: &Options) -> Vec<Waiting> {
+        self.expire();
+        let lists = self.queues.get(queue).into_iter().flatten();
+        let waiting = |(step, list): (&u8, &VecDeque<Bytes>)| {
+            let next = list.front()?;
+            Some(Waiting { step: *step, count: list.len(), next: Some(next.clone()).filter(|next| next.len() <= LOOKED_AT) })
+        };
+        options.priority_steps.iter().zip(lists).filter_map(waiting).collect()
     }
 
     pub(super) fn purge(&mut self, queue: &str) -> usize {

@@ -1,4 +1,4 @@
-//! How many messages of a queue nobody has taken, and throwing them away.
+//! What waits in a queue: how many messages nobody has taken, which is next, and throwing them away.
 //!
 //! # Celery
 //! kombu's `_size` and `_purge`, over the lists of all priority steps. Difference: what waits for its time or for a turn belongs to its
@@ -6,11 +6,11 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use redis::pipe;
 
 use super::Shared;
-use crate::broker::Depth;
-use crate::broker::envelope;
+use crate::broker::{Depth, LOOKED_AT, Waiting, envelope};
 use crate::connection::command;
 use crate::error::Result;
 
@@ -41,6 +41,18 @@ impl Shared {
             }
             cursor = next;
         }
+    }
+
+    pub(super) async fn waiting(&self, queue: &str) -> Result<Vec<Waiting>> {
+        let call = self.scripts.heads.call(&self.keys.lists(queue)).arg(LOOKED_AT);
+        // (redis reads a flat list into pairs.)
+        let found: Vec<(usize, Vec<u8>)> = self.link.call("looking at what waits", &call).await?;
+        let steps = self.keys.options().priority_steps.iter().zip(found).filter(|(_, (count, _))| *count > 0);
+        let waiting = |(step, (count, next)): (&u8, (usize, Vec<u8>))| {
+            let next = (!next.is_empty()).then(|| Bytes::from(next));
+            Waiting { step: *step, count, next }
+        };
+        Ok(steps.map(waiting).collect())
     }
 
     pub(super) async fn purge(&self, queue: &str) -> Result<usize> {

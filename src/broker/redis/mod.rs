@@ -41,7 +41,7 @@ use self::keys::Keys;
 use self::replies::RedisReplies;
 use super::{
     Admitted, Broker, Consumer, ConsumerOptions, Dead, DeadLetter, Delivery, Depth, Kept, KeyTaken, Listener, Options, Parked,
-    Queue, RateLimit, Released, Turn, UniqueKey, Vitals,
+    Queue, RateLimit, Released, Turn, UniqueKey, Vitals, Waiting,
 };
 use crate::connection::{Link, Script, Server, command, eviction, locate};
 use crate::error::Result;
@@ -67,6 +67,7 @@ struct Shared {
 #[derive(Debug)]
 struct Scripts {
     fetch: Script,
+    heads: Script,
     renew: Script,
     page: Script,
     restore: Script,
@@ -88,6 +89,7 @@ impl RedisBroker {
     pub(super) fn new(server: &Server, options: Options) -> Result<Self> {
         let scripts = Scripts {
             fetch: Script::new(include_str!("fetch.lua")),
+            heads: Script::new(include_str!("heads.lua")),
             renew: Script::new(include_str!("renew.lua")),
             page: Script::new(include_str!("page.lua")),
             restore: Script::new(include_str!("restore.lua")),
@@ -272,6 +274,10 @@ impl Broker for RedisBroker {
 
     async fn depth(&self, queue: &str) -> Result<Depth> {
         self.shared.depth(queue).await
+    }
+
+    async fn waiting(&self, queue: &str) -> Result<Vec<Waiting>> {
+        self.shared.waiting(queue).await
     }
 
     async fn vitals(&self) -> Result<Vitals> {
