@@ -1,14 +1,21 @@
-//! `dev`: the API, a worker for all queues and upkeep in one process, on the Redis that is there or in memory.
+//! `dev`: the API, a worker for all queues and upkeep in one process, on the Redis that is there or in memory. It starts again when its
+//! configuration changes.
+
+mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use celeriac::broker::{SentinelOptions, server_info};
-use celeriac::cli::settings::Surroundings;
+use celeriac::cli::restart::Again;
+use celeriac::cli::settings::{DEFAULT_FILE, Surroundings};
 use celeriac::cli::terminal::tell;
 use celeriac::cli::{Exit, Failure, GlobalArgs};
 use celeriac::config::{Env, Origin, redact};
 
+use self::watch::Files;
 use crate::args::DevArgs;
 use crate::serve;
 use crate::settings::load;
@@ -18,19 +25,56 @@ const ENV_FILE: &str = ".env";
 /// How long a Redis on this machine may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 const MEMORY: &str = "memory://";
+/// How long requests may go on before a start with another configuration: streams of events would go on for ever.
+const GRACE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &DevArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let mut around = Surroundings::read(global)?;
-    let variables = read(args.env_file.as_deref())?;
-    for (name, value) in variables {
-        around.env.entry(name).or_insert(value);
-    }
-    let mut global = global.clone();
-    let broker = broker(&around, &mut global)?;
+    let again = Again::here();
+    let around = surroundings(args, global)?;
+    let mut chosen = global.clone();
+    let broker = broker(&around, &mut chosen)?;
     tell(&format!("API, worker and upkeep in one process; {broker}\nCtrl-C ends it; open this address:\n"))?;
     let mut all = args.serve.clone();
     all.with_worker = true;
-    serve::run_in(&around, &all, &global)
+
+    let changed = Arc::new(AtomicBool::new(false));
+    let stop = until_changed(args, global, Arc::clone(&changed));
+    let exit = serve::run_until(&around, &all, &chosen, stop, GRACE)?;
+    if changed.load(Ordering::Relaxed) { Err(again.run()) } else { Ok(exit) }
+}
+
+/// The environment and the configuration file, with the variables of the file beside it.
+fn surroundings(args: &DevArgs, global: &GlobalArgs) -> Result<Surroundings, Failure> {
+    let mut around = Surroundings::read(global)?;
+    for (name, value) in read(args.env_file.as_deref())? {
+        around.env.entry(name).or_insert(value);
+    }
+    Ok(around)
+}
+
+/// Waits for another configuration that can be used; one that cannot is told of, and what runs goes on as it was started.
+fn until_changed(args: &DevArgs, global: &GlobalArgs, changed: Arc<AtomicBool>) -> impl Future<Output = ()> + Send + use<> {
+    let config = global.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+    let env = args.env_file.clone().unwrap_or_else(|| ENV_FILE.into());
+    let mut files = Files::read(vec![config, env]);
+    // We are in its --workdir already.
+    let (args, global) = (args.clone(), GlobalArgs { workdir: None, ..global.clone() });
+    async move {
+        loop {
+            let file = files.changed().await;
+            let usable = surroundings(&args, &global).and_then(|around| load(&around, &global, args.serve.settings()));
+            let text = match &usable {
+                Ok(_) => format!("{} has changed: starting again\n", file.display()),
+                Err(failure) => format!("{failure}\nnothing changes until this is mended\n"),
+            };
+            // Where nobody reads it, it goes on as well.
+            let _ = tell(&text);
+            if usable.is_ok() {
+                changed.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
 }
 
 /// Which broker is used, in words; where nobody said which, that of this machine, or memory.

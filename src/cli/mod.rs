@@ -37,7 +37,7 @@ mod program;
 mod purge;
 mod remote;
 mod report;
-mod restart;
+pub mod restart;
 pub mod settings;
 mod signals;
 mod spans;

@@ -20,18 +20,18 @@ const ONCE: [&str; 2] = ["--purge", "--discard"];
 
 /// What a process is started again with.
 #[derive(Debug)]
-pub(super) struct Again {
+pub struct Again {
     folder: Option<PathBuf>,
 }
 
 impl Again {
     /// As it is now: before anything has changed the folder.
-    pub(super) fn here() -> Self {
+    pub fn here() -> Self {
         Self { folder: std::env::current_dir().ok() }
     }
 
     /// Becomes the program as its file is now; comes back only when that fails.
-    pub(super) fn run(&self) -> Failure {
+    pub fn run(&self) -> Failure {
         let error = match std::env::current_exe() {
             Ok(path) => self.command(file(path.as_os_str())).exec(),
             Err(error) => error,

@@ -7,7 +7,8 @@ use super::exit::{Exit, Failure};
 use crate::config::{self, ConfigFile, Env, Loaded, Origin, Sources, Table};
 
 /// The file that is read when none is named.
-const DEFAULT_FILE: &str = "celery_config.toml";
+/// The configuration file where none is named.
+pub const DEFAULT_FILE: &str = "celery_config.toml";
 
 /// What this process was given, read once.
 #[derive(Debug)]

@@ -3,21 +3,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { pdf, pictures, report } from "./pdf.mjs";
 import { Service, browser, missing, until } from "./service.mjs";
+import { drop, letters, page, yes } from "./tab.mjs";
 
 const why = await missing();
 if (why) console.log(`skipped: ${why}`);
 if (why && process.env.CI) throw new Error(why);
 
-/** A page of the browser that keeps what its console complains of. */
-async function page(chromium, options = {}) {
-  const opened = await chromium.newPage({ viewport: { width: 1280, height: 900 }, ...options });
-  opened.complaints = [];
-  opened.on("console", (message) => { if (message.type() === "error") opened.complaints.push(message.text()); });
-  opened.on("pageerror", (error) => opened.complaints.push(error.message));
-  return opened;
-}
-
-describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
+describe("the dashboard", { skip: why ?? false, timeout: 1_800_000 }, () => {
   let chromium;
   let service;
   before(async () => {
@@ -29,23 +21,36 @@ describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
     await service?.stop();
   });
 
-  test("a document that is dropped tells how long it takes, and fills the grid", async () => {
+  // S0.10, S3.17: one command, and everything of a document can be looked at while it is worked on.
+  test("a document that is dropped tells how long it takes, and is seen page by page to its summary and narration", async () => {
+    service.reader.set("held", true);
     const tab = await page(chromium);
     await tab.goto(`${service.url}/jobs`);
-    await tab.setInputFiles("#file", { name: "report.pdf", mimeType: "application/pdf", buffer: pdf(report(30)) });
-    await tab.locator("#hand-in .estimate", { hasText: "30 pages, about" }).waitFor();
+    await drop(tab, "report.pdf", pdf([...report(30), ...pictures(4)]));
+    await tab.locator("#hand-in .estimate", { hasText: "34 pages, about" }).waitFor();
     await tab.locator("#hand-in button.primary").click();
     await tab.waitForURL(/\/jobs\/[^/?]+$/);
-    await tab.locator("#grid .cell.ok").nth(29).waitFor({ timeout: 120_000 });
+    // From here on the page is not loaded again.
+    await tab.evaluate(() => { document.body.dataset.same = "yes"; });
+    await until("what can be read is done", async () => /^o{30}[qr]{4}$/.test(await letters(tab)));
+    await tab.locator("#grid .cell.running").first().waitFor();
+    service.reader.set("held", false);
+    await tab.locator(".document[data-status=completed]").waitFor();
+    await until("all pages are done", async () => await letters(tab) === "o".repeat(34));
+    assert.equal(await tab.evaluate(() => document.body.dataset.same), "yes");
+    await tab.locator(".tabs a", { hasText: "Summary" }).click();
+    await tab.locator("#executive p").first().waitFor();
+    await tab.locator(".tabs a", { hasText: "Audio" }).click();
+    await until("the narration has a length", () => tab.evaluate(() => document.querySelector("audio")?.duration > 0));
     assert.deepEqual(tab.complaints, []);
     await tab.close();
   });
 
-  test("a document gets its summary, whose quotes lead to their pages, and its narration", async () => {
+  test("a summary's quotes lead to their pages, and a narration has its words", async () => {
     const id = await service.submit("report.pdf", pdf(report(30)), { audio: true });
     const tab = await page(chromium);
     await tab.goto(`${service.url}/jobs/${id}`);
-    await tab.locator(".document[data-status=completed]").waitFor({ timeout: 120_000 });
+    await tab.locator(".document[data-status=completed]").waitFor();
     assert.equal(await tab.locator("#grid .cell.ok").count(), 30);
     await tab.locator(".tabs a", { hasText: "Summary" }).click();
     await tab.locator("#executive p").first().waitFor();
@@ -56,7 +61,6 @@ describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
     await tab.keyboard.press("Escape");
     assert.equal(await tab.locator("#drawer").isVisible(), false);
     await tab.locator(".tabs a", { hasText: "Audio" }).click();
-    await until("the narration has a length", () => tab.evaluate(() => document.querySelector("audio")?.duration > 0));
     await tab.locator("#transcript p").first().waitFor();
     assert.deepEqual(tab.complaints, []);
     await tab.close();
@@ -95,15 +99,21 @@ describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
     const id = await service.submit("long.pdf", pdf([...report(25), ...pictures(20)]));
     const tab = await page(chromium);
     await tab.goto(`${service.url}/jobs/${id}`);
-    await tab.locator('#grid [data-page="25"].ok').waitFor({ timeout: 60_000 });
+    await tab.locator('#grid [data-page="25"].ok').waitFor();
     await tab.locator("#grid .cell.running").first().waitFor();
     await tab.locator("button", { hasText: "Cancel" }).first().click();
-    await tab.locator("#ask button[value=yes]").click();
-    await tab.locator(".document[data-status=cancelled]").waitFor({ timeout: 60_000 });
-    await until("the grid says so", async () => await tab.locator("#grid .cell.cancelled").count() === 20);
+    const soon = Date.now() + 2000;
+    await yes(tab);
+    await tab.locator(".document[data-status=cancelled]").waitFor();
+    await until("the grid says so", async () => await letters(tab) === "o".repeat(25) + "x".repeat(20));
     service.reader.set("held", false);
     const job = await service.job(id);
     assert.deepEqual([job.counts.ok, job.counts.cancelled, job.counts.running], [25, 20, 0]);
+    // Two seconds after the click nothing begins any more, however free the workers are.
+    await until("another job is done", async () => (await service.ended(await service.submit("next.pdf", pdf(pictures(9))))).status === "completed" && Date.now() > soon);
+    const later = (await service.told(id, `${soon}-0`)).filter(([kind]) => kind === "pages").flatMap(([, { pages }]) => pages);
+    assert.deepEqual(later.filter(({ s }) => s === "r"), []);
+    assert.equal(await letters(tab), "o".repeat(25) + "x".repeat(20));
     assert.deepEqual(tab.complaints, []);
     await tab.close();
   });
@@ -131,7 +141,7 @@ describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
   test("500 pages are painted soon after their snapshot", async (t) => {
     service.reader.set("held", true);
     const id = await service.submit("large.pdf", pdf([...pictures(50), ...report(450)]), { summary: false });
-    await until("it is open", async () => (await service.job(id)).page_states.length === 500, 120);
+    await until("it is open", async () => (await service.job(id)).page_states.length === 500);
     const tab = await page(chromium);
     const events = "**/v1/jobs/*/events";
     // Nothing is told until all pages have another state than the grid shows.
@@ -152,7 +162,7 @@ describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
     const id = await service.submit("scan.pdf", pdf([...report(2), null, ...report(2)]));
     const tab = await page(chromium);
     await tab.goto(`${service.url}/jobs/${id}`);
-    await tab.locator(".document[data-status=partial]").waitFor({ timeout: 180_000 });
+    await tab.locator(".document[data-status=partial]").waitFor();
     const failed = tab.locator("#grid .cell.failed");
     assert.equal(await failed.getAttribute("aria-label"), "Page 3: failed");
     assert.equal(await failed.evaluate((cell) => getComputedStyle(cell, "::before").content), '"!"');
@@ -161,14 +171,14 @@ describe("the dashboard", { skip: why ?? false, timeout: 600_000 }, () => {
     await tab.locator("#drawer .alert.failed", { hasText: "ocr_failed" }).waitFor();
     service.reader.set("broken", false);
     await tab.locator("#drawer button", { hasText: "Retry this page" }).click();
-    await tab.locator(".document[data-status=completed]").waitFor({ timeout: 120_000 });
-    await until("the grid says so", async () => await tab.locator("#grid .cell.ok").count() === 5);
+    await tab.locator(".document[data-status=completed]").waitFor();
+    await until("only that page was done again", async () => await letters(tab) === "ccocc");
     assert.deepEqual(tab.complaints, []);
     await tab.close();
   });
 });
 
-describe("a service that is killed", { skip: why ?? false, timeout: 600_000 }, () => {
+describe("a service that is killed", { skip: why ?? false, timeout: 1_800_000 }, () => {
   test("and started again is found again, and the grid is right", async () => {
     const service = new Service({ redis: true });
     const chromium = await browser();
@@ -178,14 +188,13 @@ describe("a service that is killed", { skip: why ?? false, timeout: 600_000 }, (
       const id = await service.submit("long.pdf", pdf([...report(25), ...pictures(20)]));
       const tab = await page(chromium);
       await tab.goto(`${service.url}/jobs/${id}`);
-      await tab.locator("#grid .cell.ok").nth(24).waitFor({ timeout: 60_000 });
+      await tab.locator("#grid .cell.ok").nth(24).waitFor();
       await service.program.kill("SIGKILL");
       await tab.locator("#live", { hasText: "connection lost" }).waitFor();
       service.reader.set("held", false);
       await service.start();
-      await tab.locator(".document[data-status=completed]").waitFor({ timeout: 180_000 });
-      const letters = () => tab.locator("#grid .cell").evaluateAll((cells) => cells.map((cell) => cell.dataset.s).join(""));
-      await until("the grid shows what the service says", async () => (await letters()) === (await service.job(id)).page_states);
+      await tab.locator(".document[data-status=completed]").waitFor();
+      await until("the grid shows what the service says", async () => (await letters(tab)) === (await service.job(id)).page_states);
     } finally {
       await chromium.close();
       await service.stop();

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { pdf, pictures, report } from "./pdf.mjs";
 import { Service, browser, missing, until } from "./service.mjs";
+import { page } from "./tab.mjs";
 
 const into = process.argv[2];
 const why = await missing();
@@ -10,12 +11,15 @@ if (why || !into) throw new Error(why ?? "which folder?");
 mkdirSync(into, { recursive: true });
 
 const service = new Service();
+const guarded = new Service({ env: { CELERIAC_API_KEYS: "ann:admin:the-key-of-an-admin-0123" } });
 const chromium = await browser();
 
-async function picture(name, path, { act, ...look } = {}) {
-  const tab = await chromium.newPage({ viewport: { width: 1280, height: 840 }, ...look });
-  await tab.goto(service.url + path);
-  await tab.locator("#live", { hasText: /live|ended/ }).waitFor();
+const lives = (tab) => tab.locator("#live", { hasText: /live|ended/ }).waitFor();
+
+async function picture(name, path, { act, of = service, ready = lives, ...look } = {}) {
+  const tab = await page(chromium, { viewport: { width: 1280, height: 840 }, ...look });
+  await tab.goto(of.url + path);
+  await ready(tab);
   await act?.(tab);
   await tab.screenshot({ path: join(into, `${name}.png`) });
   await tab.close();
@@ -51,9 +55,12 @@ try {
   for (const tab of ["summary", "audio", "timeline"]) await picture(tab, `/jobs/${whole}/${tab}`);
   await picture("log", `/jobs/${partial}/log`);
   await picture("failures", "/failures");
-  await picture("system", "/system");
+  for (const [name, path] of [["system", "/system"], ["audit", "/system/audit"]]) await picture(name, path);
+  await picture("raw", `/jobs/${whole}/raw`);
+  await picture("login", "/login", { of: await guarded.start(), ready: (tab) => tab.locator("input[name=key]").waitFor(), viewport: { width: 640, height: 480 } });
   service.reader.set("held", false);
 } finally {
   await chromium.close();
   await service.stop();
+  await guarded.stop();
 }

@@ -1,7 +1,7 @@
 // What a test stands on: a service of its own with a worker in it, and a browser.
 import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { once } from "node:events";
@@ -31,8 +31,11 @@ export async function freePort() {
   return port;
 }
 
+/** How many seconds anything may take: a machine that builds beside the tests is slow, and nothing that is there is waited for. */
+export const PATIENCE = 300;
+
 /** Asks again until something is there; says what never came. */
-export async function until(what, look, seconds = 60) {
+export async function until(what, look, seconds = PATIENCE) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const found = await Promise.resolve().then(look).catch(() => null);
@@ -81,9 +84,12 @@ printf '${word}\\n'
   }
 }
 
-/** `celeriac serve --with-worker` over a broker of its own, in a folder of its own. */
+/** `celeriac dev` over a broker of its own, in a folder of its own; `top` and `settings` are lines at the head and the end of its configuration, `env` more variables. */
 export class Service {
-  constructor({ redis = false } = {}) {
+  constructor({ redis = false, top = "", settings = "", env = {} } = {}) {
+    this.top = top;
+    this.settings = settings;
+    this.env = env;
     this.folder = mkdtempSync(join(tmpdir(), "celeriac-e2e-"));
     mkdirSync(join(this.folder, "in"));
     this.reader = new Reader(this.folder);
@@ -98,18 +104,33 @@ export class Service {
       this.redisPort = await freePort();
       const args = ["--port", String(this.redisPort), "--bind", "127.0.0.1", "--save", "", "--dir", this.folder];
       this.programs.push(new Program("redis-server", args, { cwd: this.folder }));
+      await until("Redis listens", () => this.askRedis("PING"));
     }
     const broker = this.redis ? `redis://127.0.0.1:${this.redisPort}/0` : "memory://";
     writeFileSync(join(this.folder, "celery_config.toml"),
-      `[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\ntesseract = "${this.reader.path}"\n`);
-    const env = { ...process.env, CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: broker, CELERIAC_STORE: join(this.folder, "store") };
+      `${this.top}[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\ntesseract = "${this.reader.path}"\n${this.settings}`);
+    const env = { ...process.env, CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: broker, CELERIAC_STORE: join(this.folder, "store"), ...this.env };
     env.CELERIAC_PDFIUM ??= join(ROOT, "target/pdfium/libpdfium.so");
-    this.program = new Program(PROGRAM, ["serve", "--port", String(this.port), "--with-worker"], { cwd: this.folder, env });
-    await until("the service listens", async () => {
-      if (!this.program.alive()) throw new Error(this.program.said);
-      return (await fetch(`${this.url}/readyz`)).ok;
-    }).catch((error) => { throw new Error(`${error.message}\n${this.program.said}`); });
+    this.program = new Program(PROGRAM, ["dev", "--port", String(this.port)], { cwd: this.folder, env });
+    await until("the service listens", async () => !this.program.alive() || (await fetch(`${this.url}/readyz`)).ok);
+    if (!this.program.alive()) throw new Error(this.program.said);
     return this;
+  }
+
+  /** Another program of ours over the same broker. */
+  run(...args) {
+    const broker = `redis://127.0.0.1:${this.redisPort}/0`;
+    const env = { ...process.env, CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: broker };
+    const program = new Program(PROGRAM, args, { cwd: this.folder, env });
+    this.programs.unshift(program);
+    return program;
+  }
+
+  /** One command to Redis; its answer. */
+  async askRedis(command) {
+    const socket = connect(this.redisPort, "127.0.0.1");
+    socket.write(`${command}\r\nQUIT\r\n`);
+    return (await socket.toArray()).join("");
   }
 
   async stop() {
@@ -123,17 +144,33 @@ export class Service {
     const path = join(this.folder, "in", name);
     writeFileSync(path, bytes);
     const body = JSON.stringify({ source: { kind: "path", path }, file_name: name, options, ...about });
-    const headers = { "Content-Type": "application/json", "X-Celeriac-Request": "1" };
+    const headers = { "Content-Type": "application/json", ...this.headers() };
     const answer = await fetch(`${this.url}/v1/jobs`, { method: "POST", headers, body });
     if (!answer.ok) throw new Error(await answer.text());
     return (await answer.json()).job_id;
   }
 
-  async job(id) {
-    return (await fetch(`${this.url}/v1/jobs/${id}`)).json();
+  /** What the tests' own calls send. */
+  headers() {
+    return { "X-Celeriac-Request": "1", ...(this.key && { "X-API-Key": this.key }) };
   }
 
-  async ended(id, seconds = 180) {
+  async get(path) {
+    return (await fetch(this.url + path, { headers: this.headers() })).json();
+  }
+
+  async job(id) {
+    return this.get(`/v1/jobs/${id}`);
+  }
+
+  /** What happened to a job that has ended, after an event: `[kind, data]` each. */
+  async told(id, after) {
+    const answer = await fetch(`${this.url}/v1/jobs/${id}/events?last_event_id=${after}`, { headers: this.headers() });
+    const frames = (await answer.text()).split("\n\n").map((frame) => new Map(frame.split("\n").map((line) => line.split(/: ?(.*)/s))));
+    return frames.filter((frame) => frame.has("event")).map((frame) => [frame.get("event"), JSON.parse(frame.get("data"))]);
+  }
+
+  async ended(id, seconds = PATIENCE) {
     await until(`job ${id} ends`, async () => ["completed", "partial", "failed", "cancelled"].includes((await this.job(id)).status), seconds);
     return this.job(id);
   }

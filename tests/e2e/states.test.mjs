@@ -1,7 +1,9 @@
 // What the dashboard knows of states and times, without a browser.
 import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
 import test from "node:test";
-import { NAMES, call, changes, estimateText, move, next, pagesOf, price, rowState, size, spell, tally } from "../../app/src/serve/ui/assets/states.js";
+import { gzipSync } from "node:zlib";
+import { NAMES, call, changes, estimateText, move, next, numbers, pagesOf, price, rowState, size, spell, tally } from "../../app/src/serve/ui/assets/states.js";
 
 test("only pages whose state differs are painted", () => {
   assert.deepEqual(changes("qqrr", "qorf"), [[2, "o"], [4, "f"]]);
@@ -62,6 +64,18 @@ test("an estimate says why it cannot be told", () => {
   assert.match(estimateText({ pages: 5, seconds: null, warning: "no worker consumes page_processing" }), /no worker consumes/);
 });
 
+test("a form of numbers is sent as numbers", () => {
+  assert.deepEqual(numbers(new Map([["min", "2"], ["max", "10"]])), { min: 2, max: 10 });
+});
+
 test("a call is made of its words", () => {
   assert.deepEqual(call("/x/v1", "POST /jobs/a%2Fb/cancel"), { method: "POST", url: "/x/v1/jobs/a%2Fb/cancel" });
+});
+
+test("all that the pages load is less than 60 kB compressed", (t) => {
+  const folder = new URL("../../app/src/serve/ui/assets/", import.meta.url);
+  const sizes = readdirSync(folder).map((name) => gzipSync(readFileSync(new URL(name, folder))).length);
+  const all = sizes.reduce((sum, size) => sum + size);
+  t.diagnostic(`${(all / 1000).toFixed(1)} kB`);
+  assert.ok(sizes.length === 4 && all < 60_000, `${all} bytes`);
 });

@@ -228,7 +228,7 @@ class Dev(Process):
         wait_until(lambda: self.check() and "listening on" in self.output(), 60, "dev listens")
 
 
-def test_dev_runs_everything_in_memory_where_no_redis_is(tmp_path):
+def test_s0_10_dev_runs_everything_in_memory_where_no_redis_is(tmp_path):
     # The address of a Redis that is not there, as a default would be.
     from pdf import write_pdf
 
@@ -240,6 +240,36 @@ def test_dev_runs_everything_in_memory_where_no_redis_is(tmp_path):
         answer = requests.post(f"{url}/v1/jobs?wait=60", json={"source": {"kind": "path", "path": str(tmp_path / "a.pdf")}}, timeout=90)
         assert answer.status_code == 200 and answer.json()["status"] == "completed", answer.text
         assert (tmp_path / "kept").is_dir()
+
+
+def test_s1_5_dev_starts_again_when_its_configuration_changes_and_a_job_on_redis_goes_on(tmp_path):
+    from pdf import write_pdf
+
+    write_pdf(tmp_path / "a.pdf", [[f"page {number}"] for number in range(1, 41)])
+    (tmp_path / "redis").mkdir()
+    with RedisServer(tmp_path / "redis") as redis:
+        urls = f'broker_url = "{redis.ready().broker_url}"\nresult_backend = "{redis.result_backend}"\n'
+        with Dev(tmp_path, urls, f"CELERIAC_STORE={tmp_path / 'kept'}\n") as dev:
+            assert "messages are on redis://" in dev.output()
+            url = f"http://127.0.0.1:{dev.port}"
+            config, right = tmp_path / "celery_config.toml", (tmp_path / "celery_config.toml").read_text()
+
+            config.write_text(right.replace("dpi = 40", 'dpi = "many"'))
+            wait_until(lambda: dev.check() and "nothing changes until this is mended" in dev.output(), 30, "the mistake is told of")
+            assert "dpi" in dev.output() and requests.get(f"{url}/readyz", timeout=10).ok, "what runs goes on"
+
+            source = {"kind": "path", "path": str(tmp_path / "a.pdf")}
+            job = requests.post(f"{url}/v1/jobs", json={"source": source}, timeout=30).json()["job_id"]
+            # A stream of events is no reason to wait: its reader comes back.
+            with requests.get(f"{url}/v1/jobs/{job}/events", stream=True, timeout=60) as events:
+                next(line for line in events.iter_lines() if b'"s":"o"' in line)
+                config.write_text(right + "[celeriac.api]\nread_only = true\n")
+                wait_until(lambda: dev.check() and "starting again" in dev.output(), 30, "the change is noticed")
+            wait_until(lambda: dev.check() and dev.output().count("listening on") == 2, 30, "it listens again")
+            refused = requests.post(f"{url}/v1/jobs", json={"source": source}, timeout=10)
+            assert refused.status_code == 403 and "read-only" in refused.text, refused.text
+            ended = requests.get(f"{url}/v1/jobs/{job}?wait=60", timeout=90).json()
+            assert (ended["status"], ended["counts"]["ok"] + ended["counts"]["cached"]) == ("completed", 40), ended
 
 
 def test_dev_says_what_is_wrong_in_its_variables(tmp_path):

@@ -1,6 +1,7 @@
 //! Finding archived jobs, youngest first, as the ledger finds those that live.
 
 use celeriac_tasks::ledger::{Cursor, Found, Query};
+use celeriac_tasks::result::JobStatus;
 use sqlx::{Any, Row};
 
 use super::{Archive, Result, kept, read, unreachable};
@@ -27,6 +28,13 @@ impl Archive {
             found.next = Some(Cursor { milliseconds, job_id: last.try_get(2).map_err(unreachable)? });
         }
         Ok(found)
+    }
+
+    /// How many jobs ended so.
+    pub(crate) async fn count(&self, status: JobStatus) -> Result<u64> {
+        let row = sqlx::query("SELECT COUNT(*) FROM celeriac_jobs WHERE status = $1").bind(status.as_str());
+        let count: i64 = row.fetch_one(&self.pool).await.map_err(unreachable)?.try_get(0).map_err(unreachable)?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 }
 

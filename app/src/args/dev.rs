@@ -7,7 +7,7 @@ use clap::Args;
 use super::ServeArgs;
 
 /// How everything is started in one place.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) serve: ServeArgs,

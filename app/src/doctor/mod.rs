@@ -13,12 +13,13 @@ use celeriac::cli::{Exit, Failure, GlobalArgs};
 use celeriac::config::{Effect, Env, Loaded, Origin};
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::args::DoctorArgs;
 use crate::settings::{Analysis, Audio, Documents, load};
 
 /// How well something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     /// It is there.
@@ -30,13 +31,17 @@ pub(crate) enum Status {
 }
 
 /// One line.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    name: &'static str,
-    status: Status,
-    detail: String,
+    /// What was looked at.
+    pub(crate) name: &'static str,
+    /// How well it is.
+    pub(crate) status: Status,
+    /// What was found.
+    pub(crate) detail: String,
+    /// How to get what is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 impl Check {
@@ -98,7 +103,8 @@ fn configuration(around: &Surroundings, global: &GlobalArgs) -> Result<(Loaded, 
     }
 }
 
-async fn look(loaded: &Loaded, env: &Env) -> Result<Vec<Check>, Failure> {
+/// Everything but the configuration itself.
+pub(crate) async fn look(loaded: &Loaded, env: &Env) -> Result<Vec<Check>, Failure> {
     let documents: Documents = loaded.table(Documents::TABLE.path)?;
     let analysis: Analysis = loaded.table(Analysis::TABLE.path)?;
     let audio: Audio = loaded.table(Audio::TABLE.path)?;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use celeriac::control::CallOptions;
+use celeriac::protocol::{Map, Value as Celery};
 use celeriac_tasks::pipeline::CIRCUITS;
 use celeriac_tasks::provider::Circuit;
 use serde::Serialize;
@@ -11,12 +13,14 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-use super::{Desk, Result};
+use super::{Desk, Refusal, Result};
 
 /// How long an answer of theirs is good.
 const FRESH: Duration = Duration::from_secs(5);
 /// How long they may take.
 const PATIENCE: Duration = Duration::from_millis(700);
+/// How long one may take that is told something.
+const ANSWERED: Duration = Duration::from_secs(2);
 
 /// A worker.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -27,6 +31,8 @@ pub(crate) struct WorkerView {
     pub(crate) queues: Vec<String>,
     /// How many tasks it runs at once.
     pub(crate) slots: u32,
+    /// Between how many it chooses by itself; null: it does not.
+    pub(crate) autoscale: Option<Bounds>,
     /// How many it runs now.
     pub(crate) active: u32,
     /// How many it has taken and not begun.
@@ -58,6 +64,15 @@ impl WorkerView {
     pub(crate) fn held(&self, queue: &str) -> Held {
         self.queued.get(queue).copied().unwrap_or_default()
     }
+}
+
+/// Between how many slots a worker chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Bounds {
+    /// The fewest.
+    pub(crate) min: u32,
+    /// The most.
+    pub(crate) max: u32,
 }
 
 /// All of them at one time.
@@ -123,15 +138,49 @@ impl Desk {
         let inspect = self.app.control().inspect().timeout(PATIENCE);
         let (stats, queues, active, reserved) =
             tokio::try_join!(inspect.stats(), inspect.active_queues(), inspect.active(), inspect.reserved())?;
-        let json = |map: celeriac::protocol::Map| Value::from(celeriac::protocol::Value::from(map));
+        let json = |map: Map| Value::from(Celery::from(map));
         let fleet = Arc::new(read(&json(stats), &json(queues), &json(active), &json(reserved)));
         *heard = Some((Instant::now(), Arc::clone(&fleet)));
         Ok(fleet)
     }
+
+    /// Sends a command to one worker, and returns what it says to it.
+    pub(crate) async fn tell_worker(&self, worker: &str, command: &str, arguments: Map) -> Result<String> {
+        let options = CallOptions { destination: vec![worker.to_owned()], timeout: ANSWERED, ..CallOptions::default() };
+        let mut replies = self.app.control().call(command, arguments, &options).await?;
+        let reply = replies.shift_remove(worker).ok_or_else(|| absent(worker))?;
+        self.look_again().await;
+        let reply = Value::from(reply);
+        match reply["error"].as_str() {
+            Some(why) => Err(Refusal::Conflict(format!("{worker} refuses: {why}"))),
+            None => Ok(reply["ok"].as_str().unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// Lets one worker end; it says nothing to that.
+    pub(crate) async fn end_worker(&self, worker: &str) -> Result<()> {
+        if !self.fleet().await?.workers.iter().any(|other| other.name == worker) {
+            return Err(absent(worker));
+        }
+        self.app.control().broadcast("shutdown", Map::new(), &[worker.to_owned()]).await?;
+        self.look_again().await;
+        Ok(())
+    }
+
+    /// What was heard is out of date.
+    pub(crate) async fn look_again(&self) {
+        *self.heard.lock().await = None;
+    }
+}
+
+fn absent(worker: &str) -> Refusal {
+    Refusal::NotFound(format!("no worker {worker} answers; /v1/workers names those that do"))
 }
 
 fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Fleet {
     let count = |map: &Value, name: &str| map[name].as_array().map_or(0, |list| u32::try_from(list.len()).unwrap_or(u32::MAX));
+    let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let bounds = |told: &Value| Some(Bounds { min: number(&told["min"])?, max: number(&told["max"])? });
     let worker = |(name, told): (&String, &Value)| WorkerView {
         name: name.clone(),
         queues: queues[name]
@@ -140,7 +189,8 @@ fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Flee
             .flatten()
             .filter_map(|queue| queue["name"].as_str().map(str::to_owned))
             .collect(),
-        slots: told["pool"]["max-concurrency"].as_u64().and_then(|slots| u32::try_from(slots).ok()).unwrap_or_default(),
+        slots: number(&told["pool"]["max-concurrency"]).unwrap_or_default(),
+        autoscale: bounds(&told["autoscaler"]),
         active: count(active, name),
         reserved: count(reserved, name),
         total: told["total"]
@@ -174,7 +224,11 @@ mod tests {
     fn what_workers_tell_is_read_whoever_they_are() {
         let stats = json!({
             "celery@b": {"pool": {"max-concurrency": 4}, "total": {"t": 3}, "uptime": 7, "pid": 12, "rusage": {"maxrss": 10}},
-            "celery@a": {"pool": {}, "circuits": {"openai": "open", "openai-speech": "closed"}},
+            "celery@a": {
+                "pool": {},
+                "circuits": {"openai": "open", "openai-speech": "closed"},
+                "autoscaler": {"max": 9, "min": 2, "current": 3, "qty": 0},
+            },
         });
         let queues = json!({"celery@b": [{"name": "page_processing"}]});
         let of = |queue: &str| json!({"delivery_info": {"exchange": "", "routing_key": queue}});
@@ -182,6 +236,7 @@ mod tests {
         let fleet = read(&stats, &queues, &active, &json!({"celery@b": [of("default")]}));
         assert_eq!(fleet.workers.iter().map(|worker| worker.name.as_str()).collect::<Vec<_>>(), ["celery@a", "celery@b"]);
         assert_eq!((fleet.slots("page_processing"), fleet.slots("default")), (4, 0));
+        assert_eq!((fleet.workers[0].autoscale, fleet.workers[1].autoscale), (Some(Bounds { min: 2, max: 9 }), None));
         assert_eq!(fleet.open_circuits(), BTreeMap::from([("openai", 1), ("openai-speech", 0)]));
         let worker = &fleet.workers[1];
         assert_eq!(worker.held("page_processing"), Held { active: 1, reserved: 0 });

@@ -4,6 +4,7 @@ mod act;
 mod content;
 mod estimate;
 mod fleet;
+mod lines;
 mod priority;
 mod rates;
 mod refusal;
@@ -16,8 +17,9 @@ mod wait;
 use celeriac::app::App;
 use celeriac::cli::Failure;
 use celeriac::config::{Env, Loaded};
-use celeriac_tasks::ledger::{Entry, Ledger};
+use celeriac_tasks::ledger::{Cursor, Entry, Found, Ledger, Query};
 use celeriac_tasks::provider::Counts;
+use celeriac_tasks::result::JobStatus;
 use celeriac_tasks::store::Store;
 
 use crate::archive::Archive;
@@ -25,7 +27,7 @@ use crate::archive::Archive;
 pub(crate) use self::act::Retry;
 pub(crate) use self::content::{Form, written};
 pub(crate) use self::estimate::Estimate;
-pub(crate) use self::fleet::{WorkerView, open_circuits};
+pub(crate) use self::fleet::{Bounds, WorkerView, open_circuits};
 #[cfg(test)]
 pub(crate) use self::rates::{JobRates, PageStats};
 pub(crate) use self::refusal::Refusal;
@@ -85,12 +87,39 @@ impl Desk {
     }
 
     /// Jobs that fit, youngest first.
-    pub(crate) async fn find(&self, query: &celeriac_tasks::ledger::Query) -> Result<celeriac_tasks::ledger::Found> {
+    pub(crate) async fn find(&self, query: &Query) -> Result<Found> {
         Ok(self.ledger.find(query).await?)
     }
 
+    /// The same, with those the ledger has forgotten and the archive has.
+    pub(crate) async fn find_all(&self, query: &Query) -> Result<Found> {
+        let found = self.find(query).await?;
+        let Some(archive) = &self.archive else { return Ok(found) };
+        let mut archived = archive.find(query).await?;
+        let mut forgotten = Vec::new();
+        for entry in archived.jobs {
+            // What the ledger knows it knows better: such a job was found there, or does not fit any more.
+            let known = found.jobs.iter().any(|job| job.job_id == entry.job_id) || self.ledger.get(&entry.job_id).await?.is_some();
+            if !known {
+                forgotten.push(entry);
+            }
+        }
+        archived.jobs = forgotten;
+        Ok(merged(found, archived, query.limit))
+    }
+
+    /// How many jobs there are in a state, those the ledger has forgotten among them.
+    pub(crate) async fn count(&self, status: JobStatus) -> Result<u64> {
+        let known = self.ledger.count(status).await?;
+        Ok(match &self.archive {
+            // Each that ended is archived soon.
+            Some(archive) if status.is_terminal() => archive.count(status).await?.max(known),
+            _ => known,
+        })
+    }
+
     /// Finished jobs that fit, youngest first, those the ledger has forgotten among them.
-    pub(crate) async fn history(&self, query: &celeriac_tasks::ledger::Query) -> Result<celeriac_tasks::ledger::Found> {
+    pub(crate) async fn history(&self, query: &Query) -> Result<Found> {
         match &self.archive {
             Some(archive) => archive.find(query).await,
             None => self.find(query).await,
@@ -107,5 +136,49 @@ impl Desk {
             None => None,
         };
         archived.ok_or_else(|| Refusal::unknown(job_id))
+    }
+}
+
+/// Two lists as one, and where it goes on: where one of them ends early because its page is full, the other does not run ahead.
+fn merged(one: Found, other: Found, limit: usize) -> Found {
+    let place = |entry: &Entry| Cursor {
+        milliseconds: entry.times.created.map_or(0, |at| at.timestamp_millis()),
+        job_id: entry.job_id.clone(),
+    };
+    let end = one.next.into_iter().chain(other.next).max();
+    let mut jobs: Vec<Entry> =
+        one.jobs.into_iter().chain(other.jobs).filter(|job| end.as_ref().is_none_or(|end| place(job) >= *end)).collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(place(job)));
+    let cut = jobs.len() > limit;
+    jobs.truncate(limit);
+    let next = if cut { jobs.last().map(place) } else { end };
+    Found { jobs, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use celeriac_tasks::ledger::Submission;
+    use chrono::DateTime;
+
+    fn found(times: &[i64], next: Option<i64>) -> Found {
+        let entry = |ms: &i64| Entry::new(&format!("j{ms}"), Submission::default(), DateTime::from_timestamp_millis(*ms).unwrap());
+        let cursor = |milliseconds: i64| Cursor { milliseconds, job_id: format!("j{milliseconds}") };
+        Found { jobs: times.iter().map(entry).collect(), next: next.map(cursor) }
+    }
+
+    fn shown(found: Found) -> (Vec<String>, Option<String>) {
+        (found.jobs.into_iter().map(|job| job.job_id).collect(), found.next.map(|next| next.job_id))
+    }
+
+    #[test]
+    fn two_lists_are_one_and_nothing_is_left_out_between_its_pages() {
+        let of = |one, other, limit| shown(merged(one, other, limit));
+        let words = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        assert_eq!(of(found(&[9, 5], None), found(&[7, 1], None), 9), (words(&["j9", "j7", "j5", "j1"]), None));
+        // The first list goes on below 5: what the other has below is for the next page.
+        assert_eq!(of(found(&[9, 5], Some(5)), found(&[7, 1], None), 2), (words(&["j9", "j7"]), Some("j7".to_owned())));
+        assert_eq!(of(found(&[], Some(5)), found(&[7, 1], None), 9), (words(&["j7"]), Some("j5".to_owned())));
+        assert_eq!(of(found(&[], None), found(&[], None), 9), (vec![], None));
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::fleet::WorkerView;
+use super::lines::NextJob;
 use super::rates::{JobRates, PageStats};
 use super::{Desk, Result};
 
@@ -49,6 +50,8 @@ pub(crate) struct QueueStats {
     pub(crate) waiting: u64,
     /// The same by priority step: 0 is taken first, 9 last.
     pub(crate) priorities: BTreeMap<String, u64>,
+    /// Of the jobs whose work is next, the one that was queued first; null: nothing of a job waits.
+    pub(crate) oldest: Option<NextJob>,
     /// Messages that wait for their time or for a turn of a rate limit.
     pub(crate) delayed: u64,
     /// Taken from it and not begun.
@@ -83,6 +86,7 @@ impl Desk {
             let stats = QueueStats {
                 waiting: depth.waiting as u64,
                 priorities: priorities.into_iter().map(|(step, waiting)| (step.to_string(), waiting as u64)).collect(),
+                oldest: self.oldest(queue).await?,
                 delayed: (depth.limited + depth.parked) as u64,
                 reserved: fleet.workers.iter().map(|worker| worker.held(queue).reserved).sum(),
                 active: fleet.workers.iter().map(|worker| worker.held(queue).active).sum(),

@@ -1,5 +1,6 @@
 //! `serve`: the HTTP service. It hands in jobs and tells of them; workers do the work, elsewhere or, with `--with-worker`, here.
 
+mod about;
 mod auth;
 mod compat;
 mod document;
@@ -7,6 +8,7 @@ mod extract;
 mod health;
 mod intake;
 mod metrics;
+mod prefix;
 mod problem;
 mod range;
 mod router;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use celeriac::cli::logging;
 use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
+use futures::FutureExt;
 use tokio::net::TcpListener;
 
 use crate::archive::{self, Archive};
@@ -30,6 +33,7 @@ use crate::settings::{Alerts, Api as ApiSettings, Documents, Features, Retention
 use crate::upkeep::{self, Teller};
 use crate::worker::LocalWorker;
 
+use self::about::About;
 pub(crate) use self::router::router;
 
 /// What every route has.
@@ -38,6 +42,10 @@ pub(crate) struct Api {
     /// Who may call.
     pub(crate) access: Arc<auth::Access>,
     pub(crate) desk: Desk,
+    /// What this service was started with.
+    pub(crate) about: Arc<About>,
+    /// The name of the worker in this process, if there is one.
+    pub(crate) own_worker: Option<&'static str>,
     /// How documents are split unless a job says otherwise.
     pub(crate) documents: Arc<Documents>,
     /// The largest file that is taken in a form.
@@ -51,16 +59,24 @@ pub(crate) struct Api {
     pub(crate) ui: Option<Arc<str>>,
 }
 
+/// What the worker in this process is called.
+const OWN_WORKER: &str = "celery@serve";
 /// How long requests may go on after the first signal.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Serves until a signal comes.
 pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    run_in(&Surroundings::read(global)?, args, global)
+    run_until(&Surroundings::read(global)?, args, global, std::future::pending(), GRACE)
 }
 
-/// The same in these surroundings.
-pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+/// The same in these surroundings, until a signal comes or something else; requests may go on for the grace then.
+pub(crate) fn run_until(
+    around: &Surroundings,
+    args: &ServeArgs,
+    global: &GlobalArgs,
+    stop: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
+) -> Result<Exit, Failure> {
     let loaded = load(around, global, args.settings())?;
     logging::install(&logging::options(&loaded, around, global, &["celeriac"]))?;
     let settings: ApiSettings = loaded.table(ApiSettings::TABLE.path)?;
@@ -70,7 +86,7 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
         let access = Arc::new(auth::Access::open(&loaded, args.insecure).await?);
         let (desk, readable) = Desk::open(&loaded, &around.env)?;
         let mut worker = match args.with_worker {
-            true => Some(LocalWorker::start(&loaded, &around.env, &desk.app, readable, "celery@serve")?),
+            true => Some(LocalWorker::start(&loaded, &around.env, &desk.app, readable, OWN_WORKER)?),
             false => None,
         };
         let desk = match archive::url(&loaded)? {
@@ -93,6 +109,8 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
         let api = Api {
             access,
             desk,
+            about: Arc::new(About::new(&loaded, &around.env, around.file.as_ref().map(|(name, _)| name.clone()))),
+            own_worker: args.with_worker.then_some(OWN_WORKER),
             documents,
             max_upload_bytes: megabytes(settings.max_upload_mb),
             async_upload_max_bytes: megabytes(settings.async_upload_max_mb),
@@ -100,7 +118,7 @@ pub(crate) fn run_in(around: &Surroundings, args: &ServeArgs, global: &GlobalArg
             metrics,
             ui: (!args.no_ui).then(|| settings.ui_path.as_str().into()),
         };
-        serve(listener, api, &mut worker).await
+        serve(listener, api, &mut worker, stop, grace).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     exit
@@ -115,16 +133,29 @@ async fn listen(settings: &ApiSettings) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn serve(listener: TcpListener, api: Api, worker: &mut Option<LocalWorker>) -> Result<Exit, Failure> {
+async fn serve(
+    listener: TcpListener,
+    api: Api,
+    worker: &mut Option<LocalWorker>,
+    stop: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
+) -> Result<Exit, Failure> {
     let address = listener.local_addr().map_err(|error| Failure::new(Exit::Failure, "cannot listen").why(error))?;
     // Who starts us with port 0 reads the port here.
     terminal::print(&format!("listening on http://{address}\n"))?;
     tracing::info!(%address, "serving");
     let service = router(api).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(signalled());
+    let stopped = async move {
+        tokio::select! {
+            () = signalled() => {}
+            () = stop => {}
+        }
+    };
+    let stopped = stopped.boxed().shared();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stopped.clone());
     tokio::select! {
         ended = served => ended.map_err(|error| Failure::new(Exit::Failure, "serving broke down").why(error))?,
-        () = async { signalled().await; tokio::time::sleep(GRACE).await } => tracing::warn!("requests were cut off"),
+        () = async { stopped.await; tokio::time::sleep(grace).await } => tracing::warn!("requests were cut off"),
         stopped = LocalWorker::stopped(worker) => return Err(stopped),
     }
     if let Some(worker) = worker.take() {

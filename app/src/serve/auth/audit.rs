@@ -30,23 +30,23 @@ const PAGE_MAX: usize = 1000;
 
 /// What somebody did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub(super) struct Deed {
+pub(crate) struct Deed {
     /// When, RFC 3339.
-    pub(super) at: String,
+    pub(crate) at: String,
     /// The name of the key; `local` where there are no keys; null: nobody known.
-    pub(super) who: Option<String>,
+    pub(crate) who: Option<String>,
     /// The key's role.
-    pub(super) role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// The address the request came from.
-    pub(super) address: Option<String>,
+    pub(crate) address: Option<String>,
     /// The method.
-    pub(super) method: String,
+    pub(crate) method: String,
     /// The path, with its query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// The status of the answer.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// What came into being by it: the answer's `Location`.
-    pub(super) made: Option<String>,
+    pub(crate) made: Option<String>,
 }
 
 /// The trail.
@@ -94,7 +94,7 @@ impl Trail {
     }
 
     /// The entries before `cursor`, youngest first, and where they end.
-    async fn read(&self, cursor: Option<&str>, limit: usize) -> Result<(Vec<Deed>, Option<String>), Refusal> {
+    pub(super) async fn read(&self, cursor: Option<&str>, limit: usize) -> Result<(Vec<Deed>, Option<String>), Refusal> {
         let found = match self {
             Self::Memory(memory) => memory.lock().unwrap_or_else(PoisonError::into_inner).before(cursor, limit),
             Self::Redis { redis, key } => {

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use celeriac_tasks::timestamp;
 use chrono::Utc;
 
-use super::super::Api;
 use super::super::problem::Problem;
+use super::super::{Api, prefix};
 use super::audit::Deed;
 use super::keys::{Key, Role};
 use super::origin::{self, OWN_HEADER};
@@ -59,6 +59,11 @@ impl Caller {
 
     fn of(key: &Key, by: By) -> Self {
         Self { name: Some(key.name.clone()), role: Some(key.role), by }
+    }
+
+    /// Whether he logged in and can log out.
+    pub(crate) fn has_session(&self) -> bool {
+        self.by == By::Session
     }
 }
 
@@ -198,9 +203,10 @@ fn refused(problem: Problem, method: &Method, uri: &Uri, headers: &HeaderMap) ->
         headers.get(header::ACCEPT).and_then(|kinds| kinds.to_str().ok()).is_some_and(|kinds| kinds.contains("text/html"));
     let is_page = ["/v1/", "/api/"].iter().all(|root| !uri.path().starts_with(root));
     if *method == Method::GET && wants_page && is_page && key_of(headers).is_none() {
-        let wanted = uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", wanted).finish();
-        return Redirect::to(&format!("/login?{query}")).into_response();
+        let (root, wanted) = (prefix::told(headers), uri.path_and_query().map_or("/", |wanted| wanted.as_str()));
+        let next = format!("{root}{wanted}");
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
+        return Redirect::to(&format!("{root}/login?{query}")).into_response();
     }
     ([(header::WWW_AUTHENTICATE, "Bearer realm=\"celeriac\"")], problem).into_response()
 }

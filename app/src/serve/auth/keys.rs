@@ -67,6 +67,10 @@ impl Keys {
         self.0.is_empty()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
+    }
+
     /// Whose key this is. It takes as long for one that is nearly right, and wherever in the list the right one stands.
     pub(super) fn find(&self, presented: &str) -> Option<&Key> {
         let digest = Sha256::digest(presented.as_bytes()).into();

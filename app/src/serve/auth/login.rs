@@ -1,5 +1,6 @@
 //! Coming in with a key as a person, and going out again.
 
+use askama::Template;
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -10,19 +11,31 @@ use axum::routing::{get, post};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::super::Api;
 use super::super::extract::Query;
 use super::super::problem::Problem;
+use super::super::{Api, prefix, ui};
 use super::gate::known_since;
 use super::session::COOKIE;
 
 /// The most bytes of what the form sends.
 const FORM_MAX: usize = 16 * 1024;
-/// The page loads nothing, and sends its form here alone.
-const POLICY: &str = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// The page loads its look, and sends its form here alone.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/login", get(show).post(login)).route("/logout", post(logout))
+    // What the page looks like is open to all, as the page is; the dashboard's own assets are not.
+    Router::new().route("/login", get(show).post(login)).route("/login/{name}", get(ui::asset)).route("/logout", post(logout))
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Page<'a> {
+    root: &'a str,
+    theme: &'a str,
+    next: &'a str,
+    wrong: &'a str,
 }
 
 /// Where to afterwards.
@@ -33,8 +46,9 @@ struct Next {
 }
 
 /// The form. Where there are no keys, everybody is in.
-async fn show(State(api): State<Api>, Query(Next { next }): Query<Next>) -> Response {
-    if api.access.keys.is_empty() { Redirect::to(local(&next)).into_response() } else { page(StatusCode::OK, &next, "") }
+async fn show(State(api): State<Api>, Query(Next { next }): Query<Next>, headers: HeaderMap) -> Response {
+    let next = led(&api, &headers, &next);
+    if api.access.keys.is_empty() { Redirect::to(&next).into_response() } else { page(StatusCode::OK, &headers, &next, "") }
 }
 
 /// `key` and `next`, as the form sends them.
@@ -42,21 +56,21 @@ async fn login(State(api): State<Api>, request: Request) -> Result<Response, Pro
     let headers = request.headers().clone();
     let body = to_bytes(request.into_body(), FORM_MAX).await;
     let body = body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is larger than a login"))?;
-    let (key, next) = (field(&body, "key"), field(&body, "next"));
+    let (key, next) = (field(&body, "key"), led(&api, &headers, &field(&body, "next")));
     let access = &api.access;
     let Some(key) = access.keys.find(key.trim()) else {
-        return Ok(page(StatusCode::UNAUTHORIZED, &next, "This key is not known here."));
+        return Ok(page(StatusCode::UNAUTHORIZED, &headers, &next, "This key is not known here."));
     };
     let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
     let session = access.sessions.issue(key, now);
-    let mut answer = (cookie(&session, access.sessions.age, &headers), Redirect::to(local(&next))).into_response();
+    let mut answer = (cookie(&session, access.sessions.age, &headers), Redirect::to(&next)).into_response();
     known_since(key, answer.extensions_mut());
     Ok(answer)
 }
 
 /// Ends the session in this browser.
 async fn logout(headers: HeaderMap) -> Response {
-    (cookie("", 0, &headers), Redirect::to("/login")).into_response()
+    (cookie("", 0, &headers), Redirect::to(&format!("{}/login", prefix::told(&headers)))).into_response()
 }
 
 fn field(form: &Bytes, name: &str) -> String {
@@ -78,27 +92,27 @@ fn came_by_tls(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A path of ours; what leads elsewhere leads to the first page.
-fn local(next: &str) -> &str {
+/// Where somebody is led who is in: where he wanted to, if that is a path of ours, or to the first page.
+fn led(api: &Api, headers: &HeaderMap, next: &str) -> String {
+    let first = || format!("{}{}", prefix::told(headers), api.ui.as_deref().unwrap_or("/"));
+    local(next).map_or_else(first, str::to_owned)
+}
+
+/// A path of ours, and nothing that leads elsewhere.
+fn local(next: &str) -> Option<&str> {
     let elsewhere = |next: &str| next.starts_with("//") || next.contains('\\') || next.chars().any(|letter| letter.is_control());
-    if next.starts_with('/') && !elsewhere(next) && HeaderValue::from_str(next).is_ok() { next } else { "/" }
+    Some(next).filter(|next| next.starts_with('/') && !elsewhere(next) && HeaderValue::from_str(next).is_ok())
 }
 
-fn page(status: StatusCode, next: &str, wrong: &str) -> Response {
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>Log in · celeriac</title>\n<h1>celeriac</h1>\n<p role=\"alert\">{wrong}</p>\n\
-         <form method=\"post\" action=\"/login\">\n<input type=\"hidden\" name=\"next\" value=\"{}\">\n\
-         <label>API key <input type=\"password\" name=\"key\" required autofocus autocomplete=\"current-password\"></label>\n\
-         <button>Log in</button>\n</form>\n</html>\n",
-        escaped(local(next))
-    );
-    let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, Html(html)).into_response()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+fn page(status: StatusCode, headers: &HeaderMap, next: &str, wrong: &str) -> Response {
+    let page = Page { root: &prefix::told(headers), theme: ui::theme(headers), next, wrong };
+    match page.render() {
+        Ok(html) => {
+            let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-store")];
+            (status, headers, Html(html)).into_response()
+        }
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()).into_response(),
+    }
 }
 
 #[cfg(test)]
@@ -108,17 +122,18 @@ mod tests {
     #[test]
     fn after_the_login_nobody_is_led_elsewhere() {
         for (next, led) in [
-            ("/jobs?q=a&b=c", "/jobs?q=a&b=c"),
-            ("", "/"),
-            ("https://evil.example/", "/"),
-            ("//evil.example/", "/"),
-            ("/\\evil.example/", "/"),
-            ("/\t/evil.example/", "/"),
-            ("/a\r\nset-cookie: x", "/"),
-            ("javascript:alert(1)", "/"),
+            ("/jobs?q=a&b=c", Some("/jobs?q=a&b=c")),
+            ("", None),
+            ("https://evil.example/", None),
+            ("//evil.example/", None),
+            ("/\\evil.example/", None),
+            ("/\t/evil.example/", None),
+            ("/a\r\nset-cookie: x", None),
+            ("javascript:alert(1)", None),
         ] {
             assert_eq!(local(next), led, "{next:?}");
         }
-        assert_eq!(escaped("/\"><script>&"), "/&quot;&gt;&lt;script&gt;&amp;");
+        let page = Page { root: "", theme: "", next: "/\"><script>&", wrong: "" }.render().unwrap();
+        assert!(!page.contains("<script>"), "{page}");
     }
 }

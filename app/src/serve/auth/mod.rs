@@ -23,9 +23,11 @@ use self::session::Sessions;
 use super::Api;
 use crate::settings::Api as Settings;
 
+pub(crate) use self::audit::Deed;
 pub(super) use self::document::documented;
 pub(crate) use self::gate::Caller;
 pub(super) use self::gate::pass;
+pub(crate) use self::keys::Role;
 
 /// What is known of who may call.
 #[derive(Debug)]
@@ -67,6 +69,23 @@ impl Access {
             own_names_only: local && !insecure,
             keys,
         })
+    }
+}
+
+impl Access {
+    /// Whether nothing may be changed.
+    pub(super) const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// What the keys' owners may do, a key each.
+    pub(super) fn roles(&self) -> impl Iterator<Item = Role> {
+        self.keys.iter().map(|key| key.role)
+    }
+
+    /// The last things that were done, youngest first.
+    pub(super) async fn deeds(&self, limit: usize) -> Result<Vec<Deed>, crate::jobs::Refusal> {
+        Ok(self.trail.read(None, limit).await?.0)
     }
 }
 

@@ -6,18 +6,20 @@ use super::keys::Role;
 
 /// Routes anybody may ask: they tell whether and what runs, and how to come in. `/health` tells more to who is known.
 const OPEN: [&str; 7] = ["/livez", "/readyz", "/version", "/health", "/openapi.json", "/login", "/logout"];
+/// What the page looks like on which people log in.
+const LOOK: &str = "/login";
 /// Where those who operate may act: on jobs, by the native routes and those of the sources.
 const OPERATED: [&str; 7] =
     ["/v1/jobs", "/v1/uploads", "/v1/estimate", "/v1/dlq/requeue", "/process-large-document", "/cancel-job", "/api"];
 /// What only an admin may read.
-const TOLD_TO_ADMINS: [&str; 1] = ["/v1/audit"];
+const TOLD_TO_ADMINS: [&str; 3] = ["/v1/audit", "/v1/doctor", "/v1/settings"];
 /// What changes nothing though it is no `GET`: it may be asked of a service that only tells.
 const HARMLESS: [&str; 3] = ["/v1/estimate", "/login", "/logout"];
 
 /// The role a request needs; `None`: none.
 pub(super) fn needed(method: &Method, path: &str) -> Option<Role> {
     let under = |roots: &[&str]| roots.iter().any(|root| is_under(path, root));
-    if OPEN.contains(&path) {
+    if OPEN.contains(&path) || (!changes(method) && under(&[LOOK])) {
         return None;
     }
     Some(match changes(method) {
@@ -71,6 +73,10 @@ mod tests {
             (&Method::PATCH, "/something/new", Some(Role::Admin)),
             (&get, "/livez/", Some(Role::Read)),
             (&post, "/login", None),
+            (&get, "/login/dashboard.css", None),
+            (&post, "/login/dashboard.css", Some(Role::Admin)),
+            (&get, "/loginx", Some(Role::Read)),
+            (&get, "/v1/settings", Some(Role::Admin)),
         ] {
             assert_eq!(needed(method, path), role, "{method} {path}");
         }

@@ -16,7 +16,7 @@ const ASSETS: [(&str, &str, &str); 4] = [
 ];
 
 /// One of them; a browser that has it already is told so.
-pub(super) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(in super::super) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let Some((_, media_type, text)) = ASSETS.iter().find(|(asset, ..)| *asset == name) else {
         return Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no asset {name}")).into_response();
     };

@@ -13,6 +13,7 @@ use super::grid::{self, Kind, Row};
 use super::job::Job;
 use super::narration::{self, Narration};
 use super::place::Shell;
+use super::raw::{self, Hook, Task};
 use super::summary::{self, Summary};
 use super::timeline::{self, Timeline};
 use crate::jobs::{Desk, Refusal, view_job};
@@ -158,16 +159,18 @@ pub(super) async fn log(State(api): State<Api>, shell: Shell, Path(job_id): Path
 
 tab! {
     /// Everything as data.
-    Raw("raw.html") { raw: String, result: String, }
+    Raw("raw.html") { raw: String, result: String, task_id: String, hook: Option<Hook>, tasks: Vec<Task>, }
 }
 
 pub(super) async fn raw(State(api): State<Api>, shell: Shell, Path(job_id): Path<String>) -> Response {
     let page = async {
-        let Head { shell, entry, job, steps, tabs, .. } = Head::of(&api.desk, &shell, &job_id, "/raw").await?;
+        let Head { shell, entry, history, job, steps, tabs } = Head::of(&api.desk, &shell, &job_id, "/raw").await?;
         let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default();
         let raw = pretty(&serde_json::to_value(view_job(&entry, Utc::now())).unwrap_or_default());
-        let result = api.desk.result(&job_id).await?.and_then(|result| result.compact().ok());
-        Ok(Raw { shell, job, steps, tabs, raw, result: result.as_ref().map(pretty).unwrap_or_default() })
+        let result = api.desk.result(&job_id).await?;
+        let (hook, tasks) = (raw::hook(&entry, &history), raw::tasks(result.as_ref()));
+        let result = result.and_then(|result| result.compact().ok()).as_ref().map(pretty).unwrap_or_default();
+        Ok(Raw { shell, job, steps, tabs, raw, result, task_id: entry.job_id, hook, tasks })
     };
     answer(&shell, page.await)
 }

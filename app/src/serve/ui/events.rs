@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use celeriac_tasks::ledger::{Entry, EventId, Kind, Told};
+use celeriac_tasks::ledger::{Entry, Event, EventId, Kind, Told};
 use celeriac_tasks::result::{JobStatus, Phase};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 use super::words::{short, word};
 use crate::jobs::{Desk, Refusal};
@@ -71,7 +72,9 @@ pub(super) fn time(id: EventId) -> DateTime<Utc> {
 impl History {
     /// Of a job.
     pub(super) async fn of(desk: &Desk, job_id: &str) -> Result<Self, Refusal> {
-        Ok(Self { told: desk.ledger.events(job_id, EventId::default(), EVENTS).await? })
+        let told = desk.ledger.events(job_id, EventId::default(), EVENTS).await?;
+        let told = if told.is_empty() { archived(job_id, &desk.log(job_id).await?) } else { told };
+        Ok(Self { told })
     }
 
     /// Of its last run.
@@ -123,6 +126,16 @@ impl History {
     pub(super) fn lines(&self) -> Vec<Line> {
         self.told.iter().filter_map(line).collect()
     }
+}
+
+/// What the archive keeps of a log.
+fn archived(job_id: &str, log: &Value) -> Vec<Told> {
+    let told = |line: &Value| {
+        let kind = serde_json::from_value(line["event"].clone()).ok()?;
+        let event = Event { job_id: job_id.to_owned(), kind, data: line["data"].clone() };
+        Some(Told { id: EventId(line["at"].as_u64()?, 0), event })
+    };
+    log.as_array().into_iter().flatten().filter_map(told).collect()
 }
 
 fn line(told: &Told) -> Option<Line> {
@@ -195,8 +208,8 @@ pub(super) fn phase_name(phase: Phase) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use celeriac_tasks::ledger::{Event, Submission};
-    use serde_json::{Value, json};
+    use celeriac_tasks::ledger::Submission;
+    use serde_json::json;
 
     fn at(ms: u64) -> DateTime<Utc> {
         time(EventId(ms, 0))
@@ -225,6 +238,16 @@ mod tests {
         assert_eq!(running, expected.map(|(state, took)| (state, took.to_owned())));
         assert_eq!(steps_of(&entry(JobStatus::Failed, Phase::Done))[2].0, "stopped");
         assert_eq!(steps_of(&entry(JobStatus::Completed, Phase::Done))[3].0, "over");
+    }
+
+    #[test]
+    fn a_log_is_read_as_it_was_archived() {
+        let events =
+            [(1000, Kind::State, json!({"status": "queued"})), (2000, Kind::Log, json!({"level": "warn", "text": "slow"}))];
+        let kept = crate::archive::log(&history(&events).told);
+        let read = History { told: archived("j", &kept) };
+        assert_eq!(read.lines(), history(&events).lines());
+        assert_eq!(read.lines().len(), 2);
     }
 
     #[test]

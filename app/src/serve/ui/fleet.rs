@@ -7,8 +7,8 @@ use axum::response::Response;
 use super::super::Api;
 use super::answer;
 use super::place::Shell;
-use super::words::{NOTHING, count, size, spell};
-use crate::jobs::{Stats, WorkerView};
+use super::words::{NOTHING, count, segment, size, spell};
+use crate::jobs::{Bounds, QueueStats, Stats, WorkerView};
 
 /// A queue.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub(super) struct Queue {
     pub(super) state: &'static str,
     pub(super) tone: &'static str,
     pub(super) waiting: String,
+    /// How many at each priority, where there is more than one.
+    pub(super) steps: String,
+    /// The job that waits longest of those whose turn is next.
+    pub(super) oldest: Option<Oldest>,
     pub(super) delayed: String,
     pub(super) reserved: u32,
     pub(super) active: u32,
@@ -24,9 +28,31 @@ pub(super) struct Queue {
     pub(super) slots: u32,
 }
 
+/// A job that waits.
+#[derive(Debug)]
+pub(super) struct Oldest {
+    pub(super) segment: String,
+    pub(super) name: String,
+    pub(super) age: String,
+}
+
+/// How many wait at each priority, by the words jobs are handed in with; empty: all are of one.
+fn steps(queue: &QueueStats) -> String {
+    let word = |step: &str| match step {
+        "0" => "high".to_owned(),
+        "3" => "normal".to_owned(),
+        "6" => "below".to_owned(),
+        "9" => "low".to_owned(),
+        other => format!("step {other}"),
+    };
+    let some = queue.priorities.iter().filter(|(_, waiting)| **waiting > 0);
+    let named: Vec<String> = some.map(|(step, waiting)| format!("{} {}", count(*waiting), word(step))).collect();
+    if named.len() > 1 { named.join(" · ") } else { String::new() }
+}
+
 /// All of them; one with work that nobody takes stands out.
 pub(super) fn queues(stats: &Stats) -> Vec<Queue> {
-    let queue = |(name, queue): (&String, &crate::jobs::QueueStats)| {
+    let queue = |(name, queue): (&String, &QueueStats)| {
         let (state, tone) = match () {
             () if queue.workers == 0 && queue.waiting > 0 => ("nobody takes", "failed"),
             () if queue.workers == 0 => ("no worker", "cancelled"),
@@ -38,6 +64,12 @@ pub(super) fn queues(stats: &Stats) -> Vec<Queue> {
             state,
             tone,
             waiting: count(queue.waiting),
+            steps: steps(queue),
+            oldest: queue.oldest.as_ref().map(|job| Oldest {
+                segment: segment(&job.job_id),
+                name: job.name.clone(),
+                age: spell(i64::try_from(job.seconds).unwrap_or(i64::MAX)),
+            }),
             delayed: count(queue.delayed),
             reserved: queue.reserved,
             active: queue.active,
@@ -59,6 +91,11 @@ struct Queues<'a> {
 #[derive(Debug)]
 struct Worker {
     name: String,
+    /// The name as a word of an address.
+    segment: String,
+    /// Whether it is part of this service and ends with it.
+    own: bool,
+    autoscale: Option<Bounds>,
     queues: Vec<String>,
     active: u32,
     slots: u32,
@@ -71,10 +108,13 @@ struct Worker {
     pid: String,
 }
 
-impl From<&WorkerView> for Worker {
-    fn from(worker: &WorkerView) -> Self {
+impl Worker {
+    fn of(worker: &WorkerView, own: Option<&str>) -> Self {
         Self {
             name: worker.name.clone(),
+            segment: segment(&worker.name),
+            own: own == Some(worker.name.as_str()),
+            autoscale: worker.autoscale,
             queues: worker.queues.clone(),
             active: worker.active,
             slots: worker.slots,
@@ -102,6 +142,24 @@ pub(super) async fn show_queues(State(api): State<Api>, shell: Shell) -> Respons
 
 pub(super) async fn show_workers(State(api): State<Api>, shell: Shell) -> Response {
     let page = api.desk.fleet().await;
-    let page = page.map(|fleet| Workers { shell: &shell, workers: fleet.workers.iter().map(Worker::from).collect() });
+    let page = page.map(|fleet| Workers {
+        shell: &shell,
+        workers: fleet.workers.iter().map(|worker| Worker::of(worker, api.own_worker)).collect(),
+    });
     answer(&shell, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_told_by_priority_where_there_is_more_than_one() {
+        let told = |waiting: [u64; 4]| {
+            let steps_of = ["0", "3", "6", "9"].map(str::to_owned).into_iter().zip(waiting).collect();
+            steps(&QueueStats { priorities: steps_of, ..QueueStats::default() })
+        };
+        assert_eq!(told([0, 1200, 0, 0]), "");
+        assert_eq!(told([2, 1200, 0, 4]), "2 high · 1,200 normal · 4 low");
+    }
 }

@@ -1,4 +1,4 @@
-//! The jobs: found by state, tag or words, youngest first.
+//! The jobs: found by state, tag or words, youngest first; those that only the archive remembers among them.
 
 use askama::Template;
 use axum::extract::{Query as Asked, State};
@@ -74,7 +74,7 @@ async fn jobs<'a>(desk: &Desk, shell: &'a Shell, which: Which) -> Result<Jobs<'a
         limit: PAGE,
         ..Query::default()
     };
-    let found = desk.find(&query).await?;
+    let found = desk.find_all(&query).await?;
     let now = Utc::now();
     let older = |cursor: Cursor| address(shell, &which.status, &which, Some(&cursor.to_text()));
     Ok(Jobs {
@@ -83,7 +83,7 @@ async fn jobs<'a>(desk: &Desk, shell: &'a Shell, which: Which) -> Result<Jobs<'a
         jobs: found.jobs.iter().map(|entry| Job::of(entry, now)).collect(),
         next: found.next.map(older).unwrap_or_default(),
         filtered: !(which.status.is_empty() && which.tag.is_empty() && which.q.is_empty()),
-        selectable: true,
+        selectable: shell.powers.operate,
         q: which.q,
         tag: which.tag,
     })
@@ -95,7 +95,7 @@ async fn chips(desk: &Desk, shell: &Shell, which: &Which) -> Result<Vec<Chip>, R
     for (name, word, states) in CHIPS {
         let mut found = 0;
         for state in states {
-            found += desk.ledger.count(*state).await?;
+            found += desk.count(*state).await?;
         }
         all += found;
         chips.push(Chip { name, href: address(shell, word, which, None), count: count(found), here: word == which.status });

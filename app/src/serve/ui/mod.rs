@@ -1,6 +1,7 @@
 //! The dashboard: pages drawn here, kept live by one small module in the browser. It shows what the desk knows, and does what it
 //! does by calls of the API, so that it can nothing that a caller could not.
 
+mod admin;
 mod assets;
 mod document;
 mod events;
@@ -14,6 +15,7 @@ mod overview;
 mod pace;
 mod page;
 mod place;
+mod raw;
 mod summary;
 mod system;
 mod timeline;
@@ -26,6 +28,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 
+pub(super) use self::assets::show as asset;
+pub(super) use self::place::theme;
 use self::place::{Mount, Shell};
 use super::Api;
 use super::problem::Problem;
@@ -56,6 +60,9 @@ pub(super) fn routes(path: &str) -> Router<Api> {
         .route(&at("/workers"), get(fleet::show_workers))
         .route(&at("/failures"), get(failures::show))
         .route(&at("/system"), get(system::show))
+        .route(&at("/system/settings"), get(admin::settings))
+        .route(&at("/system/doctor"), get(admin::doctor))
+        .route(&at("/system/audit"), get(admin::audit))
         .route(&at("/assets/{name}"), get(assets::show));
     if !mount.base().is_empty() {
         routes = routes.route(mount.base(), get(Redirect::permanent(&at("/"))));
@@ -85,12 +92,13 @@ struct Wrong<'a> {
 fn answer(shell: &Shell, page: Result<impl Template, Refusal>) -> Response {
     match page {
         Ok(page) => drawn(StatusCode::OK, &page),
-        Err(refusal) => {
-            let problem = Problem::from(refusal);
-            let status = problem.status();
-            drawn(status, &Wrong { shell, status: status.as_u16(), what: problem.title.to_owned(), detail: problem.detail })
-        }
+        Err(refusal) => wrong(shell, refusal.into()),
     }
+}
+
+fn wrong(shell: &Shell, problem: Problem) -> Response {
+    let status = problem.status();
+    drawn(status, &Wrong { shell, status: status.as_u16(), what: problem.title.to_owned(), detail: problem.detail })
 }
 
 fn drawn(status: StatusCode, page: &impl Template) -> Response {

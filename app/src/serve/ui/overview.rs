@@ -77,7 +77,7 @@ async fn overview<'a>(desk: &Desk, mount: &Mount, shell: &'a Shell) -> Result<Ov
 /// How many jobs that were handed in since then ended so.
 async fn since(desk: &Desk, status: &[JobStatus], time: DateTime<Utc>) -> Result<String, Refusal> {
     let query = Query { status: status.to_vec(), created_after: Some(time), limit: COUNTED, ..Query::default() };
-    let found = desk.find(&query).await?;
+    let found = desk.find_all(&query).await?;
     let more = if found.next.is_some() && found.jobs.len() >= COUNTED { "+" } else { "" };
     Ok(format!("{}{more}", count(found.jobs.len() as u64)))
 }

@@ -1,4 +1,4 @@
-//! Where a page stands: under which path, on which entry of the menu, in which colours.
+//! Where a page stands, and who looks at it: under which path, on which entry of the menu, in which colours, and what he may press.
 
 use std::convert::Infallible;
 
@@ -6,6 +6,8 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
+use super::super::auth::{Caller, Role};
+use super::super::{Api, prefix};
 use super::pace::Paces;
 use super::words::segment;
 
@@ -55,6 +57,32 @@ pub(super) struct Shell {
     pub(super) theme: &'static str,
     pub(super) version: &'static str,
     pub(super) nav: Vec<Entry>,
+    pub(super) powers: Powers,
+    /// Who is logged in; empty: nobody had to.
+    pub(super) who: String,
+}
+
+/// What somebody may do here: what he may not is not shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Powers {
+    /// Hand in jobs and act on them.
+    pub(super) operate: bool,
+    /// Act on queues, workers and dead letters.
+    pub(super) admin: bool,
+    /// Read what is for admins: settings, checks, who did what.
+    pub(super) inspect: bool,
+}
+
+impl Powers {
+    /// Of a role; where nothing can be changed, nobody may.
+    fn of(role: Option<Role>, read_only: bool) -> Self {
+        let at_least = |least| role.is_some_and(|role| role >= least);
+        Self {
+            operate: at_least(Role::Operate) && !read_only,
+            admin: at_least(Role::Admin) && !read_only,
+            inspect: at_least(Role::Admin),
+        }
+    }
 }
 
 /// An entry of the menu.
@@ -67,7 +95,7 @@ pub(super) struct Entry {
 
 impl Shell {
     fn of(mount: &Mount, path: &str, headers: &HeaderMap) -> Self {
-        let root = prefix(headers);
+        let root = prefix::told(headers);
         let within = path.strip_prefix(mount.base()).unwrap_or(path);
         let here = |entry: &str| if entry == "/" { within.trim_matches('/').is_empty() } else { within.starts_with(entry) };
         Self {
@@ -78,7 +106,18 @@ impl Shell {
             theme: theme(headers),
             version: env!("CARGO_PKG_VERSION"),
             nav: NAV.iter().map(|(name, path)| Entry { name, path, here: here(path) }).collect(),
+            powers: Powers::default(),
+            who: String::new(),
         }
+    }
+
+    /// The same, looked at by somebody.
+    fn seen_by(self, caller: &Caller, read_only: bool) -> Self {
+        let who = match (&caller.name, caller.role) {
+            (Some(name), Some(role)) if caller.has_session() => format!("{name} · {}", role.as_str()),
+            _ => String::new(),
+        };
+        Self { powers: Powers::of(caller.role, read_only), who, ..self }
     }
 
     /// The same, told of one job.
@@ -88,23 +127,21 @@ impl Shell {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Shell {
+impl FromRequestParts<Api> for Shell {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
         let mount = parts.extensions.get::<Mount>().cloned().unwrap_or_else(|| Mount::at("/"));
-        Ok(Self::of(&mount, parts.uri.path(), &parts.headers))
+        let shell = Self::of(&mount, parts.uri.path(), &parts.headers);
+        Ok(match parts.extensions.get::<Caller>() {
+            Some(caller) => shell.seen_by(caller, api.access.is_read_only()),
+            None => shell,
+        })
     }
 }
 
-/// The path under which a proxy shows this service, as it says itself; anything else than a plain path counts as none.
-fn prefix(headers: &HeaderMap) -> String {
-    let told = headers.get("x-forwarded-prefix").and_then(|value| value.to_str().ok()).unwrap_or_default().trim_end_matches('/');
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    if told.starts_with('/') && !told.starts_with("//") && told.bytes().all(plain) { told.to_owned() } else { String::new() }
-}
-
-fn theme(headers: &HeaderMap) -> &'static str {
+/// The colours that were chosen in this browser.
+pub(in super::super) fn theme(headers: &HeaderMap) -> &'static str {
     let mut cookies = headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(';'));
     match cookies.find_map(|cookie| cookie.trim().strip_prefix("celeriac_theme=")) {
         Some("dark") => "dark",
@@ -132,10 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_is_no_path_is_none() {
-        for told in ["//evil.example", "https://evil.example", "/a\" onload=\"x", "x"] {
-            assert_eq!(prefix(&headers("x-forwarded-prefix", told)), "", "{told}");
-        }
+    fn nobody_is_shown_what_he_may_not_press() {
+        let powers = |role, read_only| {
+            let Powers { operate, admin, inspect } = Powers::of(role, read_only);
+            (operate, admin, inspect)
+        };
+        assert_eq!(powers(None, false), (false, false, false));
+        assert_eq!(powers(Some(Role::Read), false), (false, false, false));
+        assert_eq!(powers(Some(Role::Operate), false), (true, false, false));
+        assert_eq!(powers(Some(Role::Admin), false), (true, true, true));
+        assert_eq!(powers(Some(Role::Admin), true), (false, false, true), "he still reads what others may not");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::Api;
+use super::super::auth::Role;
 use super::answer;
 use super::place::Shell;
 use super::words::{NOTHING, count, size, word};
@@ -14,7 +15,23 @@ use crate::jobs::Refusal;
 #[template(path = "system.html")]
 struct System<'a> {
     shell: &'a Shell,
+    tabs: Vec<Tab>,
     groups: Vec<Group>,
+}
+
+/// A page of the system: name, path, here or not.
+#[derive(Debug)]
+pub(super) struct Tab {
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+    pub(super) here: bool,
+}
+
+/// The pages somebody may see; none where there is but one.
+pub(super) fn tabs(shell: &Shell, here: &str) -> Vec<Tab> {
+    const TABS: [(&str, &str); 4] = [("Figures", ""), ("Settings", "/settings"), ("Doctor", "/doctor"), ("Audit", "/audit")];
+    let tabs = TABS.into_iter().filter(|_| shell.powers.inspect);
+    tabs.map(|(name, path)| Tab { name, path, here: path == here }).collect()
 }
 
 /// Facts that belong together.
@@ -37,7 +54,7 @@ fn fact(name: impl Into<String>, value: impl Into<String>) -> Fact {
 }
 
 pub(super) async fn show(State(api): State<Api>, shell: Shell) -> Response {
-    let page = groups(&api).await.map(|groups| System { shell: &shell, groups });
+    let page = groups(&api).await.map(|groups| System { shell: &shell, tabs: tabs(&shell, ""), groups });
     answer(&shell, page)
 }
 
@@ -59,6 +76,8 @@ async fn groups(api: &Api) -> Result<Vec<Group>, Refusal> {
         fact("Largest upload", size(api.max_upload_bytes)),
         fact("Largest JSON", size(api.max_json_bytes)),
         fact("Workers", stats.workers.len().to_string()),
+        fact("API keys", keys(api)),
+        fact("Changes through it", if api.access.is_read_only() { "none: it only tells" } else { "by who may" }),
     ];
     let documents = vec![fact("Pages a batch", word_or_number(&api.documents.batch_size))];
     let jobs = stats.jobs.iter().map(|(state, found)| fact(state.clone(), count(*found))).collect();
@@ -68,6 +87,15 @@ async fn groups(api: &Api) -> Result<Vec<Group>, Refusal> {
         Group { name: "Documents", facts: documents },
         Group { name: "Jobs that are kept", facts: jobs },
     ])
+}
+
+/// How many keys there are, by role.
+fn keys(api: &Api) -> String {
+    let count = |wanted: Role| api.access.roles().filter(|role| *role == wanted).count();
+    let named = [Role::Admin, Role::Operate, Role::Read].map(|role| (count(role), role.as_str()));
+    let named: Vec<String> =
+        named.into_iter().filter(|(count, _)| *count > 0).map(|(count, role)| format!("{count} {role}")).collect();
+    if named.is_empty() { "none: whoever reaches this machine may do all".to_owned() } else { named.join(", ") }
 }
 
 fn word_or_number(value: &impl serde::Serialize) -> String {

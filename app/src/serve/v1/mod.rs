@@ -1,5 +1,6 @@
 //! The native API.
 
+mod about;
 mod ask;
 mod cluster;
 mod content;
@@ -7,6 +8,7 @@ mod events;
 mod jobs;
 mod log;
 mod system;
+mod workers;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,4 +22,6 @@ pub(super) fn routes(body_max: u64) -> OpenApiRouter<Api> {
         .merge(cluster::routes())
         .merge(log::routes())
         .merge(system::routes())
+        .merge(workers::routes())
+        .merge(about::routes())
 }

@@ -1,4 +1,4 @@
-//! The system: its figures, queues, workers, dead letters, and what a job would take.
+//! The system: its figures, queues, dead letters, and what a job would take.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use celeriac::dead_letters::Filter;
 use celeriac::protocol::value::Value as Celery;
 use celeriac_tasks::pipeline::QUEUES;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{JsonBody, Path, Query};
 use super::super::problem::Problem;
-use crate::jobs::{Estimate, Refusal, Stats, WorkerView};
+use crate::jobs::{Estimate, Refusal, Stats};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -23,7 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(queues))
         .routes(routes!(pause))
         .routes(routes!(resume))
-        .routes(routes!(workers))
         .routes(routes!(letters))
         .routes(routes!(requeue))
         .routes(routes!(discard))
@@ -69,6 +68,7 @@ async fn consumers(api: &Api, command: &str, queue: &str) -> Result<StatusCode, 
     known(queue)?;
     let arguments = [("queue".to_owned(), Celery::from(queue))].into_iter().collect();
     api.desk.app.control().broadcast(command, arguments, &[]).await.map_err(Refusal::from)?;
+    api.desk.look_again().await;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -90,22 +90,6 @@ async fn pause(State(api): State<Api>, Path(queue): Path<String>) -> Result<Stat
 ))]
 async fn resume(State(api): State<Api>, Path(queue): Path<String>) -> Result<StatusCode, Problem> {
     consumers(&api, "add_consumer", &queue).await
-}
-
-/// The workers, Python's and ours.
-#[derive(Debug, Serialize, ToSchema)]
-struct Workers {
-    /// By name.
-    workers: Vec<WorkerView>,
-}
-
-/// The workers that answer.
-#[utoipa::path(get, path = "/workers", responses(
-    (status = 200, description = "The workers", body = Workers),
-    (status = 503, description = "Redis does not answer", body = Problem),
-))]
-async fn workers(State(api): State<Api>) -> Result<Json<Workers>, Problem> {
-    Ok(Json(Workers { workers: api.desk.fleet().await?.workers.clone() }))
 }
 
 /// Which dead letters.

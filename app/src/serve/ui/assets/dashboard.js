@@ -1,5 +1,5 @@
 // Keeps the pages live. The server draws everything; this brings what changed, and asks the API for what is pressed.
-import { NAMES, call, changes, estimateText, move, next, pagesOf, price, rowState, size, spell, tally } from "./states.js";
+import { NAMES, call, changes, estimateText, move, next, numbers, pagesOf, price, rowState, size, spell, tally } from "./states.js";
 
 const { base, api, events } = document.body.dataset;
 const one = (selector, within = document) => within.querySelector(selector);
@@ -16,12 +16,19 @@ function note(text, bad = false) {
   setTimeout(() => line.remove(), bad ? 10000 : 4000);
 }
 
+/** Whether an answer says that nobody is logged in any more: the page is asked for again then, and leads to where one logs in. */
+function out({ status }) {
+  if (status === 401) location.reload();
+  return status === 401;
+}
+
 /** Calls the API; a refusal is thrown in its own words. */
 async function ask(words, body) {
   const { method, url } = call(api, words);
   const headers = { "X-Celeriac-Request": "1", ...(body && { "Content-Type": "application/json" }) };
   const answer = await fetch(url, { method, headers, body });
   if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => null);
+  out(answer);
   const problem = await answer.json().catch(() => ({}));
   throw new Error(problem.detail ?? `${answer.status} ${answer.statusText}`);
 }
@@ -45,7 +52,10 @@ function confirmed({ ask: question, why, yes = "Go on", typed }) {
 }
 
 async function act(button) {
-  const { do: words, body, done, then } = button.dataset;
+  const { do: words, done, then } = button.dataset;
+  const form = button.closest("form[data-numbers]");
+  if (form && !form.reportValidity()) return;
+  const body = form ? JSON.stringify(numbers(new FormData(form))) : button.dataset.body;
   if (button.dataset.ask && !(await confirmed(button.dataset))) return;
   button.disabled = true;
   try {
@@ -87,7 +97,10 @@ function selected() {
 
 document.addEventListener("click", (event) => {
   const at = (selector) => event.target.closest(selector);
-  if (at("[data-do]")) return act(at("[data-do]"));
+  if (at("[data-do]")) {
+    event.preventDefault();
+    return act(at("[data-do]"));
+  }
   if (at("[data-bulk]")) return bulk(at("[data-bulk]").dataset.bulk);
   if (at("[data-close]")) return close();
   if (at("#theme")) return turn();
@@ -150,7 +163,7 @@ function refresh() {
 
 async function bring() {
   const answer = await fetch(location.pathname + location.search, { headers: { "X-Celeriac-Request": "1" } });
-  if (!answer.ok) return;
+  if (out(answer) || !answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const checked = new Set(all("input[name=job]:checked").map((box) => box.value));
   for (const part of all("[data-live]")) {
@@ -182,7 +195,14 @@ function replace(part, now) {
 // ---- The grid --------------------------------------------------------------------------------------------------------
 
 const grid = () => one("#grid");
-const cell = (page) => one(`#grid [data-page="${page}"]`);
+let squares = { grid: null, pages: new Map() };
+
+/** The square of a page, looked up in a map: a selector would go through all of them for each of them. */
+function cell(page) {
+  if (squares.grid !== grid()) squares = { grid: grid(), pages: new Map(all("#grid .cell").map((place) => [Number(place.dataset.page), place])) };
+  return squares.pages.get(Number(page));
+}
+
 let pictures = false;
 
 /** Shows other states: `found` are pages with their letters. */
@@ -284,6 +304,7 @@ let opening = 0;
 async function open(page) {
   const turnstile = (opening += 1);
   const answer = await fetch(`${base}/jobs/${job()}/pages/${page}`, { headers: { "X-Celeriac-Request": "1" } });
+  if (out(answer)) return;
   const text = await answer.text();
   if (turnstile !== opening) return;
   const article = one("#page", new DOMParser().parseFromString(text, "text/html"));
@@ -326,8 +347,8 @@ function listen() {
   source.onerror = () => {
     if (over || mine !== source) return;
     live("connection lost, trying again");
-    // An answer that is no stream ends it for good: then it is begun anew.
-    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (mine === source) listen(); }, 3000);
+    // An answer that is no stream ends it for good. Why, the page itself is told when it is asked for; else it is begun anew.
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (mine === source) refresh().then(listen); }, 3000);
   };
   hear("snapshot", (view) => { snapshot(view); refresh(); });
   hear("pages", ({ pages }) => told(pages));
@@ -429,6 +450,7 @@ function hand() {
   send.upload.onprogress = ({ loaded, total }) => { bar.value = (loaded * 100) / total; };
   const refused = (text) => { bar.hidden = true; one(".estimate", form).textContent = text; };
   send.onload = () => {
+    if (out(send)) return;
     if (send.status < 300) return location.assign(`${base}/jobs/${encodeURIComponent(send.response.job_id)}`);
     refused(send.response?.detail ?? `The service answered ${send.status}.`);
   };

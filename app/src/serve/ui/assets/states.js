@@ -96,6 +96,9 @@ export function estimateText({ pages, seconds, warning, slots }) {
   return `${pages} pages, about ${spell(seconds)} with ${slots} at once.`;
 }
 
+/** The fields of a form that are all numbers. */
+export const numbers = (fields) => Object.fromEntries([...fields].map(([name, value]) => [name, Number(value)]));
+
 /** The call behind `POST /jobs/7/cancel`. */
 export function call(api, words) {
   const [method, path] = words.split(" ");
