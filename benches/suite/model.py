@@ -26,7 +26,8 @@ class Model:
         server = subprocess.Popen([sys.executable, SERVER, "--latency", str(self.latency)], stdout=subprocess.PIPE, text=True)
         try:
             address = server.stdout.readline().strip()
-            env = {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": "sk-stub"}
+            # As many pages at once as there are slots: by default a document takes some of them only.
+            env = {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": "sk-stub", "CELERIAC_DOCUMENTS_PAGE_PARALLELISM": "0"}
             job = Job(file=self.setup.inputs / "octave.pdf", pages=self.pages, slots=self.slots, analysis="openai", env=env, **self.setup.programs)
             figures = Bench(job, self.setup.scratch).run(way)
             asked = json.load(urllib.request.urlopen(f"{address}/asked", timeout=10))
