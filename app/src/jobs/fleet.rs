@@ -162,7 +162,7 @@ impl Desk {
         if !self.fleet().await?.workers.iter().any(|other| other.name == worker) {
             return Err(absent(worker));
         }
-        self.app.control().broadcast("shutdown", Map::new(), &[worker.to_owned()]).await?;
+        self.app.control().broadcast("shutdown", Map::default(), &[worker.to_owned()]).await?;
         self.look_again().await;
         Ok(())
     }

@@ -40,7 +40,7 @@ impl Desk {
 /// The job of the message that is next; all of the pipeline's bear its id.
 fn job_of(waiting: &Waiting) -> Option<String> {
     let envelope = Envelope::parse(waiting.next.as_ref()?).ok()?;
-    let message = Message::decode(&envelope, &DecodeOptions::default()).ok()?;
+    let message = Message::decode(envelope, &DecodeOptions::default()).ok()?;
     message.kwargs.get("job_id")?.as_str().map(str::to_owned)
 }
 

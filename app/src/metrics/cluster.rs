@@ -172,6 +172,7 @@ mod tests {
             uptime: 1,
             pid: None,
             max_rss_bytes: None,
+            autoscale: None,
             circuits: BTreeMap::new(),
             queued: BTreeMap::new(),
         }
