@@ -3,7 +3,9 @@
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::problem::Problem;
 
@@ -17,19 +19,42 @@ pub(super) struct Path<T>(pub(super) T);
 #[from_request(via(axum::extract::Query), rejection(Problem))]
 pub(super) struct Query<T>(pub(super) T);
 
-/// A small body of JSON.
-#[derive(Debug, FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
+/// A small body of JSON: an object, or null where there may be none.
+#[derive(Debug)]
 pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let axum::Json(body) = <axum::Json<Value> as FromRequest<S>>::from_request(request, state).await?;
+        Self::of(body)
+    }
+}
 
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     /// `None`: there is no body.
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
-        let body = <axum::Json<T> as OptionalFromRequest<S>>::from_request(request, state).await?;
-        Ok(body.map(|axum::Json(body)| Self(body)))
+        let body = <axum::Json<Value> as OptionalFromRequest<S>>::from_request(request, state).await?;
+        body.map(|axum::Json(body)| Self::of(body)).transpose()
     }
+}
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    fn of(body: Value) -> Result<Self, Problem> {
+        object(body).map(Self).map_err(|error| Problem::invalid(format!("the body: {error}")))
+    }
+}
+
+/// What is to be an object, and is none where it is a list: serde would take the list's values for the fields in their order.
+pub(super) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(given: D) -> Result<T, D::Error> {
+    let given = Value::deserialize(given)?;
+    if given.is_array() {
+        return Err(D::Error::custom("a list, where an object is expected"));
+    }
+    serde_json::from_value(given).map_err(D::Error::custom)
 }
 
 impl From<PathRejection> for Problem {

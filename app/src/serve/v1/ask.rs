@@ -15,6 +15,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::super::extract::object;
 use super::super::problem::Problem;
 use super::super::{Api, intake};
 use crate::jobs::{Asked, Refusal};
@@ -30,13 +31,13 @@ pub(super) struct Ask {
     #[schema(min_length = 1, max_length = 200, pattern = "^[A-Za-z0-9_.:@-]*[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]*$")]
     job_id: Option<String>,
     /// Where the document is; in a form it is the file.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     source: Option<Source>,
     /// What it is called.
     #[serde(default)]
     file_name: Option<String>,
     /// What is made of it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     options: Options,
     /// `high`, `normal`, `low`, or a number from -10 to 10.
     #[serde(default)]
@@ -53,7 +54,7 @@ pub(super) struct Ask {
     #[serde(default)]
     user_id: Option<String>,
     /// Who is told how it ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     webhook: Option<Hook>,
     /// After how many seconds it is ended with what is done.
     #[serde(default)]
@@ -290,6 +291,19 @@ fn nothing() -> ObjectBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_no_object_whatever_is_in_it() {
+        let read = |body: serde_json::Value| serde_json::from_value::<Ask>(body).map_err(|error| error.to_string());
+        for (name, list) in [("options", r#"[null, null]"#), ("source", r#"["path", "/a.pdf"]"#), ("webhook", r#"["https://a"]"#)] {
+            let list: serde_json::Value = serde_json::from_str(list).unwrap();
+            assert!(read(serde_json::json!({name: list})).unwrap_err().contains("an object is expected"), "{name}");
+        }
+        let asked =
+            read(serde_json::json!({"source": {"kind": "path", "path": "a"}, "options": {"dpi": 72}, "webhook": null})).unwrap();
+        assert_eq!((asked.options.dpi, asked.webhook.is_none()), (Some(72), true));
+        assert!(read(serde_json::json!({"options": {"sumary": true}})).unwrap_err().contains("unknown field `sumary`"));
+    }
 
     #[test]
     fn a_deadline_is_ahead_and_not_beyond_all_years() {

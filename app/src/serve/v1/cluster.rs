@@ -113,7 +113,7 @@ impl Telling {
                 }
                 told = self.follower.recv() => match told {
                     Ok(told) if self.jobs => {
-                        self.changed.insert(told.event.job_id);
+                        self.changed.insert(told.event.job_id.clone());
                         self.tell_at.get_or_insert_with(|| Instant::now() + GATHERED);
                     }
                     // Which ones were lost does not matter: they change again, or the figures tell of them.
