@@ -6,6 +6,7 @@ use celeriac::protocol::signature::Signature;
 use celeriac_tasks::job::ProcessDocument;
 use celeriac_tasks::ledger::{Created, Entry, Submission};
 use celeriac_tasks::pipeline::{QUEUES, names};
+use futures::future::try_join_all;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -72,10 +73,9 @@ impl Desk {
 
     /// Refuses where too much waits already.
     async fn room(&self) -> Result<()> {
-        let mut waiting = 0;
-        for queue in QUEUES {
-            waiting += self.app.broker().depth(queue).await?.waiting as u64;
-        }
+        // All at once: who hands in waits for it.
+        let depths = QUEUES.map(|queue| self.app.broker().depth(queue));
+        let waiting: u64 = try_join_all(depths).await?.iter().map(|depth| depth.waiting as u64).sum();
         if waiting < self.max_waiting {
             return Ok(());
         }
