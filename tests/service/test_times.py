@@ -84,8 +84,8 @@ def test_c7_they_are_kept_in_milliseconds(told):
     service, server, job_id = told
     finished = round(datetime.fromisoformat(service.job(job_id)["times"]["finished"]).timestamp() * 1000)
     client = redis.Redis(port=server.port, decode_responses=True)
-    [key] = [key for key in client.scan_iter(f"*{job_id}") if client.type(key) == "hash" and client.hexists(key, "e")]
-    kept = json.loads(client.hget(key, "e"))["times"]
+    _, _, entry = client.get(f"celeriac:job:{job_id}").partition(" ")
+    kept = json.loads(entry)["times"]
     assert kept["f"] == finished and all(type(at) is int for at in kept.values())
     with sqlite3.connect(service.folder / "store/archive.db") as archive:
         assert archive.execute("SELECT finished_ms FROM celeriac_jobs WHERE job_id = ?", [job_id]).fetchone() == (finished,)

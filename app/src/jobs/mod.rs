@@ -6,6 +6,7 @@ mod estimate;
 mod fleet;
 mod lines;
 mod priority;
+mod progress;
 mod rates;
 mod refusal;
 mod stats;
@@ -55,6 +56,7 @@ pub(crate) struct Desk {
     /// What this process asks of models, where a worker runs in it.
     pub(crate) counts: Option<Counts>,
     heard: fleet::Heard,
+    remembered: progress::Remembered,
 }
 
 type Result<T> = std::result::Result<T, Refusal>;
@@ -81,6 +83,7 @@ impl Desk {
                 page_parallelism: pipeline.page_parallelism,
                 counts: pipeline.counts,
                 heard: fleet::Heard::default(),
+                remembered: progress::Remembered::default(),
             },
             pipeline.readable,
         ))

@@ -76,7 +76,7 @@ impl Telling {
                 if missed.is_empty() && entry.status.is_terminal() {
                     telling.snapshot().await?;
                 }
-                missed.into_iter().for_each(|told| telling.take(told));
+                missed.iter().for_each(|told| telling.take(told));
             }
             None => telling.snapshot().await?,
         }
@@ -100,20 +100,20 @@ impl Telling {
     }
 
     /// Takes in an event that was not told yet.
-    fn take(&mut self, told: Told) {
+    fn take(&mut self, told: &Told) {
         if told.event.job_id != self.job_id || told.id <= self.seen || self.over {
             return;
         }
         self.seen = told.id;
         if told.event.kind == Kind::Page {
-            self.pages.push(told.event.data);
+            self.pages.push(told.event.data.clone());
             self.pages_id = told.id;
             self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
             return;
         }
         self.flush();
         self.over = told.event.kind == Kind::End;
-        self.ready.push_back(News { id: Some(told.id), kind: told.event.kind.as_str(), data: told.event.data });
+        self.ready.push_back(News { id: Some(told.id), kind: told.event.kind.as_str(), data: told.event.data.clone() });
     }
 
     fn flush(&mut self) -> bool {
@@ -150,7 +150,7 @@ impl Telling {
                     }
                 }
                 told = self.follower.recv() => match told {
-                    Ok(told) => self.take(told),
+                    Ok(told) => self.take(&told),
                     // Too slow: what was lost is in a snapshot.
                     Err(RecvError::Lagged(_)) => self.snapshot().await.ok()?,
                     Err(RecvError::Closed) => return None,
@@ -160,12 +160,7 @@ impl Telling {
     }
 
     async fn progress(&self) -> Option<News> {
-        let view = view_job(&self.desk.job(&self.job_id).await.ok()?, Utc::now());
-        let data = json!({
-            "percent": view.percent, "done": view.counts.ok + view.counts.cached, "failed": view.counts.failed,
-            "total": view.counts.total, "eta_s": view.eta_seconds, "rate_ppm": view.pages_per_minute,
-            "batches": view.batches, "usage": view.usage,
-        });
+        let data = self.desk.progress(&self.job_id, self.pages_id).await?;
         Some(News { id: None, kind: "progress", data })
     }
 

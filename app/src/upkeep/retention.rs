@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use celeriac_tasks::ledger::Chore;
 use celeriac_tasks::store::Key;
+use chrono::Utc;
 
 use super::Done;
 use crate::jobs::{Desk, Refusal};
@@ -25,13 +26,22 @@ pub(super) async fn pages(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
     Ok(Done::Yes)
 }
 
-/// A job, with all that belongs to it.
-pub(super) async fn entry(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
-    if has_ended(&desk, &chore).await? {
-        desk.forget(&chore.job_id).await?;
-        tracing::info!(job_id = chore.job_id, "job removed: its time is over");
+/// Removes jobs whose time is over, with all that belongs to them.
+pub(super) async fn entries(desk: Desk) {
+    loop {
+        if let Err(refusal) = over(&desk).await {
+            tracing::warn!(reason = refusal.message(), "cannot remove old jobs; trying again later");
+        }
+        tokio::time::sleep(COUNT_EVERY).await;
     }
-    Ok(Done::Yes)
+}
+
+async fn over(desk: &Desk) -> Result<(), Refusal> {
+    for job_id in desk.ledger.over(Utc::now()).await? {
+        desk.forget(&job_id).await?;
+        tracing::info!(job_id, "job removed: its time is over");
+    }
+    Ok(())
 }
 
 /// One that runs again leaves these chores anew when it ends.

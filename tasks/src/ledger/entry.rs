@@ -125,7 +125,7 @@ impl Spent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its id.
-    #[serde(rename = "id")]
+    #[serde(rename = "id", default, skip_serializing_if = "String::is_empty")]
     pub job_id: String,
     /// What was asked.
     pub submission: Submission,

@@ -1,7 +1,7 @@
 //! Entries in this process, for a document from the command line and for tests.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ const EVENTS: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct MemoryShelf {
     state: Mutex<State>,
-    news: broadcast::Sender<Told>,
+    news: broadcast::Sender<Arc<Told>>,
     /// How many chores of a kind are kept.
     chores_max: usize,
 }
@@ -118,7 +118,7 @@ impl Shelf for MemoryShelf {
         for event in commit.events {
             let told = Told { id: state.next_id(), event };
             // Nobody listens: nobody is told.
-            let _ = self.news.send(told.clone());
+            let _ = self.news.send(Arc::new(told.clone()));
             state.events.push_back(told);
             if state.events.len() > EVENTS {
                 state.events.pop_front();

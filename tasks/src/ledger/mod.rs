@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::config::Settings;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 pub use self::entry::{Batch, Entry, Opened, Spent, Submission, Webhook};
@@ -64,6 +64,9 @@ impl Default for Retention {
 
 /// How much longer an entry is kept than until it is to be removed.
 const SLACK: Duration = Duration::from_secs(7 * 86_400);
+
+/// How many of those that ended longest ago are looked at: whether their time is over.
+const LOOKED_AT: usize = 10_000;
 
 /// The ledger. Clones share it.
 #[derive(Debug, Clone)]
@@ -280,6 +283,20 @@ impl Ledger {
         Ok(ended.into_iter().map(|cursor| cursor.job_id).collect())
     }
 
+    /// Jobs that ended so long ago that their entries are not kept any more.
+    pub async fn over(&self, now: DateTime<Utc>) -> Result<Vec<String>> {
+        let shortest = TimeDelta::from_std(self.retention.completed.min(self.retention.failed)).unwrap_or(TimeDelta::MAX);
+        let Some(before) = now.checked_sub_signed(shortest) else { return Ok(Vec::new()) };
+        let ended = self.shelf.ids(&Index::Ended, Cursor::before(before), LOOKED_AT, true).await?;
+        let ids: Vec<String> = ended.into_iter().map(|cursor| cursor.job_id).collect();
+        let entries = self.shelf.load_all(&ids).await?;
+        let is_over = |entry: &Entry| {
+            let kept = self.kept_for(entry).and_then(|kept| TimeDelta::from_std(kept).ok());
+            kept.zip(entry.times.finished).is_some_and(|(kept, finished)| now - finished > kept)
+        };
+        Ok(entries.into_iter().flatten().filter(is_over).map(|entry| entry.job_id).collect())
+    }
+
     /// How many jobs are known.
     pub async fn len(&self) -> Result<u64> {
         self.shelf.count(&Index::All).await
@@ -310,7 +327,7 @@ impl Ledger {
             joins: new.into_iter().filter(|place| !old.contains(place)).collect(),
             events,
             chores: if ended { self.chores_of(entry) } else { Vec::new() },
-            // By itself only where nobody does the chore that removes it with all that belongs to it.
+            // By itself only where nobody asks which are [`Ledger::over`], and removes them with all that belongs to them.
             entry_expires: self.kept_for(entry).map(|kept| kept.saturating_add(SLACK)),
             events_expire: entry.status.is_terminal().then_some(self.retention.events),
         }
@@ -325,7 +342,6 @@ impl Ledger {
             (chore(Chore::ARCHIVE, String::new()), Duration::ZERO),
             (chore(Chore::PAGES, String::new()), self.retention.pages),
         ];
-        chores.extend(self.kept_for(entry).map(|kept| (chore(Chore::ENTRY, String::new()), kept)));
         chores.extend(hook.map(|_| (chore(Chore::WEBHOOK, event.clone()), Duration::ZERO)));
         chores
     }

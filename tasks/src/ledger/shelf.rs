@@ -1,6 +1,7 @@
 //! Where entries are kept: the contract of memory and Redis, held by one suite (`tests/ledger`).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -92,12 +93,10 @@ impl Chore {
     pub const WEBHOOK: &'static str = "webhook";
     /// The images and texts of its pages go; the result stays.
     pub const PAGES: &'static str = "pages";
-    /// Its entry goes, and its files with it.
-    pub const ENTRY: &'static str = "entry";
 }
 
-/// Hears what happens. One that is too slow loses the oldest, and is told so.
-pub type Follower = broadcast::Receiver<Told>;
+/// Hears what happens, which all who hear it share. One that is too slow loses the oldest, and is told so.
+pub type Follower = broadcast::Receiver<Arc<Told>>;
 
 /// Where entries are kept.
 #[async_trait]

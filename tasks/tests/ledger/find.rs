@@ -64,5 +64,11 @@ async fn what_has_ended_longest_ago_is_named_first(ground: Ground) {
         }
     }
     assert_eq!(ground.ledger.oldest(10).await.unwrap(), ["2", "1"]);
+    // Those whose time is over, once it is.
+    let finished = ground.ledger.get("2").await.unwrap().unwrap().times.finished.unwrap();
+    let kept = chrono::TimeDelta::from_std(celeriac_tasks::ledger::Retention::default().failed).unwrap();
+    assert_eq!(ground.ledger.over(finished + kept).await.unwrap(), [""; 0]);
+    assert_eq!(ground.ledger.over(finished + kept + chrono::TimeDelta::microseconds(1)).await.unwrap(), ["2"]);
+    assert_eq!(ground.ledger.over(finished + kept + chrono::TimeDelta::days(1)).await.unwrap(), ["2", "1"]);
     assert_eq!(ground.ledger.len().await.unwrap(), 3);
 }

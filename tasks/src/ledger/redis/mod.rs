@@ -1,4 +1,4 @@
-//! Entries in Redis: a hash a job, a sorted set an index, a stream of events a job and one of all jobs together.
+//! Entries in Redis: a text a job, its version before it, a sorted set an index, a stream of events a job and one of all jobs together.
 
 mod news;
 
@@ -74,7 +74,8 @@ impl RedisShelf {
         let id = &commit.entry.job_id;
         let mut all = vec![
             text(&commit.version),
-            json(&commit.entry)?,
+            // The key has its id: here it would be kept a second time.
+            json(&Entry { job_id: String::new(), ..commit.entry.clone() })?,
             ms(commit.entry_expires),
             text(&self.events_max),
             ms(commit.events_expire),
@@ -99,15 +100,12 @@ impl RedisShelf {
 #[async_trait]
 impl Shelf for RedisShelf {
     async fn load(&self, job_id: &str) -> Result<Option<Versioned>> {
-        let found = self.command("HMGET", &[&self.job(job_id), "v", "e"]).await?;
-        let [version, entry] = found.list() else { return Ok(None) };
-        let (Some(version), Some(entry)) = (version.integer(), entry.bytes()) else { return Ok(None) };
-        Ok(Some(Versioned { entry: read(entry)?, version: u64::try_from(version).unwrap_or_default() }))
+        let found = self.command("GET", &[&self.job(job_id)]).await?;
+        found.bytes().map(|bytes| read(job_id, bytes)).transpose()
     }
 
     async fn commit(&self, commit: Commit) -> Result<bool> {
-        let id = &commit.entry.job_id;
-        let keys = [self.job(id), self.job_events(id), self.news.key()];
+        let keys = [self.job(&commit.entry.job_id), self.job_events(&commit.entry.job_id), self.news.key()];
         Ok(self.call(&self.commit, &keys, &self.arguments(&commit)?).await?.integer() == Some(1))
     }
 
@@ -204,8 +202,13 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
         .map_err(|error| DocumentError::new(Code::Internal, Stage::Store, format!("cannot write a job: {error}")))
 }
 
-fn read(bytes: &[u8]) -> Result<Entry> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        DocumentError::new(Code::StorageFailed, Stage::Store, format!("the entry of a job cannot be read: {error}")).permanent()
-    })
+/// An entry as it is kept: `VERSION ENTRY`.
+fn read(job_id: &str, bytes: &[u8]) -> Result<Versioned> {
+    let unread = |why: String| {
+        DocumentError::new(Code::StorageFailed, Stage::Store, format!("the entry of a job cannot be read: {why}")).permanent()
+    };
+    let (version, entry) = std::str::from_utf8(bytes).ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
+    let version = version.parse().map_err(|_| unread("it has no version".to_owned()))?;
+    let entry: Entry = serde_json::from_str(entry).map_err(|error| unread(error.to_string()))?;
+    Ok(Versioned { entry: Entry { job_id: job_id.to_owned(), ..entry }, version })
 }

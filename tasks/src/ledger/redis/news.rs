@@ -1,7 +1,6 @@
 //! What happens to all jobs, read once a process and handed to everybody in it who follows.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use celeriac::data::{Redis, Reply};
@@ -24,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct News {
     server: Redis,
-    sender: broadcast::Sender<Told>,
+    sender: broadcast::Sender<Arc<Told>>,
     begun: OnceCell<()>,
     /// The reader; it ends with us.
     reader: Mutex<JoinSet<()>>,
@@ -56,7 +55,7 @@ impl News {
     }
 }
 
-async fn read(server: Redis, key: String, sender: broadcast::Sender<Told>, mut after: EventId) {
+async fn read(server: Redis, key: String, sender: broadcast::Sender<Arc<Told>>, mut after: EventId) {
     loop {
         let found = server.command("XREAD", &["COUNT", COUNT, "BLOCK", WAIT_MS, "STREAMS", &key, &after.to_string()]).await;
         let Ok(found) = found else {
@@ -66,7 +65,7 @@ async fn read(server: Redis, key: String, sender: broadcast::Sender<Told>, mut a
         for news in streams(&found) {
             after = news.id;
             // Nobody listens: nobody is told.
-            let _ = sender.send(news);
+            let _ = sender.send(Arc::new(news));
         }
     }
 }
