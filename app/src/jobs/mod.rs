@@ -165,7 +165,7 @@ mod tests {
     use chrono::DateTime;
 
     fn found(times: &[i64], next: Option<i64>) -> Found {
-        let entry = |ms: &i64| Entry::new(&format!("j{ms}"), Submission::default(), DateTime::from_timestamp_millis(*ms).unwrap());
+        let entry = |ms: &i64| Entry::new(format!("j{ms}"), Submission::default(), DateTime::from_timestamp_millis(*ms).unwrap());
         let cursor = |milliseconds: i64| Cursor { milliseconds, job_id: format!("j{milliseconds}") };
         Found { jobs: times.iter().map(entry).collect(), next: next.map(cursor) }
     }
