@@ -75,7 +75,7 @@ fn event() -> Value {
         "type": "object",
         "properties": {
             "id": {"type": ["string", "null"], "description": "Its place; hand it back as Last-Event-ID to go on after it"},
-            "event": {"enum": ["snapshot", "pages", "batch", "phase", "state", "log", "progress", "end"]},
+            "event": {"enum": ["snapshot", "pages", "batch", "phase", "state", "document", "log", "progress", "end"]},
             "data": {"type": "object"},
         },
         "required": ["id", "event", "data"],
@@ -85,6 +85,7 @@ fn event() -> Value {
             told("batch", json!({"batch": number, "ok": number, "failed": number}), &["batch", "ok", "failed"]),
             told("phase", json!({"phase": text}), &["phase"]),
             told("state", json!({"status": text}), &["status"]),
+            told("document", json!({"job_id": text, "status": text}), &["job_id", "status"]),
             told("log", json!({"level": text, "text": text}), &["level", "text"]),
             told("progress", progress, &["percent", "done", "failed", "total"]),
             told("end", json!({"status": text}), &["status"]),
@@ -182,6 +183,7 @@ mod tests {
         let schema = validator(&event());
         for fits in [
             json!({"id": "1-0", "event": "pages", "data": {"pages": [{"n": 326, "s": "o", "ms": 2110, "attempt": 1}]}}),
+            json!({"id": "1-1", "event": "document", "data": {"job_id": "j~3", "status": "completed"}}),
             json!({"id": null, "event": "progress", "data": {"percent": 1.5, "done": 1, "failed": 0, "total": 60}}),
         ] {
             assert!(schema.is_valid(&fits), "{fits}");

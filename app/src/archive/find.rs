@@ -9,13 +9,18 @@ use super::{Archive, Result, kept, read, unreachable};
 impl Archive {
     /// Jobs that fit, youngest first.
     pub(crate) async fn find(&self, query: &Query) -> Result<Found> {
+        // Documents of one job stand by their numbers, others by their time.
+        let (place, from) = match &query.parent {
+            Some(_) => ("parts.place", "celeriac_jobs AS jobs JOIN celeriac_job_parts AS parts ON parts.job_id = jobs.job_id"),
+            None => ("jobs.created_ms", "celeriac_jobs AS jobs"),
+        };
         let mut select = Select::default();
-        conditions(&mut select, query);
+        conditions(&mut select, query, place);
         let limit = select.value(Value::count(query.limit));
         let skip = select.value(Value::count(query.skip));
         let text = format!(
-            "SELECT entry, created_ms, job_id FROM celeriac_jobs WHERE 1 = 1{} \
-             ORDER BY created_ms DESC, job_id DESC LIMIT {limit} OFFSET {skip}",
+            "SELECT jobs.entry, {place}, jobs.job_id FROM {from} WHERE 1 = 1{} \
+             ORDER BY {place} DESC, jobs.job_id DESC LIMIT {limit} OFFSET {skip}",
             select.conditions
         );
         let rows = select.bound(&text).fetch_all(&self.pool).await.map_err(unreachable)?;
@@ -83,7 +88,13 @@ impl Select {
     }
 }
 
-fn conditions(select: &mut Select, query: &Query) {
+fn conditions(select: &mut Select, query: &Query, place: &str) {
+    if let Some(parent) = &query.parent {
+        select.and("parts.parent = {}", [Value::text(parent)]);
+    }
+    if query.whole {
+        select.and("jobs.job_id NOT IN (SELECT job_id FROM celeriac_job_parts)", []);
+    }
     if !query.status.is_empty() {
         let places: Vec<String> = query.status.iter().map(|status| select.value(Value::text(status.as_str()))).collect();
         select.and(&format!("status IN ({})", places.join(", ")), []);
@@ -92,7 +103,7 @@ fn conditions(select: &mut Select, query: &Query) {
         select.and("user_id = {}", [Value::text(user)]);
     }
     if let Some(tag) = &query.tag {
-        select.and("job_id IN (SELECT job_id FROM celeriac_job_tags WHERE tag = {})", [Value::text(tag)]);
+        select.and("jobs.job_id IN (SELECT job_id FROM celeriac_job_tags WHERE tag = {})", [Value::text(tag)]);
     }
     if let Some(text) = &query.text {
         let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
@@ -103,6 +114,7 @@ fn conditions(select: &mut Select, query: &Query) {
     }
     if let Some(cursor) = &query.cursor {
         let (at, id) = (|| Value::Number(cursor.milliseconds), Value::text(&cursor.job_id));
-        select.and("(created_ms < {} OR (created_ms = {} AND job_id < {}))", [at(), at(), id]);
+        let after = format!("({place} < {{}} OR ({place} = {{}} AND jobs.job_id < {{}}))");
+        select.and(&after, [at(), at(), id]);
     }
 }

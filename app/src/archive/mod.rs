@@ -61,7 +61,7 @@ impl Archive {
     }
 
     /// Puts a finished job in, or what has changed of one that is there.
-    pub(crate) async fn put(&self, entry: &Entry, result: Option<&DocumentResult>, log: &[Told]) -> Result<()> {
+    pub(crate) async fn put(&self, entry: &Entry, result: Option<&DocumentResult>, log: &serde_json::Value) -> Result<()> {
         let mut change = self.pool.begin().await.map_err(unreachable)?;
         let ms = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or(0, |at| at.timestamp_millis());
         sqlx::query(PUT)
@@ -80,7 +80,7 @@ impl Archive {
             .bind(kept(&words(entry)))
             .bind(json(entry)?)
             .bind(result.map(json).transpose()?)
-            .bind(json(&self::log(log))?)
+            .bind(json(log)?)
             .execute(&mut *change)
             .await
             .map_err(unreachable)?;
@@ -93,6 +93,12 @@ impl Archive {
         for tag in tags {
             let insert =
                 sqlx::query("INSERT INTO celeriac_job_tags (tag, job_id) VALUES ($1, $2)").bind(tag).bind(kept(&entry.job_id));
+            insert.execute(&mut *change).await.map_err(unreachable)?;
+        }
+        if let Some((parent, place)) = entry.submission.place_among_parts() {
+            let insert =
+                "INSERT INTO celeriac_job_parts (job_id, parent, place) VALUES ($1, $2, $3) ON CONFLICT (job_id) DO NOTHING";
+            let insert = sqlx::query(insert).bind(kept(&entry.job_id)).bind(kept(parent)).bind(place);
             insert.execute(&mut *change).await.map_err(unreachable)?;
         }
         change.commit().await.map_err(unreachable)
@@ -113,15 +119,22 @@ impl Archive {
         Ok(Some(Archived { result: text(0)?.map(|text| read(&text)).transpose()?, log: read(&text(1)?.unwrap_or_default())? }))
     }
 
-    /// Removes a job. `false`: it was not there.
+    /// Removes a job and its documents, where it has several. `false`: it was not there.
     pub(crate) async fn remove(&self, job_id: &str) -> Result<bool> {
-        sqlx::query("DELETE FROM celeriac_job_tags WHERE job_id = $1")
-            .bind(kept(job_id))
-            .execute(&self.pool)
-            .await
-            .map_err(unreachable)?;
-        let removed = sqlx::query("DELETE FROM celeriac_jobs WHERE job_id = $1").bind(kept(job_id)).execute(&self.pool).await;
-        Ok(removed.map_err(unreachable)?.rows_affected() > 0)
+        let mut change = self.pool.begin().await.map_err(unreachable)?;
+        let mut removed = 0;
+        for statement in [
+            "DELETE FROM celeriac_job_tags WHERE job_id IN (SELECT job_id FROM celeriac_job_parts WHERE parent = $1)",
+            "DELETE FROM celeriac_jobs WHERE job_id IN (SELECT job_id FROM celeriac_job_parts WHERE parent = $1)",
+            "DELETE FROM celeriac_job_parts WHERE parent = $1",
+            "DELETE FROM celeriac_job_parts WHERE job_id = $1",
+            "DELETE FROM celeriac_job_tags WHERE job_id = $1",
+            "DELETE FROM celeriac_jobs WHERE job_id = $1",
+        ] {
+            removed = sqlx::query(statement).bind(kept(job_id)).execute(&mut *change).await.map_err(unreachable)?.rows_affected();
+        }
+        change.commit().await.map_err(unreachable)?;
+        Ok(removed > 0)
     }
 }
 

@@ -28,3 +28,10 @@ CREATE TABLE IF NOT EXISTS celeriac_job_tags (
     PRIMARY KEY (tag, job_id)
 );
 CREATE INDEX IF NOT EXISTS celeriac_job_tags_by_job ON celeriac_job_tags (job_id);
+-- Which jobs are documents of another, the first with the greatest place.
+CREATE TABLE IF NOT EXISTS celeriac_job_parts (
+    job_id TEXT PRIMARY KEY,
+    parent TEXT NOT NULL,
+    place BIGINT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS celeriac_job_parts_by_parent ON celeriac_job_parts (parent, place);

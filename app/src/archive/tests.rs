@@ -55,9 +55,9 @@ async fn a_job_is_archived_once_however_often_it_is_put_in(url: &str) {
     let archive = Archive::open(url).await.unwrap();
     let mut entry = job("j", "ann", "tax", 1000);
     let log = Told { id: EventId(5, 0), event: Event { job_id: "j".into(), kind: Kind::Log, data: json!({"text": "slow"}) } };
-    archive.put(&entry, None, &[]).await.unwrap();
+    archive.put(&entry, None, &json!([])).await.unwrap();
     entry.status = JobStatus::Failed;
-    archive.put(&entry, None, &[log]).await.unwrap();
+    archive.put(&entry, None, &super::log(&[log])).await.unwrap();
     let found = archive.get("j").await.unwrap().unwrap();
     assert_eq!((archive.entry("j").await.unwrap(), found.result.is_none()), (Some(entry), true));
     assert_eq!(found.log, json!([{"at": 5, "event": "log", "data": {"text": "slow"}}]));
@@ -74,7 +74,7 @@ async fn what_is_archived_is_found_again_by_what_it_is(url: &str) {
     {
         let archive = Archive::open(url).await.unwrap();
         for (n, (user, tag)) in [("ann", "tax"), ("bob", "tax"), ("ann", "law")].into_iter().enumerate() {
-            archive.put(&job(&format!("job-{n}"), user, tag, 1000), None, &[]).await.unwrap();
+            archive.put(&job(&format!("job-{n}"), user, tag, 1000), None, &json!([])).await.unwrap();
         }
     }
     // Another process, later.
@@ -99,7 +99,7 @@ async fn what_is_archived_is_found_again_by_what_it_is(url: &str) {
 async fn what_a_database_cannot_keep_is_found_all_the_same(url: &str) {
     let archive = Archive::open(url).await.unwrap();
     let entry = job("j", "a\0nn", "\0tax", 1000);
-    archive.put(&entry, None, &[]).await.unwrap();
+    archive.put(&entry, None, &serde_json::json!([])).await.unwrap();
     assert_eq!(archive.entry("j").await.unwrap(), Some(entry), "the entry itself is whole");
     for query in [
         Query { user_id: Some("a\0nn".into()), ..Query::default() },
@@ -114,6 +114,6 @@ async fn what_a_database_cannot_keep_is_found_all_the_same(url: &str) {
 async fn services_that_start_together_make_the_tables_once(url: &str) {
     let opened = futures::future::join_all((0..8).map(|_| Archive::open(url))).await;
     for archive in opened {
-        archive.unwrap().put(&job("j", "ann", "tax", 1000), None, &[]).await.unwrap();
+        archive.unwrap().put(&job("j", "ann", "tax", 1000), None, &serde_json::json!([])).await.unwrap();
     }
 }

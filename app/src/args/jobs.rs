@@ -9,6 +9,8 @@ use crate::jobs::Form;
 /// `jobs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
+    /// Hand in documents: a job for each, or one for all of them; prints the ids
+    Submit(SubmitArgs),
     /// List jobs, youngest first; with -q their ids alone
     List(ListArgs),
     /// Show a job as it is now
@@ -33,6 +35,10 @@ pub(crate) enum JobsCommand {
     Recover,
     /// Remove jobs that ended long ago
     Prune(PruneArgs),
+    /// Write jobs with their results and logs as lines of JSON
+    Export(ExportArgs),
+    /// Take what `jobs export` wrote into the archive
+    Import(ImportArgs),
 }
 
 /// `monitor`: the words of an earlier program.
@@ -77,6 +83,35 @@ pub(crate) struct SomeJobs {
     pub(crate) job_ids: Vec<String>,
 }
 
+/// `jobs submit`.
+#[derive(Args, Debug)]
+pub(crate) struct SubmitArgs {
+    /// Documents: files, https addresses, folders (their documents), or - for standard input
+    #[arg(required = true, value_name = "FILE|URL|DIR|-")]
+    pub(crate) sources: Vec<String>,
+    /// All of them as one job, with one more for each as its part
+    #[arg(long)]
+    pub(crate) together: bool,
+    /// The job's id; the same id with the same words is the same job
+    #[arg(long, value_name = "ID")]
+    pub(crate) job_id: Option<String>,
+    /// What kind of job: document, ocr, nlp, validation, preprocessing, audio
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) job_type: Option<String>,
+    /// high, normal, low, or a number from -10 to 10
+    #[arg(long, value_name = "PRIORITY", allow_hyphen_values = true)]
+    pub(crate) priority: Option<String>,
+    /// What is made of them, as the API has it: '{"pages": "1-25", "audio": true}'
+    #[arg(long, value_name = "JSON")]
+    pub(crate) options: Option<String>,
+    /// Whose jobs they are
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// A word to find them by; may be given more than once
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+}
+
 /// `jobs list`.
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
@@ -89,6 +124,9 @@ pub(crate) struct ListArgs {
     /// With this tag
     #[arg(long)]
     pub(crate) tag: Option<String>,
+    /// The documents of this job
+    #[arg(long, value_name = "ID")]
+    pub(crate) parent: Option<String>,
     /// Whose name, id, title, tag or metadata contains this
     #[arg(long, visible_alias = "query", value_name = "TEXT")]
     pub(crate) search: Option<String>,
@@ -178,6 +216,31 @@ pub(crate) struct PruneArgs {
     /// Do not ask
     #[arg(short = 'f', long, visible_alias = "yes")]
     pub(crate) force: bool,
+}
+
+/// `jobs export`.
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// Into this file; - is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Only those in these states, with commas between
+    #[arg(long, value_delimiter = ',', value_name = "STATUS")]
+    pub(crate) status: Vec<String>,
+    /// Only of this user
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// Only with this tag
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+}
+
+/// `jobs import`.
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// From this file; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) input: PathBuf,
 }
 
 /// `stats`.

@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use dev::DevArgs;
 pub(crate) use jobs::{
-    DeleteArgs, HealthcheckArgs, JobsCommand, ListArgs, MonitorCommand, PagesArgs, PruneArgs, ResultArgs, RetryArgs, StatsArgs,
+    DeleteArgs, ExportArgs, HealthcheckArgs, ImportArgs, JobsCommand, ListArgs, MonitorCommand, PagesArgs, PruneArgs, ResultArgs,
+    RetryArgs, StatsArgs, SubmitArgs,
 };
 pub(crate) use process::{AnalysisMode, Format, OcrMode, ProcessArgs};
 pub(crate) use serve::ServeArgs;

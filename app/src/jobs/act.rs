@@ -16,22 +16,21 @@ pub(crate) enum Retry {
     Pages(Vec<u32>),
     /// All.
     All,
+    /// Those that are missing, as urgently as before: the job was stopped and goes on.
+    GoOn,
 }
 
 impl Desk {
-    /// Stops a job: no page of it begins any more, running ones are ended after the grace, what is done stays. Asked again, it says the same.
+    /// Stops a job and its parts: no page of it begins any more, running ones are ended after the grace, what is done stays. Asked again, it says the same.
     pub(crate) async fn cancel(&self, job_id: &str) -> Result<Entry> {
         let (entry, taken) = self.ledger.cancel(job_id).await?.ok_or_else(|| Refusal::unknown(job_id))?;
         if !taken {
             return Err(Refusal::Conflict(format!("job {job_id} has ended already: it is {}", entry.status.as_str())));
         }
-        for child in &entry.submission.children {
-            self.ledger.cancel(child).await?;
-        }
         Ok(entry)
     }
 
-    /// Does again what is missing of a job that has ended, or the pages named.
+    /// Does again what is missing of a job that has ended, or the pages named; of several documents, those that are not whole.
     pub(crate) async fn retry(&self, job_id: &str, what: &Retry) -> Result<Entry> {
         let entry = self.job(job_id).await?;
         if !entry.status.is_terminal() {
@@ -40,13 +39,23 @@ impl Desk {
                 entry.status.as_str()
             )));
         }
-        for page in again(&entry, what)? {
+        match entry.parts {
+            Some(_) => self.retry_parts(&entry, what).await,
+            None => self.retry_one(&entry, what).await,
+        }
+    }
+
+    pub(super) async fn retry_one(&self, entry: &Entry, what: &Retry) -> Result<Entry> {
+        let job_id = &entry.job_id;
+        for page in again(entry, what)? {
             let key = Key::page(job_id, page, PageFile::Record)?;
             self.store.delete(&key).await?;
         }
         let (entry, taken) = self.ledger.restart(job_id).await?.ok_or_else(|| Refusal::unknown(job_id))?;
-        if taken {
-            self.send(&entry).await?;
+        match taken {
+            true if *what == Retry::GoOn => self.send(&entry).await?,
+            true => self.send_again(&entry).await?,
+            false => {}
         }
         Ok(entry)
     }
@@ -64,8 +73,14 @@ impl Desk {
         Ok(entry)
     }
 
-    /// Removes what the ledger and the store keep of a job; what was archived stays.
+    /// Removes what the ledger and the store keep of a job and its parts; what was archived stays.
     pub(crate) async fn forget(&self, job_id: &str) -> Result<()> {
+        // The whole first: what it says of its parts does not change with each that goes.
+        self.forget_one(job_id).await?;
+        self.forget_parts(job_id).await
+    }
+
+    pub(super) async fn forget_one(&self, job_id: &str) -> Result<()> {
         self.store.delete_job(job_id).await?;
         self.ledger.remove(job_id).await?;
         Ok(())
@@ -76,7 +91,7 @@ impl Desk {
 fn again(entry: &Entry, what: &Retry) -> Result<Vec<u32>> {
     let asked = |state: PageState| state != PageState::Skipped;
     match what {
-        Retry::Missing => Ok(Vec::new()),
+        Retry::Missing | Retry::GoOn => Ok(Vec::new()),
         Retry::All => Ok(entry.pages.iter().filter(|(_, state)| asked(*state)).map(|(page, _)| page).collect()),
         Retry::Pages(pages) => match pages.iter().find(|page| !entry.pages.get(**page).is_some_and(asked)) {
             Some(page) => {

@@ -9,7 +9,7 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use super::{Desk, Result};
+use super::{Desk, Result, page};
 use crate::archive;
 
 /// How many events of a log are looked at.
@@ -28,6 +28,8 @@ pub(crate) enum Form {
     Txt,
     /// One page a line.
     Ndjson,
+    /// A page to read, by itself.
+    Html,
 }
 
 impl Form {
@@ -38,6 +40,7 @@ impl Form {
             Self::Md => "text/markdown; charset=utf-8",
             Self::Txt => "text/plain; charset=utf-8",
             Self::Ndjson => "application/x-ndjson",
+            Self::Html => "text/html; charset=utf-8",
         }
     }
 }
@@ -108,9 +111,10 @@ impl Desk {
 }
 
 /// A result in a form; pages only, where some are named.
-pub(crate) fn written(result: &DocumentResult, form: Form) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn written(result: &DocumentResult, form: Form) -> anyhow::Result<Vec<u8>> {
     match form {
-        Form::Json => serde_json::to_vec(result),
+        Form::Json => Ok(serde_json::to_vec(result)?),
+        Form::Html => Ok(page::readable(result)?.into_bytes()),
         Form::Md => Ok(result.to_markdown().into_bytes()),
         Form::Txt => {
             let texts = result.pages.iter().filter_map(|page| Some(page.text.as_ref()?.content.as_str()));

@@ -1,10 +1,14 @@
 //! The desk: where jobs are handed in, asked about, stopped and taken up again. The HTTP service and the command line are two ways to it.
 
 mod act;
+mod backup;
 mod content;
+mod documents;
 mod estimate;
 mod fleet;
+pub(crate) mod kind;
 mod lines;
+mod page;
 mod priority;
 mod progress;
 mod rates;
@@ -12,6 +16,7 @@ mod refusal;
 mod stats;
 mod submit;
 mod telling;
+mod together;
 mod view;
 mod wait;
 
@@ -24,20 +29,24 @@ use celeriac_tasks::result::JobStatus;
 use celeriac_tasks::store::Store;
 
 use crate::archive::Archive;
+use crate::settings::Priority;
 
 pub(crate) use self::act::Retry;
+pub(crate) use self::backup::{Imported, Kept};
 pub(crate) use self::content::{Form, written};
 pub(crate) use self::estimate::Estimate;
 pub(crate) use self::fleet::{Bounds, WorkerView, open_circuits};
+pub(crate) use self::priority::{Level, Levels};
 #[cfg(test)]
 pub(crate) use self::rates::{JobRates, PageStats};
 pub(crate) use self::refusal::Refusal;
 #[cfg(test)]
 pub(crate) use self::stats::RedisStats;
 pub(crate) use self::stats::{QueueStats, Stats};
-pub(crate) use self::submit::Asked;
+pub(crate) use self::submit::{Asked, Submitted};
 pub(crate) use self::telling::Telling;
-pub(crate) use self::view::{JobView, job as view_job};
+pub(crate) use self::together::{FIRST, Together};
+pub(crate) use self::view::{JobView, PartView, job as view_job};
 
 /// The desk. Clones share everything.
 #[derive(Debug, Clone)]
@@ -49,6 +58,8 @@ pub(crate) struct Desk {
     pub(crate) archive: Option<Archive>,
     /// More messages than this may not wait when a job is handed in.
     max_waiting: u64,
+    /// How urgent jobs are whose callers do not say.
+    priority: Priority,
     /// What analyses pages unless a job says otherwise: what they take is learned apart for each.
     analyzer: String,
     /// How many pages of one document are worked on at once; 0: as many as can.
@@ -71,6 +82,7 @@ impl Desk {
     pub(crate) fn open(loaded: &Loaded, env: &Env) -> std::result::Result<(Self, Vec<std::path::PathBuf>), Failure> {
         let pipeline = crate::pipeline::build(loaded, env, Vec::new())?;
         let app = pipeline.app.connect()?;
+        let priority = loaded.table(Priority::TABLE.path)?;
         let max_waiting = loaded.settings.celeriac.max_queue_size;
         Ok((
             Self {
@@ -79,6 +91,7 @@ impl Desk {
                 ledger: pipeline.ledger,
                 archive: None,
                 max_waiting,
+                priority,
                 analyzer: pipeline.analyzer,
                 page_parallelism: pipeline.page_parallelism,
                 counts: pipeline.counts,

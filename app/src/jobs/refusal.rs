@@ -26,6 +26,10 @@ impl Refusal {
         Self::NotFound(format!("there is no job {job_id}"))
     }
 
+    pub(crate) fn other_words(job_id: &str) -> Self {
+        Self::Conflict(format!("job {job_id} was asked for in other words; take another id, or none, or delete it first"))
+    }
+
     /// The words.
     pub(crate) fn message(&self) -> &str {
         match self {

@@ -33,8 +33,9 @@ pub(crate) struct Submitted {
 impl Desk {
     /// Enters and sends a job. A job of the same id that was asked for in the same words is given back; in other words it is refused.
     pub(crate) async fn submit(&self, asked: Asked) -> Result<Submitted> {
-        let (job_id, submission) = entered(asked)?;
-        self.room().await?;
+        let (job_id, mut submission) = entered(asked)?;
+        self.priority.set(&mut submission);
+        self.room(1).await?;
         match self.ledger.create(&job_id, submission).await? {
             Created::New(entry) => {
                 self.send(&entry).await?;
@@ -47,15 +48,21 @@ impl Desk {
                 }
                 Ok(Submitted { entry: *entry, new: false })
             }
-            Created::Different(_) => Err(Refusal::Conflict(format!(
-                "job {job_id} was asked for in other words; take another id, or none, or delete it first"
-            ))),
+            Created::Different(_) => Err(Refusal::other_words(&job_id)),
         }
     }
 
     /// Hands a job's task to the broker. The task bears the job's id, so that sending it twice makes one result.
     pub(crate) async fn send(&self, entry: &Entry) -> Result<()> {
-        let step = priority::step(entry.submission.priority.as_ref()).map_err(Refusal::Invalid)?;
+        self.send_at(entry, step(entry)?).await
+    }
+
+    /// The same for a job that is done again.
+    pub(super) async fn send_again(&self, entry: &Entry) -> Result<()> {
+        self.send_at(entry, self.priority.step_again(step(entry)?)).await
+    }
+
+    async fn send_at(&self, entry: &Entry, step: i64) -> Result<()> {
         let mut call = Signature::new(names::DOCUMENT);
         for (name, value) in &entry.submission.call {
             call = call.kwarg(name.as_str(), celeriac::protocol::value::Value::from(value.clone()));
@@ -71,12 +78,18 @@ impl Desk {
         Ok(())
     }
 
-    /// Refuses where too much waits already.
-    async fn room(&self) -> Result<()> {
+    /// Refuses where too much waits already for so many more.
+    pub(super) async fn room(&self, more: usize) -> Result<()> {
+        let more = more as u64;
+        if more > self.max_waiting {
+            let text =
+                format!("{more} documents are more than may wait (max_queue_size is {}): hand in fewer at once", self.max_waiting);
+            return Err(Refusal::TooLarge(text));
+        }
         // All at once: who hands in waits for it.
         let depths = QUEUES.map(|queue| self.app.broker().depth(queue));
         let waiting: u64 = try_join_all(depths).await?.iter().map(|depth| depth.waiting as u64).sum();
-        if waiting < self.max_waiting {
+        if waiting + more <= self.max_waiting {
             return Ok(());
         }
         let text = format!("{waiting} messages wait already, and max_queue_size is {}; try again later", self.max_waiting);
@@ -84,14 +97,24 @@ impl Desk {
     }
 }
 
+/// The step of a job's queue.
+fn step(entry: &Entry) -> Result<i64> {
+    priority::step(entry.submission.priority.as_ref()).map_err(Refusal::Invalid)
+}
+
 /// The id and the entry of what is asked.
-fn entered(Asked { mut call, mut submission }: Asked) -> Result<(String, Submission)> {
-    let job_id = call.job_id.take().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+fn entered(mut asked: Asked) -> Result<(String, Submission)> {
+    let job_id = asked.call.job_id.take().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     if !is_id(&job_id) {
         return Err(Refusal::Invalid(
             "job_id has 1 to 200 letters, digits, or any of -_.:@, and is not made of dots alone".to_owned(),
         ));
     }
+    Ok((job_id, accepted(asked)?))
+}
+
+/// The entry of what is asked, whatever its id.
+pub(super) fn accepted(Asked { mut call, mut submission }: Asked) -> Result<Submission> {
     call.source()?;
     submission.file_name = call.file_name.clone().or(submission.file_name).or_else(|| last_part(&call));
     submission.user_id = call.user_id.clone().or(submission.user_id);
@@ -103,7 +126,7 @@ fn entered(Asked { mut call, mut submission }: Asked) -> Result<(String, Submiss
     priority::step(submission.priority.as_ref()).map_err(Refusal::Invalid)?;
     submission.call = arguments(&call);
     submission.fingerprint = fingerprint(&submission);
-    Ok((job_id, submission))
+    Ok(submission)
 }
 
 /// What a document is called where nobody said: the last part of its path, key or address.
@@ -115,7 +138,7 @@ fn last_part(call: &ProcessDocument) -> Option<String> {
 }
 
 /// Whether an id can stand in a path as it is: one that cannot would name a job that nobody can ask for.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | ':' | '@');
     (1..=200).contains(&text.len()) && text.chars().all(fits) && text.chars().any(|letter| letter != '.')
 }
@@ -134,8 +157,9 @@ fn arguments(call: &ProcessDocument) -> serde_json::Map<String, serde_json::Valu
     }
 }
 
-fn fingerprint(submission: &Submission) -> String {
-    let text = serde_json::to_vec(submission).unwrap_or_default();
+/// The deadline is counted from when it was asked: it differs though the words are the same.
+pub(super) fn fingerprint(submission: &Submission) -> String {
+    let text = serde_json::to_vec(&Submission { deadline: None, ..submission.clone() }).unwrap_or_default();
     Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -155,6 +179,8 @@ mod tests {
         assert_eq!(first.call, *json!({"path": "/a.pdf", "user_id": "u"}).as_object().unwrap());
         let again = of(json!({"path": "/a.pdf", "job_id": "other", "user_id": "u", "tags": ["t"]})).1;
         assert_eq!(first.fingerprint, again.fingerprint);
+        let later = Submission { deadline: Some(chrono::Utc::now()), fingerprint: String::new(), ..first.clone() };
+        assert_eq!(fingerprint(&later), first.fingerprint);
         assert_ne!(first.fingerprint, of(json!({"path": "/b.pdf", "user_id": "u", "tags": ["t"]})).1.fingerprint);
     }
 

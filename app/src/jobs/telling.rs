@@ -25,7 +25,7 @@ const MISSED_MAX: usize = 5000;
 pub(crate) struct News {
     /// Its place among all events; none: it is a figure made of the others.
     pub(crate) id: Option<EventId>,
-    /// `snapshot`, `pages`, `batch`, `phase`, `state`, `log`, `progress` or `end`.
+    /// `snapshot`, `pages`, `batch`, `phase`, `state`, `document`, `log`, `progress` or `end`.
     pub(crate) kind: &'static str,
     /// What is told.
     pub(crate) data: Value,
@@ -49,6 +49,8 @@ pub(crate) struct Telling {
     pages: Vec<Value>,
     pages_id: EventId,
     flush_at: Option<Instant>,
+    /// Whether one of its documents came to another state since progress was told.
+    moved: bool,
     over: bool,
 }
 
@@ -68,9 +70,11 @@ impl Telling {
             pages: Vec::new(),
             pages_id: EventId::default(),
             flush_at: None,
+            moved: false,
             over: false,
         };
-        match seen {
+        // What documents of it did is in their own logs.
+        match seen.filter(|_| entry.parts.is_none()) {
             Some(seen) => {
                 let missed = telling.desk.ledger.events(&telling.job_id, seen, MISSED_MAX).await?;
                 if missed.is_empty() && entry.status.is_terminal() {
@@ -101,10 +105,18 @@ impl Telling {
 
     /// Takes in an event that was not told yet.
     fn take(&mut self, told: &Told) {
-        if told.event.job_id != self.job_id || told.id <= self.seen || self.over {
+        let of_document = told.event.data.get("parent").is_some_and(|parent| *parent == self.job_id);
+        if (told.event.job_id != self.job_id && !of_document) || told.id <= self.seen || self.over {
             return;
         }
         self.seen = told.id;
+        if of_document {
+            let data = json!({"job_id": told.event.job_id, "status": told.event.data["status"]});
+            self.ready.push_back(News { id: Some(told.id), kind: "document", data });
+            self.moved = true;
+            self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
+            return;
+        }
         if told.event.kind == Kind::Page {
             self.pages.push(told.event.data.clone());
             self.pages_id = told.id;
@@ -118,8 +130,9 @@ impl Telling {
 
     fn flush(&mut self) -> bool {
         self.flush_at = None;
+        let moved = std::mem::take(&mut self.moved);
         if self.pages.is_empty() {
-            return false;
+            return moved;
         }
         let pages = std::mem::take(&mut self.pages);
         self.ready.push_back(News { id: Some(self.pages_id), kind: "pages", data: json!({"pages": pages}) });

@@ -1,8 +1,8 @@
 //! A job as callers see it: the one shape from which every route and command takes its fields.
 
 use celeriac_tasks::job::{Batches, Progress};
-use celeriac_tasks::ledger::{Entry, PageState};
-use celeriac_tasks::result::Phase;
+use celeriac_tasks::ledger::{Entry, PageState, Parts};
+use celeriac_tasks::result::{JobStatus, Phase};
 use celeriac_tasks::timestamp;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -37,11 +37,20 @@ pub(crate) struct JobView {
     /// As it was asked for: a word, or a number; null where nobody said.
     #[schema(value_type = serde_json::Value)]
     pub(crate) priority: Option<serde_json::Value>,
-    /// `direct` or `batch_parallel`.
+    /// `direct` or `batch_parallel`; `documents` of several.
     pub(crate) processing_strategy: String,
+    /// What kind of job it was handed in as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) job_type: Option<String>,
+    /// The job it is a document of, where several were handed in together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<String>,
+    /// Its documents, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) documents: Option<DocumentsView>,
     /// 0 to 100.
     pub(crate) percent: f64,
-    /// How many pages are in which state.
+    /// How many pages are in which state; of several documents, how many of these.
     pub(crate) counts: PageCounts,
     /// The batches; all zero on the direct way.
     pub(crate) batches: BatchCounts,
@@ -59,6 +68,35 @@ pub(crate) struct JobView {
     pub(crate) runs: u32,
     /// Where to go from here.
     pub(crate) links: Links,
+}
+
+/// The documents of a job of several.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct DocumentsView {
+    /// How many.
+    pub(crate) total: u32,
+    /// Of which there is a result, whole or in part.
+    pub(crate) successful: u32,
+    /// Which ended without.
+    pub(crate) failed: u32,
+    /// Where they are listed, each a job of its own.
+    pub(crate) list: String,
+    /// The first of them, where one job is told of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) first: Vec<PartView>,
+}
+
+/// One of several documents, in a line.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct PartView {
+    /// Its own job.
+    pub(crate) job_id: String,
+    /// What it is called.
+    pub(crate) file_name: Option<String>,
+    /// The state of that job.
+    pub(crate) status: String,
+    /// 0 to 100.
+    pub(crate) percent: f64,
 }
 
 /// How many pages are in which state.
@@ -145,6 +183,15 @@ pub(crate) fn job(entry: &Entry, now: DateTime<Utc>) -> JobView {
         metadata: asked.metadata.clone(),
         priority: asked.priority.clone(),
         processing_strategy: entry.strategy().to_owned(),
+        job_type: asked.job_type.clone(),
+        parent: asked.parent.clone(),
+        documents: entry.parts.map(|parts| DocumentsView {
+            total: entry.total(),
+            successful: parts.successful(),
+            failed: parts.failed(),
+            list: format!("/v1/jobs?parent={}", entry.job_id),
+            first: Vec::new(),
+        }),
         percent: entry.percent(),
         counts: counts(entry),
         batches: batches(entry),
@@ -162,7 +209,20 @@ pub(crate) fn job(entry: &Entry, now: DateTime<Utc>) -> JobView {
     }
 }
 
+/// One of several documents.
+pub(super) fn part(entry: &Entry) -> PartView {
+    PartView {
+        job_id: entry.job_id.clone(),
+        file_name: entry.submission.file_name.clone(),
+        status: entry.status.as_str().to_owned(),
+        percent: entry.percent(),
+    }
+}
+
 fn counts(entry: &Entry) -> PageCounts {
+    if let Some(parts) = &entry.parts {
+        return documents(entry.total(), parts);
+    }
     let count = |fits: fn(PageState) -> bool| entry.pages.count(fits);
     PageCounts {
         total: entry.total(),
@@ -172,6 +232,19 @@ fn counts(entry: &Entry) -> PageCounts {
         queued: count(|state| matches!(state, PageState::Pending | PageState::Queued)),
         failed: entry.failed(),
         cancelled: count(|state| state == PageState::Cancelled),
+    }
+}
+
+fn documents(total: u32, parts: &Parts) -> PageCounts {
+    let running = parts.in_state(JobStatus::Processing) + parts.in_state(JobStatus::Cancelling);
+    PageCounts {
+        total,
+        ok: parts.successful(),
+        cached: 0,
+        running,
+        queued: total.saturating_sub(parts.ended() + running),
+        failed: parts.in_state(JobStatus::Failed),
+        cancelled: parts.in_state(JobStatus::Cancelled) + parts.in_state(JobStatus::Expired),
     }
 }
 
@@ -194,7 +267,7 @@ fn times(entry: &Entry) -> TimesView {
     }
 }
 
-fn links(job_id: &str) -> Links {
+pub(super) fn links(job_id: &str) -> Links {
     let of = |rest: &str| format!("/v1/jobs/{job_id}{rest}");
     Links {
         this: of(""),

@@ -24,7 +24,7 @@ pub(super) async fn cancel(client: &Client, job_ids: &[String]) -> Result<Exit, 
 pub(super) async fn resume(client: &Client, job_ids: &[String]) -> Result<Exit, Failure> {
     let mut acted = Acted::new();
     for job_id in job_ids {
-        acted.push((job_id.clone(), client.desk.retry(job_id, &Retry::Missing).await));
+        acted.push((job_id.clone(), client.desk.retry(job_id, &Retry::GoOn).await));
     }
     report(client, acted, "goes on")
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::archive::{self, Archive};
 use crate::jobs::{Desk, Refusal};
-use crate::settings::load;
+use crate::settings::{Documents, load};
 
 /// What a command has.
 pub(super) struct Client {
@@ -19,6 +19,10 @@ pub(super) struct Client {
     pub(super) around: Surroundings,
     pub(super) json: bool,
     pub(super) quiet: bool,
+    /// Where the archive is, or would be.
+    archive: Option<String>,
+    /// The largest document that is handed in.
+    pub(super) max_document_bytes: u64,
     runtime: Runtime,
 }
 
@@ -30,14 +34,28 @@ impl Client {
         logging::for_answers(&loaded, &around, global, &["celeriac"])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
+        let archive = archive::url(&loaded)?;
         let desk = runtime.block_on(async {
             let (desk, _) = Desk::open(&loaded, &around.env)?;
-            match archive::url(&loaded)?.filter(|url| exists(url)) {
-                Some(url) => Ok::<_, Failure>(desk.with_archive(Archive::open(&url).await?)),
+            match archive.as_ref().filter(|url| exists(url)) {
+                Some(url) => Ok::<_, Failure>(desk.with_archive(Archive::open(url).await?)),
                 None => Ok(desk),
             }
         })?;
-        Ok(Self { desk, around, json: global.json, quiet: global.quiet, runtime })
+        let documents: Documents = loaded.table(Documents::TABLE.path)?;
+        let max_document_bytes = documents.max_document_mb.saturating_mul(1_000_000);
+        Ok(Self { desk, around, json: global.json, quiet: global.quiet, archive, max_document_bytes, runtime })
+    }
+
+    /// The archive, made where there is none yet.
+    pub(super) async fn archive(&self) -> Result<Archive, Failure> {
+        match (&self.desk.archive, &self.archive) {
+            (Some(archive), _) => Ok(archive.clone()),
+            (None, Some(url)) => Archive::open(url).await,
+            (None, None) => Err(Failure::new(Exit::Config, "there is no archive to take jobs into")
+                .why("the store is no folder, and celeriac.archive.url is not set")
+                .fix("set DATABASE_URL to sqlite:FILE or postgres://…")),
+        }
     }
 
     /// Does something to its end.

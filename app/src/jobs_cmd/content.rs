@@ -1,13 +1,13 @@
 //! `jobs result`, `jobs pages`, `jobs log`: what has come of a job.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use celeriac::cli::terminal::{print, print_json, safe};
 use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::job::Selection;
 use celeriac_tasks::ledger::{Entry, PageState};
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::client::{Client, refused};
@@ -18,6 +18,9 @@ pub(super) async fn result(client: &Client, args: &ResultArgs) -> Result<Exit, F
     let wanted = args.pages.as_deref().map(str::parse::<Selection>).transpose();
     let wanted = wanted.map_err(|error| Failure::usage(format!("--pages: {error}")))?;
     let entry = client.desk.job(&args.job_id).await.map_err(|refusal| refused(&refusal))?;
+    if entry.parts.is_some() {
+        return of_documents(client, args, entry).await;
+    }
     let result = client.desk.result(&args.job_id).await.map_err(|refusal| refused(&refusal))?;
     let Some(mut result) = result.filter(|_| entry.status.is_terminal()) else { return Err(none(&entry)) };
     if let Some(wanted) = wanted {
@@ -26,13 +29,45 @@ pub(super) async fn result(client: &Client, args: &ResultArgs) -> Result<Exit, F
     }
     let bytes =
         written(&result, args.format).map_err(|error| Failure::new(Exit::Failure, "the result cannot be written").why(error))?;
-    if args.output.as_os_str() == "-" {
-        let mut out = std::io::stdout().lock();
-        out.write_all(&bytes).and_then(|()| out.flush()).map_err(|error| Failure::write("standard output", &error))?;
-    } else {
-        std::fs::write(&args.output, &bytes).map_err(|error| Failure::write(args.output.display(), &error))?;
-    }
+    Output::open(args)?.write(&bytes)?;
     Ok(super::code(entry.status))
+}
+
+/// The result of several documents, written as it is read.
+async fn of_documents(client: &Client, args: &ResultArgs, entry: Entry) -> Result<Exit, Failure> {
+    if args.pages.is_some() {
+        return Err(Failure::usage("--pages are those of one document").fix("`celeriac jobs list --parent ID` lists the documents"));
+    }
+    if !entry.status.is_terminal() {
+        return Err(none(&entry));
+    }
+    let (status, mut output) = (entry.status, Output::open(args)?);
+    let mut written = Box::pin(client.desk.clone().parts_written(entry, args.format));
+    while let Some(bytes) = written.next().await {
+        output.write(&bytes.map_err(|refusal| refused(&refusal))?)?;
+    }
+    Ok(super::code(status))
+}
+
+/// Where a result is written.
+struct Output {
+    name: String,
+    to: Box<dyn std::io::Write>,
+}
+
+impl Output {
+    fn open(args: &ResultArgs) -> Result<Self, Failure> {
+        if args.output.as_os_str() == "-" {
+            return Ok(Self { name: "standard output".to_owned(), to: Box::new(std::io::stdout()) });
+        }
+        let name = args.output.display().to_string();
+        let file = std::fs::File::create(&args.output).map_err(|error| Failure::write(&name, &error))?;
+        Ok(Self { name, to: Box::new(file) })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.to.write_all(bytes).and_then(|()| self.to.flush()).map_err(|error| Failure::write(&self.name, &error))
+    }
 }
 
 /// A job without a result: why.

@@ -20,6 +20,7 @@ pub(super) async fn list(client: &Client, args: &ListArgs) -> Result<Exit, Failu
         status: super::states(&args.status)?,
         user_id: args.user.clone(),
         tag: args.tag.clone(),
+        parent: args.parent.clone(),
         text: args.search.clone(),
         cursor: args.cursor.as_ref().map(cursor).transpose()?,
         limit: args.limit as usize,

@@ -1,11 +1,13 @@
 //! `jobs`, `monitor` and `stats`: the desk, at the command line.
 
 mod act;
+mod backup;
 mod client;
 mod content;
 mod list;
 mod show;
 mod stats;
+mod submit;
 mod tidy;
 mod watch;
 
@@ -20,6 +22,7 @@ pub(crate) fn jobs(command: &JobsCommand, global: &GlobalArgs) -> Result<Exit, F
     let client = Client::open(global)?;
     client.block_on(async {
         match command {
+            JobsCommand::Submit(args) => submit::submit(&client, args).await,
             JobsCommand::List(args) => list::list(&client, args).await,
             JobsCommand::Show(job) => show::show(&client, &job.job_id).await,
             JobsCommand::Watch(args) => watch::watch(&client, &args.job_id, args.timeout).await,
@@ -31,6 +34,8 @@ pub(crate) fn jobs(command: &JobsCommand, global: &GlobalArgs) -> Result<Exit, F
             JobsCommand::Resume(jobs) => act::resume(&client, &jobs.job_ids).await,
             JobsCommand::Delete(args) => act::delete(&client, args).await,
             JobsCommand::Recover => tidy::recover(&client).await,
+            JobsCommand::Export(args) => backup::export(&client, args).await,
+            JobsCommand::Import(args) => backup::import(&client, args).await,
             JobsCommand::Prune(args) => tidy::prune(&client, args).await,
         }
     })

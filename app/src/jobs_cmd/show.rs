@@ -2,21 +2,26 @@
 
 use celeriac::cli::terminal::{print, print_json, safe};
 use celeriac::cli::{Exit, Failure};
-use chrono::Utc;
 use serde_json::json;
 
 use super::client::{Client, refused};
-use crate::jobs::{JobView, view_job};
+use crate::jobs::{JobView, PartView};
 
 pub(super) async fn show(client: &Client, job_id: &str) -> Result<Exit, Failure> {
     let entry = client.desk.job(job_id).await.map_err(|refusal| refused(&refusal))?;
-    let view = view_job(&entry, Utc::now());
+    let view = client.desk.shown(&entry).await.map_err(|refusal| refused(&refusal))?;
     if client.json {
         print_json(&json!(view))?;
     } else {
         print(&text(&view))?;
     }
     Ok(Exit::Ok)
+}
+
+/// One of several documents.
+fn document(part: &PartView) -> String {
+    let name = safe(part.file_name.as_deref().unwrap_or("-"));
+    format!("  {:<10} {:>5.1} %  {name}  {}\n", part.status, part.percent, safe(&part.job_id))
 }
 
 /// A line for each thing that is known.
@@ -43,10 +48,11 @@ pub(super) fn text(job: &JobView) -> String {
     let error = job.error.as_ref().map(|error| error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned));
     let lines = [
         ("job", Some(job.job_id.clone())),
+        ("of", job.parent.clone()),
         ("document", job.title.clone().or_else(|| job.file_name.clone())),
         ("status", Some(state)),
         ("error", error),
-        ("pages", Some(pages.join(" · "))),
+        (if job.documents.is_some() { "documents" } else { "pages" }, Some(pages.join(" · "))),
         ("batches", batches),
         ("remaining", job.eta_seconds.map(|seconds| format!("{seconds} s"))),
         ("cost", cost),
@@ -57,5 +63,6 @@ pub(super) fn text(job: &JobView) -> String {
         ("finished", job.times.finished.clone()),
         ("runs", (job.runs > 1).then(|| job.runs.to_string())),
     ];
-    lines.into_iter().filter_map(|(name, value)| Some(format!("{name:<10} {}\n", safe(&value?)))).collect()
+    let lines = lines.into_iter().filter_map(|(name, value)| Some(format!("{name:<10} {}\n", safe(&value?))));
+    lines.chain(job.documents.iter().flat_map(|documents| documents.first.iter().map(document))).collect()
 }

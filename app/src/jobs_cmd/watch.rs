@@ -5,11 +5,10 @@ use std::time::Duration;
 use celeriac::cli::terminal::{self, print};
 use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::ledger::Entry;
-use chrono::Utc;
 use indicatif::MultiProgress;
 
 use super::client::{Client, refused};
-use crate::jobs::{Telling, view_job};
+use crate::jobs::Telling;
 use crate::process::{Display, snapshot};
 
 /// Longer than anybody watches.
@@ -41,19 +40,20 @@ async fn follow(client: &Client, job_id: &str, mut telling: Telling) -> Result<E
         if client.json {
             print(&format!("{}\n", news.to_json()))?;
         } else if let Ok(entry) = client.desk.job(job_id).await
-            && !entry.pages.is_empty()
+            && !(entry.pages.is_empty() && entry.parts.is_none())
         {
             display.show(&snapshot(&entry));
         }
     }
     display.finish();
     let entry = client.desk.job(job_id).await.map_err(|refusal| refused(&refusal))?;
-    ended(client, &entry)
+    ended(client, &entry).await
 }
 
-fn ended(client: &Client, entry: &Entry) -> Result<Exit, Failure> {
+async fn ended(client: &Client, entry: &Entry) -> Result<Exit, Failure> {
     if !client.json && !client.quiet {
-        print(&super::show::text(&view_job(entry, Utc::now())))?;
+        let view = client.desk.shown(entry).await.map_err(|refusal| refused(&refusal))?;
+        print(&super::show::text(&view))?;
     }
     if !entry.status.is_terminal() {
         return Err(Failure::new(Exit::TryLater, "the job is not told of any more").why("the connection to Redis ended"));

@@ -25,6 +25,7 @@ use indicatif::MultiProgress;
 use serde_json::json;
 
 pub(crate) use self::progress::Display;
+pub(crate) use self::sources::{From, Input, expand};
 pub(crate) use self::watch::snapshot;
 use crate::args::{Format, ProcessArgs};
 use crate::scratch::Scratch;
@@ -33,7 +34,6 @@ use crate::settings::load;
 use ended::Ended;
 use output::Target;
 use run::Runner;
-use sources::Input;
 
 /// What is to be done, with every flag understood.
 struct Plan<'a> {

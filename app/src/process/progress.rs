@@ -10,6 +10,8 @@ use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 /// A document at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Snapshot {
+    /// Whether documents are counted, not the pages of one.
+    pub(crate) documents: bool,
     /// Pages asked for; 0 while the document is not opened yet.
     pub(crate) total: u32,
     /// Pages that ended, well or not.
@@ -157,9 +159,14 @@ impl Lines {
         }
         self.shown = Some(step);
         self.phase.clone_from(&snapshot.phase);
-        let line = format!("{}: {percent} % · {} of {} pages · {}", self.name, snapshot.current, snapshot.total, figures(snapshot));
+        let (current, total) = (snapshot.current, snapshot.total);
+        let line = format!("{}: {percent} % · {current} of {total} {} · {}", self.name, unit(snapshot), figures(snapshot));
         Some(line.trim_end_matches(" · ").to_owned())
     }
+}
+
+fn unit(snapshot: &Snapshot) -> &'static str {
+    if snapshot.documents { "documents" } else { "pages" }
 }
 
 /// Speed, remaining time, failures, batches: what is known of them.
@@ -172,7 +179,7 @@ fn figures(snapshot: &Snapshot) -> String {
     }
     let mut text = String::new();
     if snapshot.pages_per_second > 0.0 {
-        let _ = write!(text, "{:.1} pages/s", snapshot.pages_per_second);
+        let _ = write!(text, "{:.1} {}/s", snapshot.pages_per_second, unit(snapshot));
     }
     if let Some(seconds) = snapshot.seconds_left {
         let _ = write!(text, " · {} left", HumanDuration(Duration::from_secs(seconds)));

@@ -40,6 +40,7 @@ pub(crate) fn snapshot(entry: &Entry) -> Snapshot {
     };
     let phase = serde_json::to_value(progress.phase).ok();
     Snapshot {
+        documents: entry.parts.is_some(),
         total: progress.total,
         current: progress.current,
         failed: progress.failed,

@@ -9,7 +9,7 @@ use celeriac::cli::{Failure, GlobalArgs};
 use celeriac::config::{Loaded, Table};
 
 pub(crate) use documents::{Analysis, Audio, Documents, Storage};
-pub(crate) use operation::{Alerts, Api, ArchiveSettings, Features, Retention, Webhooks, WorkerPool};
+pub(crate) use operation::{Alerts, Api, ArchiveSettings, Features, Priority, Retention, Webhooks, WorkerPool};
 pub(crate) use pools::apply;
 
 /// The program's tables.
@@ -19,6 +19,7 @@ pub(crate) const TABLES: &[Table] = &[
     Audio::TABLE,
     Storage::TABLE,
     Api::TABLE,
+    Priority::TABLE,
     ArchiveSettings::TABLE,
     Webhooks::TABLE,
     Retention::TABLE,

@@ -2,6 +2,8 @@
 
 use celeriac::config::{Kind, Seconds, Var};
 
+use crate::jobs::{Level, Levels};
+
 celeriac::settings! {
     /// How long things are kept.
     pub(crate) struct Retention at "celeriac.retention" {
@@ -47,6 +49,22 @@ celeriac::settings! {
         metrics_open: bool = false, Kind::Flag;
         /// Under which path the dashboard is; it is not shown with `serve --no-ui`.
         ui_path: String = "/".into(), Kind::Text;
+    }
+}
+
+celeriac::settings! {
+    /// How urgent jobs are whose callers do not say, and how urgent they may be.
+    pub(crate) struct Priority at "celeriac.priority" {
+        /// Of the jobs of these users, as `{ ann = "high" }`.
+        users: Levels = Levels::new(), Kind::Mapping;
+        /// Of jobs with these tags, where the user says nothing; of several the most urgent.
+        tags: Levels = Levels::new(), Kind::Mapping;
+        /// Of jobs of these kinds (`document`, `ocr`, `nlp`, `validation`, `preprocessing`, `audio`), where neither user nor tag says anything.
+        job_types: Levels = Levels::new(), Kind::Mapping;
+        /// The most urgent that jobs of these users may be, whatever they say; `*`: of all others, and of nobody.
+        most: Levels = Levels::new(), Kind::Mapping;
+        /// What is done again by `retry` is no more urgent than this; `high`: as urgent as it was.
+        again: Level = Level::low(), Kind::Any;
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn start(desk: &Desk, teller: Teller, jobs_max: u64) -> JoinSet<()> {
     }
     loops.spawn(chores(desk.clone(), Chore::PAGES, retention::pages));
     loops.spawn(retention::entries(desk.clone()));
+    loops.spawn(chores(desk.clone(), Chore::DOCUMENTS, stray::documents));
     loops.spawn(chores(desk.clone(), Chore::WEBHOOK, move |desk, chore| {
         let teller = teller.clone();
         async move { teller.tell(&desk, &chore).await }

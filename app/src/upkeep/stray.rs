@@ -1,14 +1,15 @@
-//! Jobs that nobody works on: entered and never sent, because whoever took them died between the two; or left by a task that ended in
-//! a way it could not enter, such as a worker that was killed past its last try.
+//! Jobs that nobody works on: entered and never sent, or not with all their documents, because whoever took them died between the two;
+//! or left by a task that ended in a way it could not enter, such as a worker that was killed past its last try.
 
 use std::time::Duration;
 
 use celeriac::protocol::state::State;
 use celeriac_tasks::error::{Code, DocumentError, Stage};
-use celeriac_tasks::ledger::{Ending, Entry, Query};
+use celeriac_tasks::ledger::{Chore, Ending, Entry, Query};
 use celeriac_tasks::result::JobStatus;
 use chrono::{TimeDelta, Utc};
 
+use super::Done;
 use crate::jobs::{Desk, Refusal};
 
 /// How often they are looked for.
@@ -49,7 +50,16 @@ pub(crate) async fn look(desk: &Desk) -> Result<Strays, Refusal> {
     Ok(found)
 }
 
+/// The documents of a job that are not all entered.
+pub(super) async fn documents(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
+    desk.enter_rest(&chore.job_id).await?;
+    Ok(Done::Yes)
+}
+
 async fn one(desk: &Desk, entry: &Entry, found: &mut Strays) -> Result<(), Refusal> {
+    if entry.parts.is_some() {
+        return Ok(desk.ledger.settle_parts(&entry.job_id).await?);
+    }
     let waited = entry.times.queued.is_some_and(|queued| Utc::now() - queued > UNSENT);
     if entry.status == JobStatus::Queued && !entry.sent && waited && !entry.submission.call.is_empty() {
         tracing::warn!(job_id = entry.job_id, "entered and never sent: sending it");

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::parts::Parts;
 use super::states::{PageState, PageStates};
 use crate::error::ErrorRecord;
 use crate::job::{BatchSize, split};
@@ -58,9 +59,16 @@ pub struct Submission {
     /// The job it is a part of, where several documents were handed in together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Its parts, where it is such a job.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<String>,
+    /// Which of its documents it is, from 1.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub part: u32,
+    /// How many documents were handed in together, where it is such a job; each is a job of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<u32>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Who is told.
@@ -145,6 +153,9 @@ pub struct Entry {
     /// One state a page.
     #[serde(default, skip_serializing_if = "PageStates::is_empty")]
     pub pages: PageStates,
+    /// How its parts were when it was last written, where it is a job of several documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// What models took.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
@@ -162,6 +173,7 @@ pub struct Entry {
 impl Entry {
     /// A job nobody has begun.
     pub fn new(job_id: impl Into<String>, submission: Submission, now: DateTime<Utc>) -> Self {
+        let parts = submission.documents.map(|_| Parts::default());
         Self {
             job_id: job_id.into(),
             submission,
@@ -171,6 +183,7 @@ impl Entry {
             error: None,
             opened: None,
             pages: PageStates::default(),
+            parts,
             spent: Spent::default(),
             times: JobTimes { created: Some(now), queued: Some(now), ..JobTimes::default() },
             runs: 0,
@@ -178,8 +191,13 @@ impl Entry {
         }
     }
 
-    /// Pages asked for; what the caller said before the document was opened.
+    /// Pages asked for; what the caller said before the document was opened. Of a job of several documents these count, here and in
+    /// what follows.
     pub fn total(&self) -> u32 {
+        if let Some(parts) = &self.parts {
+            let documents = self.submission.documents.filter(|_| !parts.entered);
+            return documents.unwrap_or_else(|| parts.total());
+        }
         if self.pages.is_empty() {
             return self.submission.announced_pages.unwrap_or(0);
         }
@@ -188,17 +206,17 @@ impl Entry {
 
     /// Pages that are there.
     pub fn done(&self) -> u32 {
-        self.pages.count(PageState::is_done)
+        self.parts.map_or_else(|| self.pages.count(PageState::is_done), |parts| parts.successful())
     }
 
     /// Pages that failed for good.
     pub fn failed(&self) -> u32 {
-        self.pages.count(|state| state == PageState::Failed)
+        self.parts.map_or_else(|| self.pages.count(|state| state == PageState::Failed), |parts| parts.in_state(JobStatus::Failed))
     }
 
     /// Pages that ended, well or not.
     pub fn ended(&self) -> u32 {
-        self.pages.count(PageState::has_ended)
+        self.parts.map_or_else(|| self.pages.count(PageState::has_ended), |parts| parts.ended())
     }
 
     /// 0 to 100.
@@ -233,8 +251,11 @@ impl Entry {
         }
     }
 
-    /// `direct` or `batch_parallel`.
+    /// `direct` or `batch_parallel`; `documents` of several.
     pub fn strategy(&self) -> &'static str {
+        if self.parts.is_some() {
+            return "documents";
+        }
         let threshold = self.opened.as_ref().map_or(50, |opened| opened.threshold);
         if self.total() as usize > threshold { "batch_parallel" } else { "direct" }
     }

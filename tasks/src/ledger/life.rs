@@ -89,6 +89,10 @@ impl Entry {
         if let stop @ Verdict::Stop(_) = self.verdict(now) {
             return stop;
         }
+        // A job of several documents has no task of its own.
+        if self.parts.is_some() {
+            return Verdict::Stop(PartialReason::Cancelled);
+        }
         if self.status != JobStatus::Processing {
             self.status = JobStatus::Processing;
             self.runs += 1;
@@ -147,9 +151,9 @@ impl Entry {
         }
     }
 
-    /// It ended. One that has ended stays as it is.
+    /// It ended. One that has ended stays as it is, and one of several documents ends with these.
     pub(super) fn finish(&mut self, ending: Ending, now: DateTime<Utc>, events: &mut Vec<Event>) {
-        if self.status.is_terminal() {
+        if self.status.is_terminal() || self.parts.is_some() {
             return;
         }
         let cancelled = self.status == JobStatus::Cancelling;
@@ -165,13 +169,13 @@ impl Entry {
     /// Somebody wants it stopped. `false`: it has ended.
     pub(super) fn cancel(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) -> bool {
         match self.status {
-            JobStatus::Queued => {
+            JobStatus::Queued if self.parts.is_none() => {
                 self.status = JobStatus::Cancelled;
                 self.times.cancelled = Some(now);
                 self.partial_reasons = vec![PartialReason::Cancelled];
                 self.end(now, events);
             }
-            JobStatus::Processing => {
+            JobStatus::Queued | JobStatus::Processing => {
                 self.status = JobStatus::Cancelling;
                 self.times.cancelled = Some(now);
                 events.push(self.state_event());
@@ -215,7 +219,7 @@ impl Entry {
         true
     }
 
-    fn end(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) {
+    pub(super) fn end(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) {
         self.phase = Phase::Done;
         self.times.finished = Some(now);
         if !self.pages.is_empty() {
@@ -236,8 +240,13 @@ impl Entry {
         events.push(self.event(Kind::End, data));
     }
 
-    fn state_event(&self) -> Event {
-        self.event(Kind::State, json!({"status": self.status}))
+    /// Of a part also whose: who looks at the whole hears of it.
+    pub(super) fn state_event(&self) -> Event {
+        let mut data = json!({"status": self.status});
+        if let Some(parent) = &self.submission.parent {
+            data["parent"] = parent.as_str().into();
+        }
+        self.event(Kind::State, data)
     }
 
     fn page_event(&self, change: &PageChange) -> Event {

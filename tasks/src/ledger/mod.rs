@@ -8,10 +8,12 @@ mod entry;
 mod event;
 mod life;
 mod memory;
+mod parts;
 mod query;
 mod redis;
 mod shelf;
 mod states;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use serde_json::json;
 pub use self::entry::{Batch, Entry, Opened, Spent, Submission, Webhook};
 pub use self::event::{Event, EventId, Kind, Told};
 pub use self::life::{Ending, Opening, PageChange, Verdict};
+pub use self::parts::Parts;
 pub use self::query::{Cursor, Found, Query};
 use self::redis::RedisShelf;
 pub use self::shelf::{Chore, Follower, Index, Shelf};
@@ -114,7 +117,9 @@ impl Ledger {
 
     /// A job as it is now.
     pub async fn get(&self, job_id: &str) -> Result<Option<Entry>> {
-        Ok(self.shelf.load(job_id).await?.map(|found| found.entry))
+        let Some(Versioned { mut entry, .. }) = self.shelf.load(job_id).await? else { return Ok(None) };
+        self.count_parts(&mut entry).await?;
+        Ok(Some(entry))
     }
 
     /// Enters a job. The same under the same id is found again; something else under that id is refused.
@@ -125,7 +130,7 @@ impl Ledger {
                 return Ok(if same { Created::Same(Box::new(entry)) } else { Created::Different(Box::new(entry)) });
             }
             let entry = Entry::new(job_id, submission.clone(), Utc::now());
-            let told = vec![entry.event(Kind::State, json!({"status": entry.status}))];
+            let told = vec![entry.state_event()];
             if self.shelf.commit(self.commit_of(None, &entry, told)).await? {
                 return Ok(Created::New(Box::new(entry)));
             }
@@ -191,13 +196,21 @@ impl Ledger {
         .await
     }
 
-    /// Somebody wants it stopped: the entry as it is then, and whether it had not ended before.
+    /// Somebody wants it stopped, with all its parts: the entry as it is then, and whether it had not ended before.
     pub async fn cancel(&self, job_id: &str) -> Result<Option<(Entry, bool)>> {
-        self.change(job_id, |entry, now, events| {
-            let taken = entry.cancel(now, events);
-            (entry.clone(), taken)
-        })
-        .await
+        let cancelled = self
+            .change(job_id, |entry, now, events| {
+                let taken = entry.cancel(now, events);
+                (entry.clone(), taken)
+            })
+            .await?;
+        match cancelled {
+            Some((entry, true)) if entry.parts.is_some() => {
+                self.cancel_parts(job_id).await?;
+                Ok(self.get(job_id).await?.map(|entry| (entry, true)))
+            }
+            other => Ok(other),
+        }
     }
 
     /// It is to run again: the entry as it is then, and whether it had ended before.
@@ -219,12 +232,20 @@ impl Ledger {
     /// Removes everything that is known of it. `false`: nothing was.
     pub async fn remove(&self, job_id: &str) -> Result<bool> {
         let Some(found) = self.shelf.load(job_id).await? else { return Ok(false) };
-        self.shelf.remove(job_id, &places(&found.entry)).await
+        let removed = self.shelf.remove(job_id, &places(&found.entry)).await?;
+        if let Some(parent) = &found.entry.submission.parent {
+            self.follow_parts(parent, true).await?;
+        }
+        Ok(removed)
     }
 
     /// Jobs that fit, youngest first.
     pub async fn find(&self, query: &Query) -> Result<Found> {
-        query::find(self.shelf.as_ref(), query).await
+        let mut found = query::find(self.shelf.as_ref(), query).await?;
+        for entry in &mut found.jobs {
+            self.count_parts(entry).await?;
+        }
+        Ok(found)
     }
 
     /// How many jobs are in a state.
@@ -283,7 +304,7 @@ impl Ledger {
         Ok(ended.into_iter().map(|cursor| cursor.job_id).collect())
     }
 
-    /// Jobs that ended so long ago that their entries are not kept any more.
+    /// Jobs that ended so long ago that their entries are not kept any more. Parts go with the whole.
     pub async fn over(&self, now: DateTime<Utc>) -> Result<Vec<String>> {
         let shortest = TimeDelta::from_std(self.retention.completed.min(self.retention.failed)).unwrap_or(TimeDelta::MAX);
         let Some(before) = now.checked_sub_signed(shortest) else { return Ok(Vec::new()) };
@@ -297,36 +318,56 @@ impl Ledger {
         Ok(entries.into_iter().flatten().filter(is_over).map(|entry| entry.job_id).collect())
     }
 
-    /// How many jobs are known.
+    /// How many jobs are known, parts of others among them.
     pub async fn len(&self) -> Result<u64> {
         self.shelf.count(&Index::All).await
     }
 
-    /// Reads, changes, and writes if nobody else has written in the meantime; else again. `None`: there is no such job.
+    /// How many of them are no parts of others.
+    pub async fn whole(&self) -> Result<u64> {
+        self.shelf.count(&Index::Whole).await
+    }
+
+    /// Reads, changes, and writes if nobody else has written in the meantime; else again. `None`: there is no such job. What changes
+    /// the state of a part is followed by the whole.
     async fn change<T>(&self, job_id: &str, change: impl Fn(&mut Entry, DateTime<Utc>, &mut Vec<Event>) -> T) -> Result<Option<T>> {
         loop {
             let Some(found) = self.shelf.load(job_id).await? else { return Ok(None) };
             let (mut entry, mut events) = (found.entry.clone(), Vec::new());
             let told = change(&mut entry, Utc::now(), &mut events);
-            if entry == found.entry && events.is_empty() {
-                return Ok(Some(told));
-            }
-            if self.shelf.commit(self.commit_of(Some(&found), &entry, events)).await? {
+            if self.write(&found, &entry, events).await? {
+                let ended = entry.status.is_terminal();
+                if let Some(parent) = entry.submission.parent.as_ref().filter(|_| ended || entry.status != found.entry.status) {
+                    self.follow_parts(parent, ended).await?;
+                }
                 return Ok(Some(told));
             }
         }
     }
 
+    /// Writes what has changed, if anything has. `false`: somebody else was faster.
+    async fn write(&self, found: &Versioned, entry: &Entry, events: Vec<Event>) -> Result<bool> {
+        if *entry == found.entry && events.is_empty() {
+            return Ok(true);
+        }
+        self.shelf.commit(self.commit_of(Some(found), entry, events)).await
+    }
+
     fn commit_of(&self, before: Option<&Versioned>, entry: &Entry, events: Vec<Event>) -> Commit {
         let (old, new) = (before.map(|found| places(&found.entry)).unwrap_or_default(), places(entry));
         let ended = entry.status.is_terminal() && before.is_none_or(|found| !found.entry.status.is_terminal());
+        let chores = match before {
+            None if entry.parts.is_some() => vec![(Chore::documents(&entry.job_id), together::ENTERING)],
+            _ if ended => self.chores_of(entry),
+            _ => Vec::new(),
+        };
         Commit {
             entry: entry.clone(),
             version: before.map_or(0, |found| found.version),
             leaves: old.iter().filter(|place| !new.contains(place)).cloned().collect(),
             joins: new.into_iter().filter(|place| !old.contains(place)).collect(),
             events,
-            chores: if ended { self.chores_of(entry) } else { Vec::new() },
+            chores,
             // By itself only where nobody asks which are [`Ledger::over`], and removes them with all that belongs to them.
             entry_expires: self.kept_for(entry).map(|kept| kept.saturating_add(SLACK)),
             events_expire: entry.status.is_terminal().then_some(self.retention.events),
@@ -362,8 +403,11 @@ fn places(entry: &Entry) -> Vec<(Index, i64)> {
     let mut places = vec![(Index::All, created), (Index::Status(entry.status), created)];
     places.extend(entry.submission.user_id.iter().map(|user| (Index::User(user.clone()), created)));
     places.extend(entry.submission.tags.iter().map(|tag| (Index::Tag(tag.clone()), created)));
-    if entry.status.is_terminal() {
-        places.push((Index::Ended, entry.times.finished.unwrap_or_default().timestamp_millis()));
+    places.extend(parts::places(entry));
+    if entry.submission.parent.is_none() {
+        places.push((Index::Whole, created));
+        let finished = entry.times.finished.unwrap_or_default().timestamp_millis();
+        places.extend(entry.status.is_terminal().then_some((Index::Ended, finished)));
     }
     places
 }

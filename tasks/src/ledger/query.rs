@@ -57,8 +57,10 @@ pub struct Query {
     pub text: Option<String>,
     /// Created after this.
     pub created_after: Option<DateTime<Utc>>,
-    /// Only parts of this job.
+    /// Only parts of this job, the first first.
     pub parent: Option<String>,
+    /// Only those that are no part of another.
+    pub whole: bool,
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
     /// How many are left out first.
@@ -79,10 +81,15 @@ pub struct Found {
 impl Query {
     /// The shortest list that has all of them.
     fn index(&self) -> Index {
+        if let Some(parent) = &self.parent {
+            let status = if let [status] = self.status.as_slice() { Some(*status) } else { None };
+            return Index::Parts(parent.clone(), status);
+        }
         match (&self.user_id, &self.tag, self.status.as_slice()) {
             (Some(user), ..) => Index::User(user.clone()),
             (None, Some(tag), _) => Index::Tag(tag.clone()),
             (None, None, [status]) => Index::Status(*status),
+            _ if self.whole => Index::Whole,
             _ => Index::All,
         }
     }
@@ -92,7 +99,9 @@ impl Query {
         (self.status.is_empty() || self.status.contains(&entry.status))
             && self.user_id.as_ref().is_none_or(|user| asked.user_id.as_ref() == Some(user))
             && self.tag.as_ref().is_none_or(|tag| asked.tags.contains(tag))
+            && !(self.whole && asked.parent.is_some())
             && self.parent.as_ref().is_none_or(|parent| asked.parent.as_ref() == Some(parent))
+            && self.created_after.is_none_or(|after| entry.times.created.is_some_and(|created| created > after))
             && self.text.as_ref().is_none_or(|text| contains(entry, &text.to_lowercase()))
     }
 }
@@ -115,7 +124,9 @@ pub(super) async fn find(shelf: &dyn Shelf, query: &Query) -> Result<Found, Docu
         let entries = shelf.load_all(&ids).await?;
         let last_chunk = places.len() < CHUNK;
         for (place, entry) in places.into_iter().zip(entries) {
-            if query.created_after.is_some_and(|after| place.milliseconds <= after.timestamp_millis()) {
+            // Parts stand by their numbers.
+            let by_time = query.created_after.filter(|_| query.parent.is_none());
+            if by_time.is_some_and(|after| place.milliseconds <= after.timestamp_millis()) {
                 return Ok(Found { jobs, next: None });
             }
             looked_at += 1;

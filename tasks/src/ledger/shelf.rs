@@ -25,8 +25,12 @@ pub enum Index {
     User(String),
     /// Those with a tag.
     Tag(String),
-    /// Those that have ended, by when they did.
+    /// Those that were handed in as they are, and are no part of another.
+    Whole,
+    /// Those of them that have ended, by when they did.
     Ended,
+    /// The parts of a job, all or those in a state, by their numbers: the first has the greatest place.
+    Parts(String, Option<JobStatus>),
 }
 
 impl fmt::Display for Index {
@@ -37,7 +41,9 @@ impl fmt::Display for Index {
             Self::Status(status) => write!(f, "status:{}", status.as_str()),
             Self::User(user) => write!(f, "user:{user}"),
             Self::Tag(tag) => write!(f, "tag:{tag}"),
+            Self::Whole => f.write_str("whole"),
             Self::Ended => f.write_str("ended"),
+            Self::Parts(parent, status) => write!(f, "parts:{}:{parent}", status.map_or("all", |status| status.as_str())),
         }
     }
 }
@@ -93,6 +99,12 @@ impl Chore {
     pub const WEBHOOK: &'static str = "webhook";
     /// The images and texts of its pages go; the result stays.
     pub const PAGES: &'static str = "pages";
+    /// The documents of a job of several are entered, where whoever began it has not come to the end.
+    pub const DOCUMENTS: &'static str = "documents";
+
+    pub(super) fn documents(job_id: &str) -> Self {
+        Self { kind: Self::DOCUMENTS.to_owned(), job_id: job_id.to_owned(), detail: String::new() }
+    }
 }
 
 /// Hears what happens, which all who hear it share. One that is too slow loses the oldest, and is told so.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::Documents;
 use super::ending::failed;
-use super::{lanes, names, page};
+use super::{as_urgent, lanes, names, page};
 use crate::error::DocumentError;
 use crate::job::JobRecord;
 use crate::ledger::Verdict;
@@ -51,14 +51,14 @@ pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef
     for page in pages {
         let done = documents.page_record(&batch.job_id, page).await.map_err(|error| failed(&ctx, error))?;
         if !done.is_some_and(|page| page.is_usable()) {
-            missing.push(page::signature(&batch.job_id, page));
+            missing.push(as_urgent(&ctx, page::signature(&batch.job_id, page)));
         }
     }
     if missing.is_empty() {
         return collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error));
     }
     let body = Signature::new(names::COLLECT).kwarg("job_id", batch.job_id.as_str()).kwarg("batch", batch.batch).immutable();
-    Err(ctx.replace(chord(lanes::dealt(missing, batch.at_once as usize), body)))
+    Err(ctx.replace(chord(lanes::dealt(missing, batch.at_once as usize), as_urgent(&ctx, body))))
 }
 
 pub(super) async fn collect_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {

@@ -8,7 +8,7 @@ use chrono::Utc;
 
 use super::documents::Documents;
 use super::ending::{failed, job_failed};
-use super::{batch, lanes, names, page};
+use super::{as_urgent, batch, lanes, names, page};
 use crate::error::{Code, DocumentError, Stage};
 use crate::job::{JobRecord, ProcessDocument, Wanted};
 use crate::ledger::{Ending, Opened, Opening, Verdict};
@@ -29,7 +29,7 @@ pub(super) async fn process_document(ctx: Context, asked: ProcessDocument) -> Re
     match prepare(&ctx, &documents, asked, &job_id).await {
         Ok((record, missing)) => {
             tracing::info!(job_id, pages = record.pages.len(), missing = missing.len(), "document opened");
-            Err(ctx.replace(canvas(&record, &missing)))
+            Err(ctx.replace(canvas(&ctx, &record, &missing)))
         }
         Err(error) => Err(job_failed(&ctx, &documents, &job_id, error).await),
     }
@@ -238,7 +238,7 @@ async fn missing(documents: &Documents, record: &JobRecord) -> Result<Vec<u32>, 
 }
 
 /// The batches in which something is missing, in their lanes.
-fn batches(record: &JobRecord, missing: &[u32]) -> Vec<Signature> {
+fn batches(ctx: &Context, record: &JobRecord, missing: &[u32]) -> Vec<Signature> {
     let batches = record.batches();
     let open = |batch: &&[u32]| batch.iter().any(|page| missing.contains(page));
     let open: Vec<u32> = (1..).zip(&batches).filter(|(_, batch)| open(batch)).map(|(number, _)| number).collect();
@@ -247,19 +247,20 @@ fn batches(record: &JobRecord, missing: &[u32]) -> Vec<Signature> {
         Some(widths) => (widths.len(), widths.as_slice()),
         None => (0, &[0][..]),
     };
-    let call = |(place, number): (usize, u32)| batch::signature(&record.job.job_id, number, width[place % width.len()]);
+    let call =
+        |(place, number): (usize, u32)| as_urgent(ctx, batch::signature(&record.job.job_id, number, width[place % width.len()]));
     lanes::dealt(open.into_iter().enumerate().map(call).collect(), lanes)
 }
 
 /// What the job's task is replaced by: its missing pages, then what makes one result of all.
-fn canvas(record: &JobRecord, missing: &[u32]) -> Signature {
+fn canvas(ctx: &Context, record: &JobRecord, missing: &[u32]) -> Signature {
     let job_id = record.job.job_id.as_str();
-    let step = |name: &str| Signature::new(name).kwarg("job_id", job_id).immutable();
+    let step = |name: &str| as_urgent(ctx, Signature::new(name).kwarg("job_id", job_id).immutable());
     let header = if record.batches().is_empty() {
-        let pages = missing.iter().map(|page| page::signature(job_id, *page)).collect();
+        let pages = missing.iter().map(|page| as_urgent(ctx, page::signature(job_id, *page))).collect();
         lanes::dealt(pages, record.page_parallelism as usize)
     } else {
-        batches(record, missing)
+        batches(ctx, record, missing)
     };
     let aggregate = step(names::AGGREGATE);
     let mut steps = vec![if header.is_empty() { aggregate } else { chord(header, aggregate) }];

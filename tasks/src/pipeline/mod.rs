@@ -22,8 +22,9 @@ use std::time::Duration;
 
 use celeriac::app::AppBuilder;
 use celeriac::config::{Rate, RateScope};
+use celeriac::protocol::signature::Signature;
 use celeriac::protocol::value::Value;
-use celeriac::task::Backoff;
+use celeriac::task::{Backoff, Context};
 
 use crate::provider::Provider;
 pub use documents::{Defaults, Documents};
@@ -92,6 +93,11 @@ fn told(app: &mut AppBuilder, documents: &Documents) {
 
 /// How long work waits between its tries.
 const BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), max: Duration::from_secs(120), jitter: true };
+
+/// A call that is as urgent as the task that makes it: all work of a job is, not only its first task.
+pub(crate) fn as_urgent(ctx: &Context, call: Signature) -> Signature {
+    call.priority(ctx.request().priority())
+}
 
 /// Registers the tasks.
 pub fn register(app: &mut AppBuilder, documents: Documents) {

@@ -59,6 +59,12 @@ impl JobStatus {
 pub enum PartialReason {
     /// Some pages ended in an error.
     PagesFailed,
+    /// Of several documents some failed; no result of one document says so.
+    #[schemars(skip)]
+    DocumentsFailed,
+    /// Of several documents some are not whole; likewise.
+    #[schemars(skip)]
+    DocumentsPartial,
     /// The job's deadline passed.
     Deadline,
     /// The job's budget was used up.

@@ -15,6 +15,7 @@ mod ground;
 mod life;
 #[path = "../../../tests/support/redis_server.rs"]
 mod redis_server;
+mod together;
 
 /// Each named test on both grounds.
 macro_rules! on_both {

@@ -102,7 +102,8 @@ enum Action {
 /// `POST /api/jobs/status` (S0.14): `{"jobId": …, "action": "retry" | "cancel" | "delete" | "resume"}`.
 async fn act(State(api): State<Api>, JsonBody(act): JsonBody<Act>) -> Result<Json<Value>, Problem> {
     let entry = match act.action {
-        Action::Retry | Action::Resume => api.desk.retry(&act.job_id, &Retry::Missing).await?,
+        Action::Retry => api.desk.retry(&act.job_id, &Retry::Missing).await?,
+        Action::Resume => api.desk.retry(&act.job_id, &Retry::GoOn).await?,
         Action::Cancel => api.desk.cancel(&act.job_id).await?,
         Action::Delete => {
             api.desk.delete(&act.job_id).await?;

@@ -43,7 +43,8 @@ async fn submit(State(api): State<Api>, request: Request) -> Result<Json<Value>,
         "queueStatus": queue_status(&api).await?,
     });
     if says("generateEmbeddings") == Some(true) {
-        answer["warnings"] = json!(["generateEmbeddings: embeddings are not made; the text in pieces is at the result's chunks"]);
+        answer["warnings"] =
+            json!(["generateEmbeddings: embeddings are not made; the result has the text of each page to make them of"]);
     }
     Ok(Json(answer))
 }

@@ -1,10 +1,11 @@
 //! A document: its head, and one page each for what there is of it.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query as Asked, State};
 use axum::response::Response;
-use celeriac_tasks::ledger::Entry;
+use celeriac_tasks::ledger::{Cursor, Entry, Query};
 use chrono::Utc;
+use serde::Deserialize;
 
 use super::super::Api;
 use super::answer;
@@ -16,7 +17,11 @@ use super::place::Shell;
 use super::raw::{self, Hook, Task};
 use super::summary::{self, Summary};
 use super::timeline::{self, Timeline};
+use super::words::segment;
 use crate::jobs::{Desk, Refusal, view_job};
+
+/// How many documents of a job of several a page has.
+const DOCUMENTS: usize = 50;
 
 /// What there is of a document: name, path, here or not.
 #[derive(Debug)]
@@ -48,14 +53,17 @@ impl Head {
             ("Log", "/log"),
             ("Raw", "/raw"),
         ];
+        const OF_SEVERAL: [(&str, &str); 3] = [("Documents", ""), ("Log", "/log"), ("Raw", "/raw")];
         let entry = desk.job(job_id).await?;
         let history = History::of(desk, job_id).await?;
         let now = Utc::now();
+        let tabs: &[(&str, &str)] = if entry.parts.is_some() { &OF_SEVERAL } else { &TABS };
         Ok(Self {
             shell: shell.clone().of_job(job_id, false),
             job: Job::of(&entry, now),
-            steps: steps(&entry, &history, now),
-            tabs: TABS.into_iter().map(|(name, path)| Tab { name, path, here: path == here }).collect(),
+            // Each of several documents has its own.
+            steps: if entry.parts.is_some() { Vec::new() } else { steps(&entry, &history, now) },
+            tabs: tabs.iter().copied().map(|(name, path)| Tab { name, path, here: path == here }).collect(),
             entry,
             history,
         })
@@ -83,8 +91,12 @@ tab! {
     Pages("pages.html") { rows: Vec<Row>, legend: Vec<Kind>, states: String, }
 }
 
-pub(super) async fn pages(State(api): State<Api>, shell: Shell, Path(job_id): Path<String>) -> Response {
-    let page = Head::of(&api.desk, &shell, &job_id, "").await.map(|head| Pages {
+pub(super) async fn pages(State(api): State<Api>, shell: Shell, Path(job_id): Path<String>, Asked(from): Asked<From>) -> Response {
+    let head = match Head::of(&api.desk, &shell, &job_id, "").await {
+        Ok(head) if head.entry.parts.is_some() => return answer(&shell, documents(&api.desk, head, &from).await),
+        head => head,
+    };
+    let page = head.map(|head| Pages {
         rows: grid::rows(&head.entry),
         legend: grid::legend(&head.entry),
         states: head.entry.pages.to_string(),
@@ -94,6 +106,29 @@ pub(super) async fn pages(State(api): State<Api>, shell: Shell, Path(job_id): Pa
         tabs: head.tabs,
     });
     answer(&shell, page)
+}
+
+/// From where on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct From {
+    cursor: String,
+}
+
+tab! {
+    /// The documents of a job of several.
+    Documents("documents.html") { jobs: Vec<Job>, next: String, selectable: bool, }
+}
+
+async fn documents(desk: &Desk, head: Head, from: &From) -> Result<Documents, Refusal> {
+    let Head { shell, entry, job, steps, tabs, .. } = head;
+    let query = Query { parent: Some(entry.job_id), cursor: Cursor::parse(&from.cursor), limit: DOCUMENTS, ..Query::default() };
+    let found = desk.parts(&query).await?;
+    let now = Utc::now();
+    let more = |cursor: Cursor| format!("{}/jobs/{}?cursor={}", shell.base, job.segment, segment(&cursor.to_text()));
+    let next = found.next.map(more).unwrap_or_default();
+    let jobs = found.jobs.iter().map(|entry| Job::of(entry, now)).collect();
+    Ok(Documents { shell, job, steps, tabs, jobs, next, selectable: false })
 }
 
 tab! {

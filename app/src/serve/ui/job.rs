@@ -21,8 +21,12 @@ pub(super) struct Job {
     pub(super) done: u32,
     pub(super) total: u32,
     pub(super) failed: u32,
-    /// Pages another run would do.
+    /// Pages, or documents, another run would do.
     pub(super) missing: u32,
+    /// What is counted: `pages`, or `documents` of a job of several.
+    pub(super) unit: &'static str,
+    /// The job it is a document of, as a word of an address; empty: of none.
+    pub(super) parent: String,
     pub(super) pages: String,
     pub(super) eta: String,
     pub(super) eta_or_dash: String,
@@ -53,7 +57,10 @@ impl Job {
         let view = view_job(entry, now);
         let ended = entry.status.is_terminal();
         let done = entry.done();
-        let missing = entry.pages.count(|state| !state.is_done() && state != PageState::Skipped);
+        let missing = match &entry.parts {
+            Some(parts) => parts.total() - parts.in_state(JobStatus::Completed),
+            None => entry.pages.count(|state| !state.is_done() && state != PageState::Skipped),
+        };
         let eta = view.eta_seconds.and_then(|seconds| i64::try_from(seconds).ok()).map(spell).unwrap_or_default();
         Self {
             segment: segment(&entry.job_id),
@@ -65,8 +72,10 @@ impl Job {
             done,
             total: entry.total(),
             failed: entry.failed(),
-            missing: if entry.pages.is_empty() && ended { entry.total().max(1) } else { missing },
+            missing: if entry.pages.is_empty() && entry.parts.is_none() && ended { entry.total().max(1) } else { missing },
             pages: format!("{done} / {}", entry.total()),
+            unit: if entry.parts.is_some() { "documents" } else { "pages" },
+            parent: view.parent.as_deref().map(segment).unwrap_or_default(),
             eta_or_dash: if eta.is_empty() { NOTHING.to_owned() } else { eta.clone() },
             eta,
             rate: view.pages_per_minute,
@@ -93,6 +102,8 @@ fn why(entry: &Entry) -> String {
             1 => format!("1 of {} pages failed.", entry.total()),
             failed => format!("{failed} of {} pages failed.", entry.total()),
         },
+        PartialReason::DocumentsFailed => format!("{} of {} documents failed.", entry.failed(), entry.total()),
+        PartialReason::DocumentsPartial => "Some documents are not whole.".to_owned(),
         PartialReason::Cancelled => "It was cancelled.".to_owned(),
         PartialReason::Deadline => "Its deadline came.".to_owned(),
         other => format!("It is not whole: {}.", super::words::word(other).replace('_', " ")),

@@ -72,6 +72,8 @@ async fn jobs<'a>(desk: &Desk, shell: &'a Shell, which: Which) -> Result<Jobs<'a
         text: some(&which.q),
         cursor: Cursor::parse(&which.cursor),
         limit: PAGE,
+        // What is looked for may be one of several documents; the list of all names their job alone.
+        whole: which.status.is_empty() && which.tag.is_empty() && which.q.is_empty(),
         ..Query::default()
     };
     let found = desk.find_all(&query).await?;
@@ -91,16 +93,15 @@ async fn jobs<'a>(desk: &Desk, shell: &'a Shell, which: Which) -> Result<Jobs<'a
 
 async fn chips(desk: &Desk, shell: &Shell, which: &Which) -> Result<Vec<Chip>, Refusal> {
     let mut chips = Vec::new();
-    let mut all = 0;
     for (name, word, states) in CHIPS {
         let mut found = 0;
         for state in states {
             found += desk.count(*state).await?;
         }
-        all += found;
         chips.push(Chip { name, href: address(shell, word, which, None), count: count(found), here: word == which.status });
     }
     let here = which.status.is_empty();
+    let all = desk.ledger.whole().await?;
     chips.insert(0, Chip { name: "All", href: address(shell, "", which, None), count: count(all), here });
     Ok(chips)
 }

@@ -1,7 +1,7 @@
 //! What has come of a job: the result in its forms, pages and their files, the narration.
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,7 @@ use celeriac_tasks::ledger::{Entry, PageState};
 use celeriac_tasks::result::{JobStatus, PageRecord};
 use celeriac_tasks::store::PageFile;
 use chrono::Utc;
+use futures::TryStreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -36,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct How {
-    /// `json`, `md`, `txt` or `ndjson`.
+    /// `json`, `md`, `txt`, `ndjson` or `html`; of several documents, as JSON a line for each, as text one after the other.
     #[serde(default)]
     #[param(inline)]
     format: Form,
@@ -55,6 +56,7 @@ struct How {
 #[utoipa::path(get, path = "/jobs/{job_id}/result", params(How), responses(
     (status = 200, description = "The result, or with `partial=true` the pages that are there", content(
         (Object = "application/json"), (String = "text/markdown"), (String = "text/plain"), (String = "application/x-ndjson"),
+        (String = "text/html"),
     )),
     (status = 202, description = "Not yet: the job as it is now", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
@@ -67,6 +69,9 @@ async fn result(State(api): State<Api>, Path(job_id): Path<String>, Query(how): 
     let entry = api.desk.job(&job_id).await?;
     let wanted = how.pages.as_deref().map(str::parse::<Selection>).transpose();
     let wanted = wanted.map_err(|error| Problem::invalid(format!("pages: {error}")))?;
+    if entry.parts.is_some() {
+        return of_documents(api, entry, &how);
+    }
     if !entry.status.is_terminal() {
         return if how.partial { so_far(&api, &entry, wanted).await } else { Ok(not_yet(&entry)) };
     }
@@ -81,6 +86,18 @@ async fn result(State(api): State<Api>, Path(job_id): Path<String>, Query(how): 
     }
     let body = written(&result, how.format).map_err(|error| broken(&error))?;
     Ok(([(header::CONTENT_TYPE, how.format.media_type())], body).into_response())
+}
+
+/// The result of several documents, as it is read.
+fn of_documents(api: Api, entry: Entry, how: &How) -> Result<Response, Problem> {
+    if how.pages.is_some() {
+        return Err(Problem::invalid("pages are those of one document: ask for its own result"));
+    }
+    if !entry.status.is_terminal() && !how.partial {
+        return Ok(not_yet(&entry));
+    }
+    let written = api.desk.parts_written(entry, how.format).map_err(|refusal| std::io::Error::other(refusal.message().to_owned()));
+    Ok(([(header::CONTENT_TYPE, how.format.media_type())], Body::from_stream(written)).into_response())
 }
 
 fn not_yet(entry: &Entry) -> Response {

@@ -1,28 +1,27 @@
-//! Jobs: handing in, listing, looking, stopping, taking up again.
+//! Jobs: listing, looking, stopping, taking up again.
 
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, StatusCode, header};
-use celeriac_tasks::ledger::{self, Cursor};
+use axum::extract::State;
+use axum::http::StatusCode;
+use celeriac_tasks::ledger::{self, Cursor, Found};
 use celeriac_tasks::result::JobStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Api;
 use super::super::extract::{JsonBody, Path, Query};
 use super::super::problem::Problem;
-use super::ask::{self, AskForm, AskJson};
 use crate::jobs::{JobView, Retry, view_job};
 
-pub(super) fn routes(body_max: usize) -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(submit, list).layer(DefaultBodyLimit::max(body_max)))
+        .routes(routes!(list))
         .routes(routes!(history))
         .routes(routes!(show, delete))
         .routes(routes!(cancel))
@@ -38,47 +37,19 @@ const PAGE_MAX: usize = 200;
 /// How long an answer may wait.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Patience {
+pub(super) struct Patience {
     /// Seconds to wait for the job's end, up to 60; the answer comes then, or at its end.
     wait: Option<f64>,
 }
 
 impl Patience {
-    fn time(&self) -> Option<Duration> {
+    pub(super) fn time(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.wait?.clamp(0.0, 60.0)).ok()
     }
 }
 
-/// Hands in a job: by reference as JSON, or a file in a form (`file`, and the other fields by their names).
-#[utoipa::path(post, path = "/jobs", params(Patience), request_body(content(
-    (AskJson = "application/json"),
-    (AskForm = "multipart/form-data"),
-)), responses(
-    (status = 202, description = "Entered and sent", body = JobView),
-    (status = 200, description = "The same was handed in before, or it has ended while you waited", body = JobView),
-    (status = 400, description = "It cannot be read", body = Problem),
-    (status = 409, description = "Something else was handed in under this id", body = Problem),
-    (status = 413, description = "Larger than this service takes", body = Problem),
-    (status = 415, description = "Neither JSON nor a form", body = Problem),
-    (status = 422, description = "It makes no sense", body = Problem),
-    (status = 429, description = "Too much waits already", body = Problem),
-    (status = 503, description = "The broker or the ledger does not answer", body = Problem),
-))]
-async fn submit(
-    State(api): State<Api>,
-    Query(patience): Query<Patience>,
-    request: Request,
-) -> Result<(StatusCode, [(HeaderName, String); 2], Json<JobView>), Problem> {
-    let asked = ask::read(&api, request).await?;
-    let mut submitted = api.desk.submit(asked).await?;
-    if let Some(time) = patience.time() {
-        submitted.entry = api.desk.wait(&submitted.entry.job_id, time).await?;
-    }
-    let over = submitted.entry.status.is_terminal() || !submitted.new;
-    let view = view_job(&submitted.entry, Utc::now());
-    let headers = [(header::LOCATION, view.links.this.clone()), (header::RETRY_AFTER, "1".to_owned())];
-    Ok((if over { StatusCode::OK } else { StatusCode::ACCEPTED }, headers, Json(view)))
-}
+/// Whose parents those have that have none.
+const NO_PARENT: &str = "none";
 
 /// Which jobs.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -96,6 +67,8 @@ struct Which {
     /// Created after this time, RFC 3339.
     #[param(format = DateTime)]
     created_after: Option<String>,
+    /// The documents of this job, the first first; `none`: only jobs that are no document of another.
+    parent: Option<String>,
     /// Where the page before ended: its `next`.
     #[param(pattern = "^[0-9]{1,15}-.+$")]
     cursor: Option<String>,
@@ -138,12 +111,19 @@ impl Which {
             tag: self.tag.clone(),
             text: self.q.clone(),
             created_after: self.created_after.as_ref().map(time).transpose()?,
-            parent: None,
+            parent: self.parent.clone().filter(|parent| parent != NO_PARENT),
+            whole: self.parent.as_deref() == Some(NO_PARENT),
             cursor: self.cursor.as_ref().map(cursor).transpose()?,
             skip: self.offset.unwrap_or(0),
             limit: self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX),
         })
     }
+}
+
+fn seen(found: &Found) -> Jobs {
+    let now = Utc::now();
+    let jobs = found.jobs.iter().map(|entry| view_job(entry, now)).collect();
+    Jobs { jobs, next: found.next.as_ref().map(Cursor::to_text) }
 }
 
 /// Lists jobs, youngest first.
@@ -153,10 +133,7 @@ impl Which {
     (status = 503, description = "The ledger does not answer", body = Problem),
 ))]
 async fn list(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json<Jobs>, Problem> {
-    let found = api.desk.find(&which.query()?).await?;
-    let now = Utc::now();
-    let jobs = found.jobs.iter().map(|entry| view_job(entry, now)).collect();
-    Ok(Json(Jobs { jobs, next: found.next.map(|cursor| cursor.to_text()) }))
+    Ok(Json(seen(&api.desk.find(&which.query()?).await?)))
 }
 
 /// Lists finished jobs from the archive, youngest first: also those the ledger has forgotten.
@@ -166,13 +143,10 @@ async fn list(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json
     (status = 503, description = "The archive does not answer", body = Problem),
 ))]
 async fn history(State(api): State<Api>, Query(which): Query<Which>) -> Result<Json<Jobs>, Problem> {
-    let found = api.desk.history(&which.query()?).await?;
-    let now = Utc::now();
-    let jobs = found.jobs.iter().map(|entry| view_job(entry, now)).collect();
-    Ok(Json(Jobs { jobs, next: found.next.map(|cursor| cursor.to_text()) }))
+    Ok(Json(seen(&api.desk.history(&which.query()?).await?)))
 }
 
-/// Tells of a job.
+/// Tells of a job, and of the first hundred of its documents where it has several.
 #[utoipa::path(get, path = "/jobs/{job_id}", params(Patience), responses(
     (status = 200, description = "The job", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
@@ -187,7 +161,7 @@ async fn show(
         Some(time) => api.desk.wait(&job_id, time).await?,
         None => api.desk.job(&job_id).await?,
     };
-    Ok(Json(view_job(&entry, Utc::now())))
+    Ok(Json(api.desk.shown(&entry).await?))
 }
 
 /// Stops a job: nothing more of it begins, what is done stays.
@@ -243,7 +217,7 @@ async fn retry(
     (status = 503, description = "The broker or the ledger does not answer", body = Problem),
 ))]
 async fn resume(State(api): State<Api>, Path(job_id): Path<String>) -> Result<(StatusCode, Json<JobView>), Problem> {
-    let entry = api.desk.retry(&job_id, &Retry::Missing).await?;
+    let entry = api.desk.retry(&job_id, &Retry::GoOn).await?;
     Ok((StatusCode::ACCEPTED, Json(view_job(&entry, Utc::now()))))
 }
 

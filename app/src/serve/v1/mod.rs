@@ -7,6 +7,8 @@ mod content;
 mod events;
 mod jobs;
 mod log;
+mod purge;
+mod submit;
 mod system;
 mod workers;
 
@@ -16,7 +18,8 @@ use super::Api;
 
 /// All of it; `body_max` is the largest body with documents in it.
 pub(super) fn routes(body_max: u64) -> OpenApiRouter<Api> {
-    jobs::routes(usize::try_from(body_max).unwrap_or(usize::MAX))
+    submit::routes(usize::try_from(body_max).unwrap_or(usize::MAX))
+        .merge(jobs::routes())
         .merge(content::routes())
         .merge(events::routes())
         .merge(cluster::routes())
@@ -24,4 +27,5 @@ pub(super) fn routes(body_max: u64) -> OpenApiRouter<Api> {
         .merge(system::routes())
         .merge(workers::routes())
         .merge(about::routes())
+        .merge(purge::routes())
 }

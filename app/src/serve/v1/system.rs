@@ -56,7 +56,7 @@ async fn queues(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({"queues": stats.queues, "status": status})))
 }
 
-fn known(queue: &str) -> Result<(), Problem> {
+pub(super) fn known(queue: &str) -> Result<(), Problem> {
     if QUEUES.contains(&queue) {
         return Ok(());
     }

@@ -353,7 +353,7 @@ function listen() {
   hear("snapshot", (view) => { snapshot(view); refresh(); });
   hear("pages", ({ pages }) => told(pages));
   hear("progress", progress);
-  for (const kind of ["phase", "state", "batch", "log", "jobs", "stats"]) hear(kind, refresh);
+  for (const kind of ["phase", "state", "batch", "document", "log", "jobs", "stats"]) hear(kind, refresh);
   hear("end", () => {
     over = true;
     source.close();
