@@ -30,9 +30,9 @@ describe("a service over Redis", { skip: why ?? false, timeout: 1_800_000 }, () 
     await row.locator("button", { hasText: "Pause" }).click();
     await yes(tab);
     await row.locator("button", { hasText: "Resume" }).waitFor();
-    const first = await service.submit("first.pdf", pdf(report(12)), {}, { priority: "low" });
+    const first = await service.submit("first.pdf", pdf(report(12)), { page_parallelism: 0 }, { priority: "low" });
     await row.locator("a", { hasText: "first.pdf" }).waitFor();
-    const second = await service.submit("second.pdf", pdf(report(9)), {}, { priority: "high" });
+    const second = await service.submit("second.pdf", pdf(report(9)), { page_parallelism: 0 }, { priority: "high" });
     await row.locator("small", { hasText: "9 high · 12 low" }).waitFor();
     assert.equal(await row.locator("a").textContent(), "first.pdf", "it was queued first, though the other is served before it");
     await tab.goto(service.url);
