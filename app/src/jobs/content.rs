@@ -70,17 +70,22 @@ impl Desk {
     /// What happened to a job, oldest first, without its single pages.
     pub(crate) async fn log(&self, job_id: &str) -> Result<Value> {
         let told = self.ledger.events(job_id, EventId::default(), EVENTS).await?;
-        let archived = match (told.is_empty(), &self.archive) {
-            (true, Some(archive)) => archive.get(job_id).await?.map(|archived| archived.log),
-            _ => None,
-        };
-        let mut log = archived.unwrap_or_else(|| archive::log(&told));
+        let mut log = if told.is_empty() { self.archived_log(job_id).await? } else { archive::log(&told) };
         // Kept in milliseconds, told in words, as all times are.
         for line in log.as_array_mut().into_iter().flatten() {
             let at = line["at"].as_i64().and_then(DateTime::from_timestamp_millis);
             line["at"] = at.as_ref().map(timestamp::format).into();
         }
         Ok(log)
+    }
+
+    /// What the archive keeps of a job's log, with its times in milliseconds; empty where it knows nothing.
+    pub(crate) async fn archived_log(&self, job_id: &str) -> Result<Value> {
+        let archived = match &self.archive {
+            Some(archive) => archive.get(job_id).await?,
+            None => None,
+        };
+        Ok(archived.map_or_else(|| Value::Array(Vec::new()), |archived| archived.log))
     }
 
     /// The records of those pages of a job that fit and are there, in order.

@@ -73,7 +73,7 @@ impl History {
     /// Of a job.
     pub(super) async fn of(desk: &Desk, job_id: &str) -> Result<Self, Refusal> {
         let told = desk.ledger.events(job_id, EventId::default(), EVENTS).await?;
-        let told = if told.is_empty() { archived(job_id, &desk.log(job_id).await?) } else { told };
+        let told = if told.is_empty() { archived(job_id, &desk.archived_log(job_id).await?) } else { told };
         Ok(Self { told })
     }
 
