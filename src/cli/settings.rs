@@ -6,7 +6,6 @@ use super::args::GlobalArgs;
 use super::exit::{Exit, Failure};
 use crate::config::{self, ConfigFile, Env, Loaded, Origin, Sources, Table};
 
-/// The file that is read when none is named.
 /// The configuration file where none is named.
 pub const DEFAULT_FILE: &str = "celery_config.toml";
 

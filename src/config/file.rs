@@ -44,7 +44,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, SyntaxError> {
 }
 
 fn table(table: &DeTable<'_>, path: &mut Vec<String>, seen: &mut dyn FnMut(&[String], Range<usize>)) -> Map<String, Json> {
-    let mut map = Map::default();
+    let mut map = Map::new();
     for (key, entry) in table {
         path.push(key.get_ref().to_string());
         seen(path, key.span());

@@ -94,7 +94,7 @@ impl Loaded {
     /// The settings of one of the program's tables.
     pub fn table<T: DeserializeOwned>(&self, path: &str) -> crate::Result<T> {
         let mut at = &self.tree;
-        let empty = Map::default();
+        let empty = Map::new();
         for part in path.split('.') {
             at = at.get(part).and_then(Json::as_object).unwrap_or(&empty);
         }
@@ -117,7 +117,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Problems> {
     table_variables(&tables, sources.env, &mut layers);
     let overrides = overrides(sources, &tables, &mut layers);
 
-    let (mut values, mut tree) = (Vec::new(), Map::default());
+    let (mut values, mut tree) = (Vec::new(), Map::new());
     for (table, path, setting) in all_settings(&tables, &layers) {
         let value = choose(&table, &path, &setting, sources.env, &overrides, &mut layers);
         insert(&mut tree, &path, value.value.clone());
@@ -303,7 +303,7 @@ fn insert(tree: &mut Map<String, Json>, path: &[String], value: Json) {
             tree.insert(name.clone(), value);
         }
         [table, rest @ ..] => {
-            let table = tree.entry(table).or_insert_with(|| Json::Object(Map::default()));
+            let table = tree.entry(table).or_insert_with(|| Json::Object(Map::new()));
             if let Json::Object(table) = table {
                 insert(table, rest, value);
             }

@@ -2,14 +2,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { pdf, pictures, report } from "./pdf.mjs";
-import { Service, browser, missing, until } from "./service.mjs";
+import { Service, browser, skipped, until } from "./service.mjs";
 import { drop, letters, page, yes } from "./tab.mjs";
 
-const why = await missing();
-if (why) console.log(`skipped: ${why}`);
-if (why && process.env.CI) throw new Error(why);
+const skip = await skipped();
 
-describe("the dashboard", { skip: why ?? false, timeout: 1_800_000 }, () => {
+describe("the dashboard", { skip, timeout: 1_800_000 }, () => {
   let chromium;
   let service;
   before(async () => {
@@ -178,7 +176,7 @@ describe("the dashboard", { skip: why ?? false, timeout: 1_800_000 }, () => {
   });
 });
 
-describe("a service that is killed", { skip: why ?? false, timeout: 1_800_000 }, () => {
+describe("a service that is killed", { skip, timeout: 1_800_000 }, () => {
   test("and started again is found again, and the grid is right", async () => {
     const service = new Service({ redis: true });
     const chromium = await browser();

@@ -4,14 +4,12 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { pdf, report } from "./pdf.mjs";
-import { Service, browser, missing, until } from "./service.mjs";
+import { Service, browser, skipped, until } from "./service.mjs";
 import { page, yes } from "./tab.mjs";
 
-const why = await missing();
-if (why) console.log(`skipped: ${why}`);
-if (why && process.env.CI) throw new Error(why);
+const skip = await skipped();
 
-describe("a service over Redis", { skip: why ?? false, timeout: 1_800_000 }, () => {
+describe("a service over Redis", { skip, timeout: 1_800_000 }, () => {
   let chromium;
   let service;
   before(async () => {

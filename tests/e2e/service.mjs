@@ -17,6 +17,14 @@ export async function missing() {
   return import("playwright-core").then(() => null, () => "playwright-core is not installed (scripts/setup browser)");
 }
 
+/** What `skip` of a suite is: false, or why. Where CI is set nothing may be missing. */
+export async function skipped() {
+  const why = await missing();
+  if (why && process.env.CI) throw new Error(why);
+  if (why) console.log(`skipped: ${why}`);
+  return why ?? false;
+}
+
 export async function browser() {
   const { chromium } = await import("playwright-core");
   return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });

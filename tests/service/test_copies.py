@@ -8,14 +8,7 @@ import requests
 from conftest import Service
 from processes import RedisServer
 from test_access import ADMIN, KEYS, OPERATE, bearer, refused
-from test_cli import House
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("house")
-    with RedisServer(folder) as redis, House(folder, redis.ready()) as running:
-        yield running
+from test_cli import House, house  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -112,9 +112,9 @@ pub(crate) struct SubmitArgs {
     pub(crate) tag: Vec<String>,
 }
 
-/// `jobs list`.
+/// Which jobs.
 #[derive(Args, Debug)]
-pub(crate) struct ListArgs {
+pub(crate) struct WhichArgs {
     /// In one of these states, with commas between
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     pub(crate) status: Vec<String>,
@@ -124,6 +124,13 @@ pub(crate) struct ListArgs {
     /// With this tag
     #[arg(long)]
     pub(crate) tag: Option<String>,
+}
+
+/// `jobs list`.
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
     /// The documents of this job
     #[arg(long, value_name = "ID")]
     pub(crate) parent: Option<String>,
@@ -224,15 +231,8 @@ pub(crate) struct ExportArgs {
     /// Into this file; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
-    /// Only those in these states, with commas between
-    #[arg(long, value_delimiter = ',', value_name = "STATUS")]
-    pub(crate) status: Vec<String>,
-    /// Only of this user
-    #[arg(long, value_name = "ID")]
-    pub(crate) user: Option<String>,
-    /// Only with this tag
-    #[arg(long)]
-    pub(crate) tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
 }
 
 /// `jobs import`.

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use dev::DevArgs;
 pub(crate) use jobs::{
     DeleteArgs, ExportArgs, HealthcheckArgs, ImportArgs, JobsCommand, ListArgs, MonitorCommand, PagesArgs, PruneArgs, ResultArgs,
-    RetryArgs, StatsArgs, SubmitArgs,
+    RetryArgs, StatsArgs, SubmitArgs, WhichArgs,
 };
 pub(crate) use process::{AnalysisMode, Format, OcrMode, ProcessArgs};
 pub(crate) use serve::ServeArgs;

@@ -8,7 +8,7 @@ use celeriac::control::CallOptions;
 use celeriac::protocol::{Map, Value as Celery};
 use celeriac_tasks::pipeline::CIRCUITS;
 use celeriac_tasks::provider::Circuit;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -67,7 +67,8 @@ impl WorkerView {
 }
 
 /// Between how many slots a worker chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Bounds {
     /// The fewest.
     pub(crate) min: u32,

@@ -13,17 +13,6 @@ use super::lines::NextJob;
 use super::rates::{JobRates, PageStats};
 use super::{Desk, Result};
 
-/// The states that are counted.
-const STATES: [JobStatus; 7] = [
-    JobStatus::Queued,
-    JobStatus::Processing,
-    JobStatus::Cancelling,
-    JobStatus::Completed,
-    JobStatus::Partial,
-    JobStatus::Failed,
-    JobStatus::Cancelled,
-];
-
 /// The system.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Stats {
@@ -96,7 +85,8 @@ impl Desk {
             queues.insert(queue.to_owned(), stats);
         }
         let mut jobs = BTreeMap::new();
-        for status in STATES {
+        // Of those that retention has removed none is left to count.
+        for status in JobStatus::ALL.into_iter().filter(|status| *status != JobStatus::Expired) {
             jobs.insert(status.as_str().to_owned(), self.ledger.count(status).await?);
         }
         let vitals = self.app.broker().vitals().await?;

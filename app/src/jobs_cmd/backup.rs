@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use celeriac::cli::terminal::{print, print_json, tell};
 use celeriac::cli::{Exit, Failure};
-use celeriac_tasks::ledger::Query;
 use serde_json::json;
 
 use super::client::{Client, refused};
@@ -13,8 +12,7 @@ use crate::args::{ExportArgs, ImportArgs};
 use crate::jobs::{Imported, Kept, Refusal};
 
 pub(super) async fn export(client: &Client, args: &ExportArgs) -> Result<Exit, Failure> {
-    let query =
-        Query { status: super::states(&args.status)?, user_id: args.user.clone(), tag: args.tag.clone(), ..Query::default() };
+    let query = super::chosen(&args.which)?;
     let name = args.output.display().to_string();
     let standard = name == "-";
     let mut out: Box<dyn Write> = if standard {

@@ -17,14 +17,11 @@ pub(super) async fn list(client: &Client, args: &ListArgs) -> Result<Exit, Failu
         Cursor::parse(text).ok_or_else(|| Failure::usage("--cursor is none of ours").fix("it is what the list before ended with"))
     };
     let query = Query {
-        status: super::states(&args.status)?,
-        user_id: args.user.clone(),
-        tag: args.tag.clone(),
         parent: args.parent.clone(),
         text: args.search.clone(),
         cursor: args.cursor.as_ref().map(cursor).transpose()?,
         limit: args.limit as usize,
-        ..Query::default()
+        ..super::chosen(&args.which)?
     };
     let found = if args.history { client.desk.history(&query).await } else { client.desk.find(&query).await };
     let found = found.map_err(|refusal| refused(&refusal))?;

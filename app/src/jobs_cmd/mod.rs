@@ -12,10 +12,11 @@ mod tidy;
 mod watch;
 
 use celeriac::cli::{Exit, Failure, GlobalArgs};
+use celeriac_tasks::ledger::Query;
 use celeriac_tasks::result::JobStatus;
 
 use self::client::Client;
-use crate::args::{JobsCommand, MonitorCommand, StatsArgs};
+use crate::args::{JobsCommand, MonitorCommand, StatsArgs, WhichArgs};
 
 /// `jobs`.
 pub(crate) fn jobs(command: &JobsCommand, global: &GlobalArgs) -> Result<Exit, Failure> {
@@ -71,6 +72,11 @@ fn code(status: JobStatus) -> Exit {
         JobStatus::Cancelled => Exit::Cancelled,
         _ => Exit::Ok,
     }
+}
+
+/// The jobs that are asked for.
+fn chosen(which: &WhichArgs) -> Result<Query, Failure> {
+    Ok(Query { status: states(&which.status)?, user_id: which.user.clone(), tag: which.tag.clone(), ..Query::default() })
 }
 
 /// States by their names; no names, no states.

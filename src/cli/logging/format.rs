@@ -100,7 +100,7 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
-        let mut line = Map::default();
+        let mut line = Map::new();
         line.insert("ts".into(), Utc::now().format("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string().into());
         line.insert("level".into(), celery_level(*metadata.level()).0.into());
         line.insert("target".into(), metadata.target().into());

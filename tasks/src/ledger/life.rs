@@ -190,11 +190,7 @@ impl Entry {
     /// What has not begun will not: all of it at once, for its messages tell nothing any more.
     fn leave_out(&mut self, events: &mut Vec<Event>) {
         let waits = |state: PageState| matches!(state, PageState::Pending | PageState::Queued | PageState::Retrying);
-        let waiting: Vec<u32> = self.pages.iter().filter(|(_, state)| waits(*state)).map(|(page, _)| page).collect();
-        if !waiting.is_empty() {
-            for page in waiting {
-                self.pages.set(page, PageState::Cancelled);
-            }
+        if self.pages.turn(waits, PageState::Cancelled) {
             events.push(self.snapshot());
         }
     }
@@ -211,9 +207,7 @@ impl Entry {
         self.status = JobStatus::Queued;
         self.phase = Phase::Upload;
         self.sent = false;
-        for (page, _) in self.pages.clone().iter().filter(|(_, state)| matches!(state, PageState::Failed | PageState::Cancelled)) {
-            self.pages.set(page, PageState::Pending);
-        }
+        self.pages.turn(|state| matches!(state, PageState::Failed | PageState::Cancelled), PageState::Pending);
         (self.times.queued, self.times.started, self.times.finished, self.times.cancelled) = (Some(now), None, None, None);
         events.push(self.state_event());
         true
@@ -225,15 +219,7 @@ impl Entry {
         if !self.pages.is_empty() {
             self.times.pages_done.get_or_insert(now);
         }
-        for page in self
-            .pages
-            .iter()
-            .filter(|(_, state)| !state.has_ended() && *state != PageState::Skipped)
-            .map(|(page, _)| page)
-            .collect::<Vec<_>>()
-        {
-            self.pages.set(page, PageState::Cancelled);
-        }
+        self.pages.turn(|state| !state.has_ended() && state != PageState::Skipped, PageState::Cancelled);
         events.push(self.state_event());
         let took = self.times.started.map(|started| (now - started).num_milliseconds().max(0));
         let data = json!({"status": self.status, "partial_reasons": self.partial_reasons, "ms": took});

@@ -11,17 +11,6 @@ use super::event::Event;
 use super::shelf::Index;
 use crate::result::{JobStatus, PartialReason, Phase};
 
-/// The states that parts are counted in.
-pub(super) const STATES: [JobStatus; 8] = [
-    JobStatus::Queued,
-    JobStatus::Processing,
-    JobStatus::Cancelling,
-    JobStatus::Completed,
-    JobStatus::Partial,
-    JobStatus::Failed,
-    JobStatus::Cancelled,
-    JobStatus::Expired,
-];
 /// What a part's number is taken from, so that lists that begin with the greatest begin with the first part.
 const LAST: i64 = 1_000_000_000;
 
@@ -31,8 +20,8 @@ const LAST: i64 = 1_000_000_000;
 pub struct Parts {
     /// Whether all of them are entered.
     pub entered: bool,
-    /// By state, in the order of the states' declaration.
-    counts: [u32; STATES.len()],
+    /// By state, in the order of [`JobStatus::ALL`].
+    counts: [u32; JobStatus::ALL.len()],
 }
 
 impl Parts {
@@ -70,7 +59,7 @@ impl Parts {
     }
 
     fn count(&self, fits: impl Fn(JobStatus) -> bool) -> u32 {
-        STATES.iter().zip(self.counts).filter(|(status, _)| fits(**status)).map(|(_, count)| count).sum()
+        JobStatus::ALL.iter().zip(self.counts).filter(|(status, _)| fits(**status)).map(|(_, count)| count).sum()
     }
 
     /// How a job ends whose parts have ended so.
@@ -95,8 +84,8 @@ impl Parts {
 }
 
 /// The lists of a job's parts.
-pub(super) fn lists_of(parent: &str) -> [Index; STATES.len()] {
-    STATES.map(|status| Index::Parts(parent.to_owned(), Some(status)))
+pub(super) fn lists_of(parent: &str) -> [Index; JobStatus::ALL.len()] {
+    JobStatus::ALL.map(|status| Index::Parts(parent.to_owned(), Some(status)))
 }
 
 /// Where a part stands in the lists of its job.
@@ -163,7 +152,7 @@ impl Entry {
 mod tests {
     use super::*;
 
-    fn parts(entered: bool, counts: [u64; STATES.len()]) -> Parts {
+    fn parts(entered: bool, counts: [u64; JobStatus::ALL.len()]) -> Parts {
         Parts::counted(entered, &counts)
     }
 

@@ -100,6 +100,15 @@ impl PageStates {
         Some(std::mem::replace(place, state))
     }
 
+    /// Turns all pages in a state that fits into another. `false`: there is none.
+    pub(super) fn turn(&mut self, fits: impl Fn(PageState) -> bool, into: PageState) -> bool {
+        let mut any = false;
+        for state in self.0.iter_mut().filter(|state| fits(**state)) {
+            (*state, any) = (into, true);
+        }
+        any
+    }
+
     /// Every page with its state.
     pub fn iter(&self) -> impl Iterator<Item = (u32, PageState)> {
         (1..).zip(self.0.iter().copied())

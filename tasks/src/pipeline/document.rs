@@ -242,14 +242,11 @@ fn batches(ctx: &Context, record: &JobRecord, missing: &[u32]) -> Vec<Signature>
     let batches = record.batches();
     let open = |batch: &&[u32]| batch.iter().any(|page| missing.contains(page));
     let open: Vec<u32> = (1..).zip(&batches).filter(|(_, batch)| open(batch)).map(|(number, _)| number).collect();
-    let widths = lanes::of_batches(record.page_parallelism, open.len(), record.job.batch_size as usize);
-    let (lanes, width) = match &widths {
-        Some(widths) => (widths.len(), widths.as_slice()),
-        None => (0, &[0][..]),
-    };
-    let call =
-        |(place, number): (usize, u32)| as_urgent(ctx, batch::signature(&record.job.job_id, number, width[place % width.len()]));
-    lanes::dealt(open.into_iter().enumerate().map(call).collect(), lanes)
+    // Without lanes all batches begin at once, and so do their pages.
+    let widths = lanes::of_batches(record.page_parallelism, open.len(), record.job.batch_size as usize).unwrap_or_default();
+    let width = |place: usize| widths.get(place % widths.len().max(1)).copied().unwrap_or(0);
+    let call = |(place, number)| as_urgent(ctx, batch::signature(&record.job.job_id, number, width(place)));
+    lanes::dealt(open.into_iter().enumerate().map(call).collect(), widths.len())
 }
 
 /// What the job's task is replaced by: its missing pages, then what makes one result of all.

@@ -31,6 +31,18 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
+    /// All of them, in the order in which jobs of several documents store how many of their parts are in each: more go to the end.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Processing,
+        Self::Cancelling,
+        Self::Completed,
+        Self::Partial,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
     /// Whether nothing will change any more.
     #[must_use]
     pub fn is_terminal(self) -> bool {

@@ -25,7 +25,7 @@ pub use address::{Resolver, SystemResolver, is_public};
 pub use document::{Content, Document, PageImageFile};
 pub use inline::ImageSet;
 pub use upload::Upload;
-pub use url::Guarded;
+pub use url::{Guarded, without_secrets};
 
 /// Where a document comes from, as a caller writes it: `{"path": "/data/report.pdf"}`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

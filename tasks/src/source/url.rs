@@ -165,7 +165,7 @@ async fn receive(
 }
 
 /// An address without its user, password and query: those hold keys and tokens.
-pub(super) fn without_secrets(address: &str) -> String {
+pub fn without_secrets(address: &str) -> String {
     match Url::parse(address) {
         Ok(mut url) => {
             // Setting these fails only for addresses that cannot have them.

@@ -64,7 +64,7 @@ pub(crate) fn start() -> Result<Start, Trouble> {
 
 /// The suite's settings, and over them those of `WORKER_SETTINGS`.
 fn written() -> Result<Map<String, Json>, Trouble> {
-    let mut written = Map::default();
+    let mut written = Map::new();
     let suites = [
         ("result_extended", json!(true)),
         ("accept_content", json!(["json"])),

@@ -2,6 +2,7 @@
 
 use celeriac_tasks::ledger::Entry;
 use celeriac_tasks::result::DocumentResult;
+use celeriac_tasks::source::without_secrets;
 
 use super::events::{History, Line};
 use super::words::NOTHING;
@@ -38,13 +39,10 @@ pub(super) fn hook(entry: &Entry, history: &History) -> Option<Hook> {
 
 /// An address without what may be secret in it.
 fn place(address: &str) -> String {
-    let Ok(mut url) = url::Url::parse(address) else { return NOTHING.to_owned() };
-    let had = url.query().is_some();
-    url.set_query(None);
-    url.set_fragment(None);
-    // Only an address without a host refuses this.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    if had { format!("{url}?…") } else { url.to_string() }
+    match url::Url::parse(address) {
+        Ok(url) => without_secrets(address) + if url.query().is_some() { "?…" } else { "" },
+        Err(_) => NOTHING.to_owned(),
+    }
 }
 
 /// The tasks that did the pages, as far as they are known.

@@ -79,9 +79,7 @@ struct Which {
 }
 
 fn states() -> ArrayBuilder {
-    use JobStatus::{Cancelled, Cancelling, Completed, Expired, Failed, Partial, Processing, Queued};
-    let all = [Queued, Processing, Cancelling, Completed, Partial, Failed, Cancelled, Expired];
-    let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all.map(JobStatus::as_str)));
+    let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(JobStatus::ALL.map(JobStatus::as_str)));
     ArrayBuilder::new().items(word)
 }
 

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{JsonBody, Path};
 use super::super::problem::Problem;
-use crate::jobs::{Refusal, WorkerView};
+use crate::jobs::{Bounds, Refusal, WorkerView};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -59,16 +59,6 @@ impl Slots {
             n => Ok(n),
         }
     }
-}
-
-/// Between which sizes.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Bounds {
-    /// The fewest slots.
-    min: u32,
-    /// The most.
-    max: u32,
 }
 
 /// What a worker answered.
