@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refusal::Refusal;
 use super::{Desk, Result};
 use crate::archive::{self, Archive, Archived};
 
@@ -80,7 +79,8 @@ impl Desk {
                 if told.get(&entry.job_id).is_some_and(|end| *end >= entry.times.finished) {
                     continue;
                 }
-                let kept = archive.get(&entry.job_id).await?.ok_or_else(|| Refusal::unknown(&entry.job_id))?;
+                // Deleted meanwhile.
+                let Some(kept) = archive.get(&entry.job_id).await? else { continue };
                 line(&Kept::of(entry, kept))?;
                 lines += 1;
             }

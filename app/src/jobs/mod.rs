@@ -20,6 +20,8 @@ mod together;
 mod view;
 mod wait;
 
+use std::collections::HashSet;
+
 use celeriac::app::App;
 use celeriac::cli::Failure;
 use celeriac::config::{Env, Loaded};
@@ -27,6 +29,7 @@ use celeriac_tasks::ledger::{Cursor, Entry, Found, Ledger, Query};
 use celeriac_tasks::provider::Counts;
 use celeriac_tasks::result::JobStatus;
 use celeriac_tasks::store::Store;
+use futures::future::try_join_all;
 
 use crate::archive::Archive;
 use crate::settings::Priority;
@@ -112,15 +115,11 @@ impl Desk {
         let found = self.find(query).await?;
         let Some(archive) = &self.archive else { return Ok(found) };
         let mut archived = archive.find(query).await?;
-        let mut forgotten = Vec::new();
-        for entry in archived.jobs {
-            // What the ledger knows it knows better: such a job was found there, or does not fit any more.
-            let known = found.jobs.iter().any(|job| job.job_id == entry.job_id) || self.ledger.get(&entry.job_id).await?.is_some();
-            if !known {
-                forgotten.push(entry);
-            }
-        }
-        archived.jobs = forgotten;
+        let told: HashSet<&str> = found.jobs.iter().map(|job| job.job_id.as_str()).collect();
+        archived.jobs.retain(|entry| !told.contains(entry.job_id.as_str()));
+        // What the ledger knows it knows better: such a job does not fit any more.
+        let known = try_join_all(archived.jobs.iter().map(|entry| self.ledger.get(&entry.job_id))).await?;
+        archived.jobs = archived.jobs.into_iter().zip(known).filter(|(_, known)| known.is_none()).map(|(entry, _)| entry).collect();
         Ok(merged(found, archived, query.limit))
     }
 

@@ -47,7 +47,8 @@ pub(crate) struct Telling {
     seen: EventId,
     ready: VecDeque<News>,
     pages: Vec<Value>,
-    pages_id: EventId,
+    /// The last event of what is gathered to be told together.
+    gathered: EventId,
     flush_at: Option<Instant>,
     /// Whether one of its documents came to another state since progress was told.
     moved: bool,
@@ -68,7 +69,7 @@ impl Telling {
             seen: seen.unwrap_or_default(),
             ready: VecDeque::new(),
             pages: Vec::new(),
-            pages_id: EventId::default(),
+            gathered: EventId::default(),
             flush_at: None,
             moved: false,
             over: false,
@@ -114,12 +115,13 @@ impl Telling {
             let data = json!({"job_id": told.event.job_id, "status": told.event.data["status"]});
             self.ready.push_back(News { id: Some(told.id), kind: "document", data });
             self.moved = true;
+            self.gathered = told.id;
             self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
             return;
         }
         if told.event.kind == Kind::Page {
             self.pages.push(told.event.data.clone());
-            self.pages_id = told.id;
+            self.gathered = told.id;
             self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
             return;
         }
@@ -135,7 +137,7 @@ impl Telling {
             return moved;
         }
         let pages = std::mem::take(&mut self.pages);
-        self.ready.push_back(News { id: Some(self.pages_id), kind: "pages", data: json!({"pages": pages}) });
+        self.ready.push_back(News { id: Some(self.gathered), kind: "pages", data: json!({"pages": pages}) });
         true
     }
 
@@ -173,7 +175,7 @@ impl Telling {
     }
 
     async fn progress(&self) -> Option<News> {
-        let data = self.desk.progress(&self.job_id, self.pages_id).await?;
+        let data = self.desk.progress(&self.job_id, self.gathered).await?;
         Some(News { id: None, kind: "progress", data })
     }
 

@@ -42,10 +42,10 @@ impl Desk {
     /// again is the same job.
     pub(crate) async fn submit_together(&self, asked: Together, first: usize) -> Result<Submitted> {
         let (job_id, whole, parts) = self.whole(asked)?;
-        self.room(parts.len()).await?;
         if let Some(known) = self.ledger.get(&job_id).await? {
             return self.again(known, &whole, parts, first).await;
         }
+        self.room(parts.len()).await?;
         self.write_down(&job_id, &whole, &parts).await?;
         match self.ledger.create(&job_id, whole.clone()).await? {
             Created::New(_) => Ok(Submitted { entry: self.begin(&job_id, &parts, first).await?, new: true }),

@@ -75,11 +75,11 @@ impl State {
         self.last
     }
 
-    /// Forgets those of a kind that were due first where there are more than so many.
+    /// Forgets those of a kind that are due longest where there are more than so many.
     fn bound(&mut self, kind: &str, most: usize) {
-        let of_kind: Vec<(i64, u64)> =
-            self.chores.iter().filter(|(_, chore)| chore.kind == kind).map(|(place, _)| *place).collect();
-        for place in of_kind.iter().take(of_kind.len().saturating_sub(most)) {
+        let of_kind = self.chores.iter().filter(|(_, chore)| chore.kind == kind).map(|(place, _)| *place);
+        let (due, later): (Vec<_>, Vec<_>) = of_kind.partition(|(at, _)| *at <= now());
+        for place in due.iter().take((due.len() + later.len()).saturating_sub(most)) {
             self.chores.remove(place);
         }
     }

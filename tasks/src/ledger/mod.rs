@@ -231,7 +231,9 @@ impl Ledger {
 
     /// Removes everything that is known of it. `false`: nothing was.
     pub async fn remove(&self, job_id: &str) -> Result<bool> {
-        let Some(found) = self.shelf.load(job_id).await? else { return Ok(false) };
+        let Some(found) = self.shelf.load(job_id).await? else {
+            return self.shelf.remove(job_id, &places_of_expired()).await;
+        };
         let removed = self.shelf.remove(job_id, &places(&found.entry)).await?;
         if let Some(parent) = &found.entry.submission.parent {
             self.follow_parts(parent, true).await?;
@@ -315,7 +317,9 @@ impl Ledger {
             let kept = self.kept_for(entry).and_then(|kept| TimeDelta::from_std(kept).ok());
             kept.zip(entry.times.finished).is_some_and(|(kept, finished)| now - finished > kept)
         };
-        Ok(entries.into_iter().flatten().filter(is_over).map(|entry| entry.job_id).collect())
+        // Where the entry has expired its places are left.
+        let over = ids.into_iter().zip(entries).filter(|(_, entry)| entry.as_ref().is_none_or(is_over));
+        Ok(over.map(|(job_id, _)| job_id).collect())
     }
 
     /// How many jobs are known, parts of others among them.
@@ -410,6 +414,12 @@ fn places(entry: &Entry) -> Vec<(Index, i64)> {
         places.extend(entry.status.is_terminal().then_some((Index::Ended, finished)));
     }
     places
+}
+
+/// Where a job may be of which no entry is left to say it; by which time no longer matters there.
+fn places_of_expired() -> Vec<(Index, i64)> {
+    let states = JobStatus::ALL.map(Index::Status);
+    [Index::All, Index::Whole, Index::Ended].into_iter().chain(states).map(|index| (index, 0)).collect()
 }
 
 /// A failure of the server as the pipeline's error.

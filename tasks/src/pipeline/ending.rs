@@ -3,7 +3,7 @@
 use celeriac::protocol::exception::Exception;
 use celeriac::protocol::value::{Value, to_value};
 use celeriac::task::outcome::ERRORS_MODULE;
-use celeriac::task::{Context, FailedCall, Failure, TaskError};
+use celeriac::task::{Context, FailedCall, Failure, RequestInfo, TaskError};
 use chrono::Utc;
 
 use super::aggregate::OfJob;
@@ -17,37 +17,46 @@ const WAITS: u32 = 120;
 const WAITED: &str = "waited";
 
 /// How often the work was put off before.
-fn waited(ctx: &Context) -> u32 {
-    let waited = ctx.request().message.kwargs.get(WAITED).and_then(Value::as_i64);
-    waited.and_then(|waited| u32::try_from(waited).ok()).unwrap_or(0).min(ctx.request().retries())
+fn waited(request: &RequestInfo) -> u32 {
+    let waited = request.message.kwargs.get(WAITED).and_then(Value::as_i64);
+    waited.and_then(|waited| u32::try_from(waited).ok()).unwrap_or(0).min(request.retries())
 }
 
 /// How often the work was tried, this time included.
 pub(super) fn tries(ctx: &Context) -> u32 {
-    ctx.request().retries() - waited(ctx) + 1
+    tries_of(ctx.request())
+}
+
+fn tries_of(request: &RequestInfo) -> u32 {
+    request.retries() - waited(request) + 1
 }
 
 /// Whether the work is done again after this error.
 pub(super) fn again(ctx: &Context, error: &DocumentError) -> bool {
-    error.retryable() && if error.tried() { tries(ctx) <= RETRIES } else { waited(ctx) < WAITS }
+    error.retryable() && if error.tried() { tries(ctx) <= RETRIES } else { waited(ctx.request()) < WAITS }
 }
 
-/// The outcome an error becomes: a retry where that may help, a failure otherwise and when retries are used up.
+/// The outcome an error becomes: a retry where that may help, and a failure otherwise. A retry that is one too many is the runtime's to
+/// refuse, which may keep the message as a dead letter.
 pub(super) fn failed(ctx: &Context, error: DocumentError) -> TaskError {
     let (again, tried, after) = (again(ctx, &error), error.tried(), error.retry_after());
+    let (retryable, waited) = (error.retryable(), waited(ctx.request()));
     let failure = processing_error(ctx, error);
-    let retries = RETRIES + waited(ctx);
-    match (again, after) {
-        (false, _) => failure,
-        (true, None) => ctx.retry(failure).countdown(BACKOFF.delay(tries(ctx) - 1, fastrand::f64())).max_retries(retries),
-        (true, Some(after)) if tried => ctx.retry(failure).countdown(after).max_retries(retries),
-        // All that waits must not come back in one moment, only for one of it to be let through.
-        (true, Some(after)) => {
-            let mut kwargs = ctx.request().message.kwargs.clone();
-            kwargs.insert(WAITED.to_owned(), (waited(ctx) + 1).into());
-            ctx.retry(failure).countdown(after.mul_f64(1.0 + fastrand::f64() / 2.0)).kwargs(kwargs).max_retries(retries + 1)
-        }
+    if !retryable {
+        return failure;
     }
+    let retry = match after {
+        None => ctx.retry(failure).countdown(BACKOFF.delay(tries(ctx) - 1, fastrand::f64())),
+        Some(after) if tried => ctx.retry(failure).countdown(after),
+        // All that waits must not come back in one moment, only for one of it to be let through.
+        Some(after) => {
+            let mut kwargs = ctx.request().message.kwargs.clone();
+            kwargs.insert(WAITED.to_owned(), (waited + 1).into());
+            ctx.retry(failure).countdown(after.mul_f64(1.0 + fastrand::f64() / 2.0)).kwargs(kwargs)
+        }
+    };
+    // The task's own limit counts tries; what was put off is none.
+    if waited > 0 || !tried { retry.max_retries(ctx.request().retries() + u32::from(again)) } else { retry }
 }
 
 /// The same for a task on which the whole job depends: when it fails for good, the job has.
@@ -63,7 +72,7 @@ pub(super) async fn document_failed(ctx: Context, call: FailedCall, OfJob { job_
     let documents = ctx.state::<Documents>()?;
     let message = format!("{} failed: {}", call.request.task(), call.exception);
     let error = DocumentError::new(Code::WorkerLost, Stage::Aggregate, message);
-    documents.give_up(&job_id, error.record(call.request.retries() + 1, Utc::now())).await;
+    documents.give_up(&job_id, error.record(tries_of(&call.request), Utc::now())).await;
     Ok(())
 }
 

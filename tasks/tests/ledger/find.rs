@@ -1,12 +1,17 @@
 //! Lists of jobs, page by page.
 
-use celeriac_tasks::ledger::{Query, Submission};
+use celeriac_tasks::ledger::{Query, Retention, Submission};
 use celeriac_tasks::result::{JobStatus, Phase};
 
 use crate::ground::Ground;
 use crate::on_both;
 
-on_both!(a_list_is_youngest_first_and_every_job_once, jobs_are_found_by_what_they_are, what_has_ended_longest_ago_is_named_first);
+on_both!(
+    a_list_is_youngest_first_and_every_job_once,
+    jobs_are_found_by_what_they_are,
+    what_has_ended_longest_ago_is_named_first,
+    what_has_expired_by_itself_leaves_no_place
+);
 
 async fn enter(ground: &Ground, id: &str, user: &str, tag: &str, name: &str) {
     let submission =
@@ -71,4 +76,21 @@ async fn what_has_ended_longest_ago_is_named_first(ground: Ground) {
     assert_eq!(ground.ledger.over(finished + kept + chrono::TimeDelta::microseconds(1)).await.unwrap(), ["2"]);
     assert_eq!(ground.ledger.over(finished + kept + chrono::TimeDelta::days(1)).await.unwrap(), ["2", "1"]);
     assert_eq!(ground.ledger.len().await.unwrap(), 3);
+}
+
+async fn what_has_expired_by_itself_leaves_no_place(ground: Ground) {
+    for id in ["1", "2"] {
+        enter(&ground, id, "ann", "tax", "a.pdf").await;
+        ground.ledger.cancel(id).await.unwrap();
+    }
+    if !ground.expire("1") {
+        return;
+    }
+    let later = chrono::Utc::now() + chrono::TimeDelta::from_std(Retention::default().failed).unwrap();
+    assert_eq!(ground.ledger.over(later - chrono::TimeDelta::minutes(1)).await.unwrap(), [""; 0]);
+    assert_eq!(ground.ledger.over(later + chrono::TimeDelta::seconds(1)).await.unwrap()[0], "1");
+    ground.ledger.remove("1").await.unwrap();
+    assert_eq!((ground.ledger.len().await.unwrap(), ground.ledger.whole().await.unwrap()), (1, 1));
+    assert_eq!(ground.ledger.count(JobStatus::Cancelled).await.unwrap(), 1);
+    assert_eq!(ground.ledger.oldest(10).await.unwrap(), ["2"]);
 }

@@ -1,5 +1,8 @@
 //! Where a test stands.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use celeriac::config::Settings;
 use celeriac_tasks::job::BatchSize;
 use celeriac_tasks::ledger::{Ledger, Opened, Opening, Retention, Submission};
@@ -11,12 +14,12 @@ use crate::redis_server::RedisServer;
 pub(crate) struct Ground {
     pub(crate) ledger: Ledger,
     settings: Option<Settings>,
-    _server: Option<RedisServer>,
+    server: Option<RedisServer>,
 }
 
 impl Ground {
     pub(crate) fn memory() -> Self {
-        Self { ledger: Ledger::memory(), settings: None, _server: None }
+        Self { ledger: Ledger::memory(), settings: None, server: None }
     }
 
     pub(crate) fn redis() -> Option<Self> {
@@ -25,7 +28,7 @@ impl Ground {
         settings.result_backend = Some(server.url(1));
         settings.result_backend_transport_options.global_keyprefix = "tenant.".to_owned();
         let ledger = Ledger::open(&settings, Retention::default()).unwrap();
-        Some(Self { ledger, settings: Some(settings), _server: Some(server) })
+        Some(Self { ledger, settings: Some(settings), server: Some(server) })
     }
 
     /// The same ledger, kept so; in memory an empty one.
@@ -39,6 +42,17 @@ impl Ground {
     /// The same ledger as another process sees it.
     pub(crate) fn other(&self) -> Ledger {
         self.settings.as_ref().map_or_else(|| self.ledger.clone(), |settings| Ledger::open(settings, Retention::default()).unwrap())
+    }
+
+    /// Lets an entry expire before anybody has looked for what is over. In memory none does.
+    pub(crate) fn expire(&self, job_id: &str) -> bool {
+        let Some(server) = &self.server else { return false };
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        write!(stream, "SELECT 1\r\nDEL tenant.celeriac:job:{job_id}\r\nQUIT\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "+OK\r\n:1\r\n+OK\r\n");
+        true
     }
 
     /// A job that was entered, begun and opened.

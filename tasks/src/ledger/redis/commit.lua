@@ -2,7 +2,7 @@
 -- KEYS     1 the job, 2 its events, 3 the events of all jobs
 -- ARGV     1 the version it was read in ('0': there was none), 2 the entry, 3 after how many ms it goes ('': never),
 --          4 how many events are kept of a job, 5 after how many ms its events go ('': never),
---          6 how many chores a list has at most: of more, those that were due first go;
+--          6 how many chores a list has at most: of more, those that are due longest go;
 --          then four counts, each followed by so many: places it leaves (list, id), places it joins (list, time, id),
 --          chores (list, in how many ms, chore), events (event)
 -- Returns  1, or 0 if it is in another version
@@ -23,7 +23,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 for _ = 1, take() do
   local list, due = take(), string.format('%d', now + take())
   redis.call('ZADD', list, due, take())
-  redis.call('ZREMRANGEBYRANK', list, 0, -1 - ARGV[6])
+  local surplus = math.min(redis.call('ZCARD', list) - ARGV[6], redis.call('ZCOUNT', list, '-inf', now))
+  if surplus > 0 then redis.call('ZREMRANGEBYRANK', list, 0, surplus - 1) end
 end
 local most = tonumber(ARGV[4])
 for _ = 1, take() do
