@@ -14,6 +14,8 @@ use jiter::{Jiter, Peek};
 pub(crate) const DELIVERY_COUNT: &str = "x-delivery-count";
 /// The header of a rate-limited message whose turn has been given to it.
 const TURN: &str = "x-rate-limit-turn";
+/// The header that says at which count of deliveries a message last ran so that a death of its process would be its own.
+const RUN_ALONE: &str = "x-run-alone";
 
 /// True if the text is one JSON object and nothing after it, nested no deeper than an [`entry`] of it can be read again.
 pub(crate) fn is_envelope(text: &[u8]) -> bool {
@@ -33,29 +35,39 @@ pub(crate) fn redelivered(envelope: &[u8], raise_count: bool) -> Vec<u8> {
     marked(envelope, raise_count, false).unwrap_or_else(|| envelope.to_vec())
 }
 
-/// The same for one that was run and goes to the tail of its queue: it has had its turn.
+/// The same for one that was run and goes to the tail of its queue: it has had its turn, and what its process died of was its own run.
 pub(crate) fn requeued(envelope: &[u8], raise_count: bool) -> Vec<u8> {
     marked(envelope, raise_count, true).unwrap_or_else(|| envelope.to_vec())
 }
 
 /// The envelope with the mark that a turn is given to it when it goes on.
 pub(crate) fn with_turn(envelope: &[u8]) -> Vec<u8> {
-    let marked = || {
+    with_headers(envelope, |headers| headers.set(TURN, b"true".to_vec()))
+}
+
+/// The envelope with the mark that it runs alone from now on.
+pub(crate) fn running_alone(envelope: &[u8]) -> Vec<u8> {
+    with_headers(envelope, |headers| headers.set(RUN_ALONE, headers.count().to_string().into_bytes()))
+}
+
+/// The envelope with other headers; text that is no envelope stays as it is.
+fn with_headers(envelope: &[u8], change: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    let changed = || {
         let mut whole = Object::parse(envelope)?;
         let mut headers = whole.object("headers").unwrap_or_default();
-        headers.set(TURN, b"true".to_vec());
+        change(&mut headers);
         let headers = headers.to_text();
         whole.set("headers", headers);
         Some(whole.to_text())
     };
-    marked().unwrap_or_else(|| envelope.to_vec())
+    changed().unwrap_or_else(|| envelope.to_vec())
 }
 
 /// The envelope as if it were new: without the redelivered marks, and with no delivery, retry or turn counted. `None`: it is none.
 pub(crate) fn renewed(envelope: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     if let Some(mut headers) = whole.object("headers") {
-        [DELIVERY_COUNT, TURN, "redelivered"].into_iter().for_each(|name| headers.remove(name));
+        [DELIVERY_COUNT, RUN_ALONE, TURN, "redelivered"].into_iter().for_each(|name| headers.remove(name));
         if headers.get("retries").is_some() {
             headers.set("retries", b"0".to_vec());
         }
@@ -74,16 +86,21 @@ pub(crate) fn renewed(envelope: &[u8]) -> Option<Vec<u8>> {
     Some(whole.to_text())
 }
 
-fn marked(envelope: &[u8], raise_count: bool, had_turn: bool) -> Option<Vec<u8>> {
+fn marked(envelope: &[u8], raise_count: bool, was_run: bool) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     let mut headers = whole.object("headers").unwrap_or_default();
     headers.set("redelivered", b"true".to_vec());
-    if had_turn {
+    if was_run {
         headers.remove(TURN);
     }
     if raise_count {
-        let count = headers.number(DELIVERY_COUNT).unwrap_or(0).max(0).saturating_add(1);
-        headers.set(DELIVERY_COUNT, count.to_string().into_bytes());
+        let count = headers.count();
+        if was_run {
+            headers.set(RUN_ALONE, count.to_string().into_bytes());
+        }
+        headers.set(DELIVERY_COUNT, count.saturating_add(1).to_string().into_bytes());
+    } else {
+        headers.remove(RUN_ALONE);
     }
     let headers = headers.to_text();
     if let Some(mut properties) = whole.object("properties") {
@@ -173,6 +190,11 @@ impl<'a> Object<'a> {
         text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number as i64))
     }
 
+    /// The deliveries that headers count.
+    fn count(&self) -> i64 {
+        self.number(DELIVERY_COUNT).unwrap_or(0).max(0)
+    }
+
     fn set(&mut self, key: &str, value: Vec<u8>) {
         match self.0.iter_mut().rev().find(|(name, _)| name == key) {
             Some((_, old)) => *old = Cow::Owned(value),
@@ -235,11 +257,21 @@ mod tests {
     fn a_renewed_envelope_is_the_one_that_was_sent() {
         let sent = String::from_utf8(renewed(ENVELOPE.as_bytes()).unwrap()).unwrap();
         assert!(!sent.contains("redelivered") && sent.contains("123456789012345678901234567890"), "{sent}");
-        let again = with_turn(again(&again(&sent, true), true).as_bytes());
+        let again = running_alone(&with_turn(again(&again(&sent, true), true).as_bytes()));
         assert_eq!(String::from_utf8(renewed(&again).unwrap()).unwrap(), sent);
         let retried = renewed(br#"{"headers": {"retries": 3, "id": "1"}}"#).unwrap();
         assert_eq!(String::from_utf8(retried).unwrap(), r#"{"headers": {"retries": 0, "id": "1"}}"#);
         assert_eq!(renewed(b"[1]"), None);
+    }
+
+    #[test]
+    fn a_run_alone_is_marked_with_the_deaths_before_it_until_the_message_goes_back_alive() {
+        let alone = String::from_utf8(running_alone(again(ENVELOPE, true).as_bytes())).unwrap();
+        assert!(alone.contains(r#""x-delivery-count": 1, "x-run-alone": 1"#), "{alone}");
+        assert!(again(&alone, true).contains(r#""x-delivery-count": 2, "x-run-alone": 1"#), "it died in that run");
+        assert!(!again(&alone, false).contains("x-run-alone"));
+        let its_child_died = String::from_utf8(requeued(ENVELOPE.as_bytes(), true)).unwrap();
+        assert!(its_child_died.contains(r#""x-run-alone": 0, "x-delivery-count": 1"#), "{its_child_died}");
     }
 
     #[test]

@@ -210,6 +210,10 @@ pub trait Broker: Timetable + Debug + Send + Sync {
     /// Puts back messages whose celeriac worker renewed nothing for `lease`; looks at a bounded number and returns how many it put back.
     async fn restore_orphans(&self, lease: Duration) -> Result<usize>;
 
+    /// Writes down on a leased message that it runs from now on, and nothing beside it that may kill its process. It bears the header
+    /// `x-run-alone` if that then dies. False: it was not ours any more.
+    async fn run_alone(&self, delivery: &Delivery) -> Result<bool>;
+
     /// Moves a leased message out of memory until `due`. False: it was not ours any more.
     async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool>;
 

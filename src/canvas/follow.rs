@@ -80,7 +80,14 @@ pub fn retry(message: &Message, retry: Retry) -> Publish {
         next.kwargs = kwargs;
     }
     let info = next.properties.delivery_info.clone();
-    next.properties = Properties { delivery_tag: None, redelivered: false, delivery_count: 0, has_turn: false, ..next.properties };
+    next.properties = Properties {
+        delivery_tag: None,
+        redelivered: false,
+        delivery_count: 0,
+        died_alone: false,
+        has_turn: false,
+        ..next.properties
+    };
     let straight = info.exchange.is_empty() || retry.queue.is_some();
     Publish {
         priority: Some(retry.priority.unwrap_or(next.properties.priority)),

@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 pub const DELIVERY_COUNT: &str = "x-delivery-count";
 /// The header of a rate-limited message whose turn has been given to it.
 pub const TURN: &str = "x-rate-limit-turn";
+/// The header that says at which count of deliveries a message last ran so that a death of its process would be its own.
+pub const RUN_ALONE: &str = "x-run-alone";
 /// The header, and field of the delivery info, of a message that was delivered before.
 pub(super) const REDELIVERED: &str = "redelivered";
 
@@ -172,6 +174,12 @@ impl Envelope {
     pub fn delivery_count(&self) -> u32 {
         let count = self.headers.get(DELIVERY_COUNT).and_then(Value::as_i64).unwrap_or(0);
         u32::try_from(count.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the last of these deliveries died of this message, for nothing else could have been the cause.
+    pub fn died_alone(&self) -> bool {
+        let count = i64::from(self.delivery_count());
+        self.headers.get(RUN_ALONE).and_then(Value::as_i64).is_some_and(|at| at.saturating_add(1) == count)
     }
 
     /// Whether it waited for its turn, and has it.

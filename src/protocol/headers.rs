@@ -3,7 +3,7 @@
 //! # Celery
 //! `app/amqp.py` (`as_task_v2`). Custom headers lie flat among the others; those nobody knows are kept in [`Headers::custom`].
 
-use super::envelope::{DELIVERY_COUNT, REDELIVERED, TURN};
+use super::envelope::{DELIVERY_COUNT, REDELIVERED, RUN_ALONE, TURN};
 use super::message::{DecodeError, SHOWN};
 use super::repr;
 use super::time::Timestamp;
@@ -104,7 +104,7 @@ impl Headers {
                 "stamped_headers" => headers.stamped_headers = names(&value),
                 "stamps" => headers.stamps = object(value),
                 // What the transport and the serializer add does not belong to the task.
-                "compression" | REDELIVERED | DELIVERY_COUNT | TURN => {}
+                "compression" | REDELIVERED | DELIVERY_COUNT | RUN_ALONE | TURN => {}
                 _ => drop(headers.custom.insert(name, value)),
             }
         }

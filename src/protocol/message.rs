@@ -53,6 +53,8 @@ pub struct Properties {
     pub redelivered: bool,
     /// How often a delivery of it ended with its worker.
     pub delivery_count: u32,
+    /// True when the last of these deaths came of it, and of nothing that ran beside it.
+    pub died_alone: bool,
     /// True when it waited for its turn under a rate limit, and has it.
     pub has_turn: bool,
     /// Properties nobody knows, kept.
@@ -255,6 +257,7 @@ impl Properties {
             delivery_info: envelope.delivery_info().unwrap_or_default(),
             redelivered: envelope.redelivered(),
             delivery_count: envelope.delivery_count(),
+            died_alone: envelope.died_alone(),
             has_turn: envelope.has_turn(),
             ..Self::default()
         };

@@ -59,6 +59,11 @@ impl RequestInfo {
         self.message.properties.delivery_count
     }
 
+    /// Whether the last of these deaths came of this message.
+    pub(crate) fn died_alone(&self) -> bool {
+        self.message.properties.died_alone
+    }
+
     /// Whether it came too late.
     pub fn expired(&self, now: DateTime<Utc>) -> bool {
         self.message.headers.expires.is_some_and(|expires| expires.moment() <= now)

@@ -55,7 +55,7 @@ impl Rules<'_> {
         if self.registry.get(request.task()).is_none() {
             return Verdict::Unknown(request);
         }
-        if self.max_deliveries > 0 && request.lost_deliveries() >= self.max_deliveries {
+        if self.gives_up(&request) {
             return Verdict::Poison(request);
         }
         if request.expired(now) {
@@ -65,6 +65,13 @@ impl Rules<'_> {
             Some(eta) if eta - now > PARK_AHEAD => Verdict::Park(request, eta),
             _ => Verdict::Run(request),
         }
+    }
+
+    /// Whether a message has had its deliveries. The last must have died of it, and not of what its worker ran beside it while this one was
+    /// not yet put aside; what never gets so far as to run has twice as many. With one delivery there is nothing to tell it by.
+    fn gives_up(&self, request: &RequestInfo) -> bool {
+        let (deaths, most) = (request.lost_deliveries(), self.max_deliveries);
+        most > 0 && deaths >= most && (most == 1 || request.died_alone() || deaths >= most.saturating_mul(2))
     }
 
     fn read(&self, delivery: &Delivery) -> Result<Box<RequestInfo>, String> {

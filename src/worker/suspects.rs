@@ -39,8 +39,13 @@ impl Suspects {
         Self { place: Arc::new(Semaphore::new(1)), deaths }
     }
 
+    /// Whether a message is one of them.
+    pub(super) fn include(&self, request: &RequestInfo) -> bool {
+        request.lost_deliveries() >= self.deaths
+    }
+
     pub(super) fn admit(&self, request: &RequestInfo) -> Admission {
-        if request.lost_deliveries() < self.deaths {
+        if !self.include(request) {
             return Admission::Runs(None);
         }
         match Arc::clone(&self.place).try_acquire_owned() {

@@ -16,20 +16,39 @@ def path(stage):
 
 
 def ids(stage):
-    """Every id that is on the disk in whatever place."""
-    return {id.decode() for id in IDS.findall(path(stage).read_bytes())}
+    """Every id that Redis has again, in whatever place, when it has read the file."""
+    found, transaction = set(), None
+    for words in commands(stage):
+        here = {id.decode() for word in words for id in IDS.findall(word)}
+        if words == [b"MULTI"]:
+            transaction = set()
+        elif words == [b"EXEC"]:
+            found, transaction = found | transaction, None
+        elif transaction is None:
+            found |= here
+        else:
+            transaction |= here
+    return found
 
 
 def commands(stage):
     """The commands of the file in their order; one that is cut off at its end does not count."""
     with path(stage).open("rb") as file:
-        while (head := file.readline()).endswith(b"\n"):
-            words = []
-            for _ in range(int(head[1:])):
-                length = int(file.readline()[1:])
-                words.append(file.read(length))
-                file.read(2)
+        while words := command(file):
             yield words
+
+
+def command(file):
+    """The next one; nothing where the file ends, be it within a command."""
+    words, head = [], file.readline()
+    for _ in range(int(head[1:]) if head.endswith(b"\n") else 0):
+        if not (size := file.readline()).endswith(b"\n"):
+            return []
+        word = file.read(int(size[1:]) + 2)
+        if len(word) < int(size[1:]) + 2:
+            return []
+        words.append(word[:-2])
+    return words
 
 
 def owners(stage):

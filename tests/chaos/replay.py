@@ -5,8 +5,8 @@ from stage import Stage, wait_until
 
 DEAD_LETTERS = "celeriac.dead_letters"
 LIMIT = 3
-# As of a message whose workers died of it so often.
-POISONED = {"redelivered": True, "x-delivery-count": LIMIT}
+# As of a message whose workers died of it so often, the last time of nothing else.
+POISONED = {"redelivered": True, "x-delivery-count": LIMIT, "x-run-alone": LIMIT - 1}
 
 
 @scenario(

@@ -35,6 +35,7 @@ contracts!(
     due_messages_come_back_in_order_and_no_more_than_the_limit,
     parked_messages_are_shown_with_their_time,
     a_lost_message_cannot_be_parked_or_given_up,
+    a_death_is_its_own_if_it_ran_alone,
     one_message_has_a_turn_and_the_others_wait_for_theirs_in_order,
     a_message_does_not_overtake_those_that_wait_and_no_limit_lets_all_go,
     a_faster_limit_forgets_the_turns_of_a_slower_one,
@@ -314,6 +315,28 @@ async fn a_lost_message_cannot_be_parked_or_given_up(ground: Ground) {
     assert!(ground.dead_letters().await.is_empty());
     assert_eq!(ground.broker.release_due(10).await.unwrap().count, 0);
     assert_eq!(names(&ground.drain("q").await), ["1"]);
+}
+
+async fn a_death_is_its_own_if_it_ran_alone(ground: Ground) {
+    let died = |delivery: &Delivery| {
+        let envelope = Envelope::parse(&delivery.envelope).unwrap();
+        (envelope.delivery_count(), envelope.died_alone())
+    };
+    let lost = ground.leased("lost").await;
+    ground.broker.put_back(std::slice::from_ref(&lost.tag), false).await.unwrap();
+    assert!(!ground.broker.run_alone(&lost).await.unwrap());
+    let mut delivery = ground.drain("q").await.remove(0);
+    let mut deaths = vec![died(&delivery)];
+    // It runs, is only held, runs again, and goes back alive from a run before it is held once more.
+    for (runs, dies) in [(true, true), (false, true), (true, true), (true, false), (false, true)] {
+        if runs {
+            assert!(ground.broker.run_alone(&delivery).await.unwrap());
+        }
+        ground.broker.put_back(std::slice::from_ref(&delivery.tag), dies).await.unwrap();
+        delivery = ground.drain("q").await.remove(0);
+        deaths.push(died(&delivery));
+    }
+    assert_eq!(deaths, [(0, false), (1, true), (2, false), (3, true), (3, false), (4, false)]);
 }
 
 /// A limit of one turn in so many seconds.

@@ -32,7 +32,7 @@ def dlq(interop_worker_program, environment, tmp_path):
 
 
 def envelope(task, number):
-    headers = {"task": task, "id": f"task-{number}", "redelivered": True, "x-delivery-count": 5, "retries": 2}
+    headers = {"task": task, "id": f"task-{number}", "redelivered": True, "x-delivery-count": 5, "x-run-alone": 4, "retries": 2}
     properties = {"delivery_info": {"exchange": "", "routing_key": "pages", "redelivered": True}, "delivery_tag": str(number)}
     return json.dumps({"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json",
                        "headers": headers, "properties": {**properties, "body_encoding": "base64"}})

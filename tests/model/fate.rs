@@ -185,6 +185,7 @@ mortal! {
         fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>>;
         fn publish(&self, messages: &[Outgoing]) -> Result<()>;
         fn renew(&self, tags: &[String]) -> Result<Vec<String>>;
+        fn run_alone(&self, delivery: &Delivery) -> Result<bool>;
         fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize>;
         fn restore_orphans(&self, lease: Duration) -> Result<usize>;
         fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::broker::Broker;
+use celeriac::broker::{Broker, ConsumerOptions};
 use celeriac::config::Settings;
 use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
@@ -11,8 +11,9 @@ use celeriac::protocol::state::State;
 use celeriac::protocol::value::Value;
 use celeriac::task::{Context, Failure, TaskError};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::house::{House, Traces};
+use super::house::{House, LONG, Traces};
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_carries_its_exception_as_python_expects_it() {
@@ -157,6 +158,37 @@ async fn a_hard_limit_is_the_end_unless_the_message_is_to_come_back() {
     assert_eq!(house.state("again").await.unwrap().result, Value::from("second"));
     let told = house.state("told").await.unwrap().result;
     assert_eq!(told, Value::List(vec!["again".into()]), "the first run is a failure in any case");
+}
+
+/// A worker may die of one suspect before it has put the others aside, which it fetched with it.
+#[tokio::test(start_paused = true)]
+async fn a_suspect_that_its_worker_only_held_when_it_died_is_not_given_up() {
+    let house = House::new();
+    let id = house.send(Signature::new("t.blocks")).await;
+    for runs in [true, true, false, true, false, true] {
+        if runs {
+            let worker = house.worker(1);
+            house.traces.begun.notified().await;
+            worker.dies().await;
+            tokio::time::advance(LONG).await;
+            house.broker.restore_orphans(Duration::ZERO).await.unwrap();
+        } else {
+            let options = ConsumerOptions {
+                queues: vec!["celery".to_owned()],
+                nodename: "celery@holds".to_owned(),
+                max_bytes: 1 << 20,
+                lease: LONG,
+                stop: CancellationToken::new(),
+            };
+            let held = house.broker.consumer(options).await.unwrap().fetch(1).await.unwrap().remove(0);
+            house.broker.put_back(&[held.tag], true).await.unwrap();
+        }
+    }
+    let survivor = house.worker(1);
+    assert_eq!(house.ended(&id).await.exception().unwrap().exc_type, "WorkerLostError");
+    survivor.stop().await;
+    let letter = house.app.dead_letters().find(&id).await.unwrap().unwrap();
+    assert_eq!((house.traces.runs(), letter.dead.letter.deliveries), (4, 6));
 }
 
 /// Which of them kills the worker, the next death would not say if they ran side by side; those that did nothing would be given up too.

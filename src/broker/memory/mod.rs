@@ -187,6 +187,10 @@ impl Broker for MemoryBroker {
         Ok(self.change(|state, options| state.restore_orphans(lease, options)))
     }
 
+    async fn run_alone(&self, delivery: &Delivery) -> Result<bool> {
+        Ok(self.lock().run_alone(&delivery.tag))
+    }
+
     async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool> {
         let wait = (due - Utc::now()).to_std().unwrap_or_default();
         Ok(self.lock().park(tag, Instant::now() + wait))

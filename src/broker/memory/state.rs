@@ -111,6 +111,12 @@ impl State {
         orphans.iter().filter(|tag| self.restore(tag, true, options)).count()
     }
 
+    pub(super) fn run_alone(&mut self, tag: &str) -> bool {
+        let Some(lease) = self.leases.get_mut(tag) else { return false };
+        lease.envelope = envelope::running_alone(&lease.envelope).into();
+        true
+    }
+
     pub(super) fn park(&mut self, tag: &str, due: Instant) -> bool {
         let Some(lease) = self.leases.remove(tag) else { return false };
         self.parked_ever += 1;

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use super::Shared;
-use crate::broker::DeadLetter;
+use super::keys::entry_end;
 use crate::broker::envelope::{self, Entry};
 use crate::broker::tag::{MARK, age};
+use crate::broker::{DeadLetter, Delivery};
 use crate::error::Result;
 
 /// How many tags one call carries.
@@ -25,6 +26,14 @@ impl Shared {
             lost.extend(self.link.call::<Vec<String>>("renewing leases", &call).await?);
         }
         Ok(lost)
+    }
+
+    pub(super) async fn run_alone(&self, delivery: &Delivery) -> Result<bool> {
+        let mut entry = vec![b'['];
+        entry.extend_from_slice(&envelope::running_alone(&delivery.envelope));
+        entry.extend_from_slice(entry_end(&delivery.queue).as_bytes());
+        let call = self.scripts.rewrite.call(&[&self.keys.unacked]).arg(&delivery.tag).arg(entry);
+        self.link.call("marking a suspect", &call).await
     }
 
     pub(super) async fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize> {

@@ -71,6 +71,7 @@ struct Scripts {
     renew: Script,
     page: Script,
     restore: Script,
+    rewrite: Script,
     relocate: Script,
     turn: Script,
     unique: Script,
@@ -93,6 +94,7 @@ impl RedisBroker {
             renew: Script::new(include_str!("renew.lua")),
             page: Script::new(include_str!("page.lua")),
             restore: Script::new(include_str!("restore.lua")),
+            rewrite: Script::new(include_str!("rewrite.lua")),
             relocate: Script::new(include_str!("move.lua")),
             turn: Script::new(include_str!("turn.lua")),
             unique: Script::new(include_str!("unique.lua")),
@@ -168,6 +170,10 @@ impl Broker for RedisBroker {
 
     async fn restore_orphans(&self, lease: Duration) -> Result<usize> {
         self.shared.restore_orphans(lease).await
+    }
+
+    async fn run_alone(&self, delivery: &Delivery) -> Result<bool> {
+        self.shared.run_alone(delivery).await
     }
 
     async fn park(&self, tag: &str, due: DateTime<Utc>) -> Result<bool> {

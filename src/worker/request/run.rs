@@ -27,6 +27,18 @@ use crate::worker::trace::{Concluding, Limits, OnWorkerLost, trace};
 use crate::worker::window::Permit;
 
 impl Request {
+    /// Starts a suspect; if its process dies now, it was the cause.
+    pub(super) async fn start_alone(&self, info: Box<RequestInfo>, tracked: &Tracked, slot: Slot) -> Left {
+        match self.shared.app.broker().run_alone(&self.delivery).await {
+            Ok(true) => self.start(info, tracked, slot).await,
+            Ok(false) => Left::Done,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot mark a suspect; handing it back");
+                Left::HandBack
+            }
+        }
+    }
+
     pub(super) async fn start(&self, mut info: Box<RequestInfo>, tracked: &Tracked, slot: Slot) -> Left {
         let Some(task) = self.task(&info) else { return Left::HandBack };
         let limits = self.limits(&info, task);
