@@ -10,8 +10,9 @@ from stage import PYTHON_VISIBILITY_TIMEOUT, Stage, impatient, spread
 FLAGS = (*aof.ONE_FILE, "--appendfsync", "everysec")
 # Some run for so long that Redis forgets under their hands that they were taken.
 SECONDS = [0, 0, 0.005, 0.01, 0.02, 0.05] * 5 + [3]
-# So many messages wait at most, so that of those of the last second some wait, some run and some have ended.
-WAITING = 20
+# So many messages wait at most, so that of those of the last second some wait, some run and some have ended; and one is sent at least
+# every so many seconds, for four that run long let nothing else through.
+WAITING, SENT_EVERY = 20, 0.1
 # A task says that it has ended a little before its ack is on the disk.
 SETTLING = 0.3
 
@@ -54,10 +55,11 @@ def unsynced(play):
 
 def load(stage, seconds):
     """Sends for so long, one message after the other has been accepted; how long the AOF was at which time."""
-    sizes, end = [], time.monotonic() + seconds + stage.play.size["cut"]
+    sizes, sent, end = [], 0.0, time.monotonic() + seconds + stage.play.size["cut"]
     while time.monotonic() < end:
-        if stage.broker.llen("celery") < WAITING:
+        if stage.broker.llen("celery") < WAITING or time.monotonic() - sent > SENT_EVERY:
             stage.send("proj.logged", [(stage.play.draw.choice(SECONDS),)])
+            sent = time.monotonic()
         # Redis writes to the file before it answers.
         sizes.append((time.monotonic(), aof.path(stage).stat().st_size))
     return sizes
