@@ -35,20 +35,20 @@ fn raw() -> String {
 }
 
 fn message() -> Message {
-    Message::decode(&Envelope::parse(raw().as_bytes()).unwrap(), &DecodeOptions::default()).unwrap()
+    Message::decode(Envelope::parse(raw().as_bytes()).unwrap(), &DecodeOptions::default()).unwrap()
 }
 
 /// Envelope, base64, body, headers: all that happens before a task is looked up.
 #[divan::bench]
 fn decode_a_message(bencher: Bencher<'_, '_>) {
     let (raw, options) = (raw(), DecodeOptions::default());
-    bencher.bench(|| Message::decode(&Envelope::parse(black_box(raw.as_bytes())).unwrap(), &options).unwrap());
+    bencher.bench(|| Message::decode(Envelope::parse(black_box(raw.as_bytes())).unwrap(), &options).unwrap());
 }
 
 #[divan::bench]
 fn bind_two_positional_arguments(bencher: Bencher<'_, '_>) {
     let args = message().args;
-    bencher.with_inputs(|| args.clone()).bench_values(|args| bind::<(i64, i64)>(args, Map::new()).unwrap());
+    bencher.with_inputs(|| args.clone()).bench_values(|args| bind::<(i64, i64)>(args, Map::default()).unwrap());
 }
 
 #[derive(Deserialize)]
@@ -62,8 +62,8 @@ struct ProcessPage {
 
 #[divan::bench]
 fn bind_a_struct_by_keyword(bencher: Bencher<'_, '_>) {
-    let kwargs: Map =
-        [("page", Value::from(7)), ("job_id", Value::from("c7298515"))].map(|(name, value)| (name.to_owned(), value)).into();
+    let named = [("page", Value::from(7)), ("job_id", Value::from("c7298515"))];
+    let kwargs: Map = named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     bencher.with_inputs(|| kwargs.clone()).bench_values(|kwargs| bind::<ProcessPage>(Vec::new(), kwargs).unwrap());
 }
 

@@ -4,11 +4,13 @@ import benchlib
 from bench import Bench, load_workers
 
 PREFORK, THREADS, OURS = "celery-prefork", "celery-threads", "celeriac"
+# With as many slots as BullMQ's worker runs at once.
+FIFTY = "celeriac-50"
 LIMITS = ["limit-step", "limit-pipe", "limit-batch", "limit-lua"]
 QUEUES = ["bullmq", "dramatiq"]
 PIECES = {
-    "noop": [PREFORK, THREADS, OURS, *QUEUES, *LIMITS],
-    "result": [PREFORK, THREADS, OURS, *QUEUES, "limit-lua"],
+    "noop": [PREFORK, THREADS, OURS, FIFTY, *QUEUES, *LIMITS],
+    "result": [PREFORK, THREADS, OURS, FIFTY, *QUEUES, "limit-lua"],
     "latency": [PREFORK, THREADS, OURS],
     "latency_fixed": [PREFORK, THREADS, OURS],
     "chord": [PREFORK, OURS],
@@ -27,6 +29,7 @@ class Runtime:
     def __init__(self, setup):
         self.workers = load_workers()
         self.workers[OURS] |= {"cmd": setup.worker_command}
+        self.workers[FIFTY] = self.workers[OURS] | {"conc": 50}
         self.redis = benchlib.Redis(setup.port).start()
         self.bench = Bench(self.redis, n=2000 if setup.quick else 20_000, quick=setup.quick, verbose=False)
 

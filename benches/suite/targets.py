@@ -53,6 +53,8 @@ TARGETS = [
     runtime("rate with results stored, of prefork's", "result", "rate", 35, least=True, floor=15, unit="tasks/s"),
     runtime("no-op rate, of BullMQ's", "noop", "rate", 4, least=True, against="bullmq", floor=2, unit="tasks/s"),
     runtime("no-op rate, of dramatiq's", "noop", "rate", 8, least=True, against="dramatiq", floor=4, unit="tasks/s"),
+    Target("no-op rate, 50 at once, of BullMQ's", "runtime", "noop", "rate", "celeriac-50", 4, True, "bullmq", None, 2, "tasks/s"),
+    Target("no-op rate, 50 at once, of dramatiq's (16)", "runtime", "noop", "rate", "celeriac-50", 8, True, "dramatiq", None, 4, "tasks/s"),
     runtime("no-op rate, of limit-lua's", "noop", "rate", 0.7, least=True, against="limit-lua", floor=0.4, unit="tasks/s"),
     runtime("worker's CPU a task, of prefork's", "noop", "worker_cpu_s_per_1000", 0.015, least=False, floor=0.05, unit="s/1,000"),
     runtime("Redis' CPU a task, of prefork's", "noop", "redis_cpu_s_per_1000", 0.12, least=False, floor=0.3, unit="s/1,000"),

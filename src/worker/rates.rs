@@ -20,8 +20,10 @@ use crate::config::{Rate, RateScope};
 use crate::error::Result;
 use crate::task::registry::Task;
 
-/// How often messages are looked for that another worker left waiting.
+/// How often the next turn is looked for while messages wait for one.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often messages are looked for that another worker left waiting when it died.
+const LEFT: Duration = Duration::from_secs(6);
 /// How soon to look again while every slot is busy.
 const BUSY: Duration = Duration::from_millis(20);
 
@@ -106,7 +108,7 @@ pub(super) async fn admit_limited(shared: Arc<Shared>, stop: CancellationToken) 
             biased;
             () = stop.cancelled() => return,
             () = shared.state.rates.changed.notified() => {}
-            () = sleep(wait.min(LOOK)) => {}
+            () = sleep(wait) => {}
         }
     }
 }
@@ -114,8 +116,9 @@ pub(super) async fn admit_limited(shared: Arc<Shared>, stop: CancellationToken) 
 /// One look at every limit for which messages may wait; when to look next.
 async fn admit(shared: &Shared) -> Result<Duration> {
     let queues = shared.state.queues.borrow().clone();
-    let mut next = LOOK;
-    for name in shared.app.broker().limited().await? {
+    let names = shared.app.broker().limited().await?;
+    let mut next = if names.is_empty() { LEFT } else { LOOK };
+    for name in names {
         let free = shared.window.slots.free();
         if free == 0 {
             return Ok(BUSY);

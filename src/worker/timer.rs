@@ -20,7 +20,7 @@ use crate::spill::Spill;
 /// At most so many parked messages return in one step.
 const RELEASE: usize = 500;
 /// How long the releaser sleeps when nothing is parked, and at most: a worker that dies leaves what it parked to others.
-const RELEASE_EVERY: Duration = Duration::from_millis(1000);
+const RELEASE_EVERY: Duration = Duration::from_millis(1250);
 /// How often dead letters are counted, about.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How often large results are looked through, about.

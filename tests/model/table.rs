@@ -20,7 +20,7 @@ pub(crate) const TABLE: &[Row] = &[
     row("fetch", &["queued"], "leased", "`fetch.lua`"),
     row("fetch, unheard", &["queued"], "orphaned", "`fetch.lua`, its answer lost"),
     row("park", &["leased"], "parked", "`move.lua`: its ETA is far"),
-    row("due", &["parked"], "queued", "any worker: `restore.lua`"),
+    row("due", &["parked"], "queued", "any worker: `due.lua`, then `restore.lua`"),
     row("defer", &["leased"], "limited", "`turn.lua`: no turn is left"),
     row("admit", &["limited"], "queued", "any worker: `turn.lua`"),
     row("put back", &["leased", "running"], "queued", "`restore.lua`: no slot, or the worker stops"),

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use redis::FromRedisValue;
+
 use super::Shared;
 use super::keys::entry_end;
 use crate::broker::envelope::{self, Entry};
@@ -101,16 +103,11 @@ impl Shared {
         self.link.call("putting messages back", &call).await
     }
 
-    /// One page of leased or parked messages whose score lies `older` in the past.
+    /// One page of leased messages whose score lies `older` in the past.
     pub(super) async fn page(&self, keys: [&String; 2], older: Duration, mark: &str, offset: usize, limit: usize) -> Result<Page> {
         let call = self.scripts.page.call(&keys).arg(older.as_secs_f64()).arg(mark).arg(offset).arg(limit);
-        let (seen, rest): (usize, Vec<Vec<u8>>) = split(self.link.call("reading leases", &call).await?)?;
-        let mut rows = Vec::new();
-        let mut rest = rest.into_iter();
-        while let (Some(tag), Some(entry)) = (rest.next(), rest.next()) {
-            rows.push((String::from_utf8_lossy(&tag).into_owned(), entry));
-        }
-        Ok(Page { seen, rows })
+        let (seen, rest) = split("page.lua", self.link.call("reading leases", &call).await?)?;
+        Ok(Page { seen, rows: pairs(rest) })
     }
 }
 
@@ -129,11 +126,20 @@ pub(super) struct Page {
     pub(super) rows: Vec<(String, Vec<u8>)>,
 }
 
-/// A number, and what follows it.
-fn split(answer: Vec<redis::Value>) -> Result<(usize, Vec<Vec<u8>>)> {
-    let unexpected = |cause: redis::ParsingError| crate::Error::protocol(format!("an answer of page.lua: {cause}"));
+/// The number that a script's answer begins with, and what follows it.
+pub(super) fn split<N: FromRedisValue>(script: &str, answer: Vec<redis::Value>) -> Result<(N, Vec<Vec<u8>>)> {
+    let unexpected = |cause: redis::ParsingError| crate::Error::protocol(format!("an answer of {script}: {cause}"));
     let mut answer = answer.into_iter();
-    let seen = answer.next().map_or(Ok(0), redis::from_redis_value).map_err(unexpected)?;
+    let number = redis::from_redis_value(answer.next().unwrap_or(redis::Value::Nil)).map_err(unexpected)?;
     let rest = answer.map(redis::from_redis_value).collect::<Result<_, _>>().map_err(unexpected)?;
-    Ok((seen, rest))
+    Ok((number, rest))
+}
+
+/// Tags and entries, which follow each other.
+pub(super) fn pairs(texts: Vec<Vec<u8>>) -> Vec<(String, Vec<u8>)> {
+    let (mut texts, mut pairs) = (texts.into_iter(), Vec::new());
+    while let (Some(tag), Some(entry)) = (texts.next(), texts.next()) {
+        pairs.push((String::from_utf8_lossy(&tag).into_owned(), entry));
+    }
+    pairs
 }

@@ -1,4 +1,4 @@
--- Reads one page of leased or parked messages whose score is old enough.
+-- Reads one page of leased messages whose score is old enough.
 -- KEYS     1 hash, 2 sorted set
 -- ARGV     1 seconds before now, 2 what a tag begins with, 3 offset, 4 how many rows
 -- Returns  the number of rows looked at; then for each fitting row its tag and entry ('' if the hash has none).

@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use redis::pipe;
 
 use super::Shared;
-use super::lease::Row;
+use super::lease::{Row, pairs, split};
 use crate::broker::envelope::{self, Entry};
 use crate::broker::{Parked, Released};
 use crate::connection::command;
@@ -29,20 +28,12 @@ impl Shared {
 
     pub(super) async fn release_due(&self, limit: usize) -> Result<Released> {
         let keys = [&self.keys.parked, &self.keys.parked_index];
-        let page = self.page(keys, Duration::ZERO, "", 0, limit).await?;
+        let answer = self.link.call("reading parked messages", &self.scripts.due.call(&keys).arg(limit)).await?;
+        let (next_in, found): (i64, _) = split("due.lua", answer)?;
         // The last due is pushed first, so that the first is the next to be served.
-        let rows: Vec<Row> = page.rows.into_iter().rev().map(|(tag, entry)| self.due(tag, &entry)).collect();
+        let rows: Vec<Row> = pairs(found).into_iter().rev().map(|(tag, entry)| self.due(tag, &entry)).collect();
         let count = self.restore(keys, Some(Duration::ZERO), &rows).await?;
-        Ok(Released { count, next_in: self.next_due().await? })
-    }
-
-    async fn next_due(&self) -> Result<Option<Duration>> {
-        let mut pipeline = pipe();
-        pipeline.cmd("TIME").cmd("ZRANGEBYSCORE").arg(&self.keys.parked_index).arg("-inf").arg("+inf").arg("WITHSCORES");
-        pipeline.arg("LIMIT").arg(0).arg(1);
-        let ((now, micros), next): ((f64, f64), Vec<(String, f64)>) =
-            self.link.pipeline("reading parked messages", &pipeline).await?;
-        Ok(next.first().map(|(_, due)| Duration::try_from_secs_f64(due - now - micros / 1e6).unwrap_or_default()))
+        Ok(Released { count, next_in: u64::try_from(next_in).ok().map(Duration::from_micros) })
     }
 
     pub(super) async fn parked(&self, queues: &[String], limit: usize) -> Result<Vec<Parked>> {
