@@ -229,10 +229,15 @@ impl Entry {
 
     /// The pages of each batch, as the pipeline splits them; empty on the direct way.
     pub fn batches(&self) -> Vec<Batch> {
+        self.batches_where(|_| true)
+    }
+
+    /// Those of them whose pages are wanted; what is not is not counted.
+    pub(super) fn batches_where(&self, wanted: impl Fn(&[u32]) -> bool) -> Vec<Batch> {
         let Some(opened) = &self.opened else { return Vec::new() };
         let asked: Vec<u32> = self.pages.iter().filter(|(_, state)| *state != PageState::Skipped).map(|(page, _)| page).collect();
         let batches = split(&asked, opened.threshold, opened.batch_size).unwrap_or_default();
-        (1..).zip(&batches).map(|(number, pages)| self.batch(number, pages)).collect()
+        (1..).zip(batches).filter(|(_, pages)| wanted(pages)).map(|(number, pages)| self.batch(number, pages)).collect()
     }
 
     fn batch(&self, number: u32, pages: &[u32]) -> Batch {

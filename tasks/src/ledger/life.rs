@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 
-use super::entry::{Entry, Opened};
+use super::entry::{Batch, Entry, Opened};
 use super::event::{Event, Kind};
 use super::states::{PageState, PageStates};
 use crate::error::ErrorRecord;
@@ -123,8 +123,13 @@ impl Entry {
 
     /// Something happened to pages.
     pub(super) fn change_pages(&mut self, changes: &[PageChange], now: DateTime<Utc>, events: &mut Vec<Event>) {
-        let complete = |entry: &Self| entry.batches().iter().map(super::entry::Batch::is_complete).collect::<Vec<_>>();
-        let before = complete(self);
+        // Batches of other pages stay as they are: to count them all for each page would cost more the more there are.
+        let touched = |pages: &[u32]| {
+            let within = |page: &u32| pages.first() <= Some(page) && Some(page) <= pages.last();
+            changes.iter().any(|change| within(&change.page))
+        };
+        let complete = |entry: &Self| entry.batches_where(touched).into_iter().filter(Batch::is_complete).collect::<Vec<_>>();
+        let before: Vec<u32> = complete(self).iter().map(|batch| batch.number).collect();
         for change in changes {
             // What is told twice counts once.
             if self.pages.set(change.page, change.state).is_some_and(|earlier| earlier != change.state) {
@@ -132,11 +137,9 @@ impl Entry {
                 events.push(self.page_event(change));
             }
         }
-        for (index, batch) in self.batches().iter().enumerate().filter(|(_, batch)| batch.is_complete()) {
-            if before.get(index) == Some(&false) {
-                let data = json!({"batch": batch.number, "ok": batch.pages - batch.failed, "failed": batch.failed});
-                events.push(self.event(Kind::Batch, data));
-            }
+        for batch in complete(self).iter().filter(|batch| !before.contains(&batch.number)) {
+            let data = json!({"batch": batch.number, "ok": batch.pages - batch.failed, "failed": batch.failed});
+            events.push(self.event(Kind::Batch, data));
         }
         if self.times.pages_done.is_none() && !self.pages.is_empty() && self.ended() == self.total() {
             self.times.pages_done = Some(now);
