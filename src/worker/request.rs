@@ -214,7 +214,7 @@ impl Request {
         }
         match self.succeeded_before(&info).await {
             Some(meta) => Box::pin(self.follow_again(info, meta)).await,
-            None if self.shared.suspects.include(&info) => Box::pin(self.start_alone(info, &tracked, slot)).await,
+            None if self.shared.suspects.is_suspect(&info) => Box::pin(self.start_alone(info, &tracked, slot)).await,
             None => self.start(info, &tracked, slot).await,
         }
     }

@@ -40,12 +40,12 @@ impl Suspects {
     }
 
     /// Whether a message is one of them.
-    pub(super) fn include(&self, request: &RequestInfo) -> bool {
+    pub(super) fn is_suspect(&self, request: &RequestInfo) -> bool {
         request.lost_deliveries() >= self.deaths
     }
 
     pub(super) fn admit(&self, request: &RequestInfo) -> Admission {
-        if !self.include(request) {
+        if !self.is_suspect(request) {
             return Admission::Runs(None);
         }
         match Arc::clone(&self.place).try_acquire_owned() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::broker::{Broker, Consumer, ConsumerOptions, Listener};
+use celeriac::broker::{Broker, Consumer, Listener};
 use celeriac::canvas::chain;
 use celeriac::config::{Seconds, Settings};
 use celeriac::protocol::{Envelope, Exception, Map, Signature, State, Value, json};
@@ -13,7 +13,6 @@ use celeriac::task::{Context, TaskError};
 use celeriac::worker::StopReason;
 use chrono::Utc;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::house::{House, Traces};
 
@@ -29,14 +28,7 @@ impl<'a> Client<'a> {
     pub(crate) async fn new(house: &'a House) -> Self {
         let expires = Duration::from_secs(10);
         house.broker.bind("reply.celery.pidbox", "oid", "oid.reply", expires).await.unwrap();
-        let options = ConsumerOptions {
-            queues: vec!["oid.reply".into()],
-            nodename: "client".into(),
-            max_bytes: 1 << 20,
-            lease: expires,
-            stop: CancellationToken::new(),
-        };
-        let client = Self { house, replies: house.broker.consumer(options).await.unwrap() };
+        let client = Self { house, replies: house.consumer("oid.reply", expires).await };
         client.until_it_listens(NODE).await;
         client
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::broker::{Broker, ConsumerOptions};
+use celeriac::broker::Broker;
 use celeriac::config::Settings;
 use celeriac::protocol::exception::Exception;
 use celeriac::protocol::signature::Signature;
@@ -11,7 +11,6 @@ use celeriac::protocol::state::State;
 use celeriac::protocol::value::Value;
 use celeriac::task::{Context, Failure, TaskError};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::house::{House, LONG, Traces};
 
@@ -173,14 +172,7 @@ async fn a_suspect_that_its_worker_only_held_when_it_died_is_not_given_up() {
             tokio::time::advance(LONG).await;
             house.broker.restore_orphans(Duration::ZERO).await.unwrap();
         } else {
-            let options = ConsumerOptions {
-                queues: vec!["celery".to_owned()],
-                nodename: "celery@holds".to_owned(),
-                max_bytes: 1 << 20,
-                lease: LONG,
-                stop: CancellationToken::new(),
-            };
-            let held = house.broker.consumer(options).await.unwrap().fetch(1).await.unwrap().remove(0);
+            let held = house.consumer("celery", LONG).await.fetch(1).await.unwrap().remove(0);
             house.broker.put_back(&[held.tag], true).await.unwrap();
         }
     }

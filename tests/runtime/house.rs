@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use celeriac::app::{App, AppBuilder};
 use celeriac::backend::memory::MemoryBackend;
-use celeriac::broker::Options;
 use celeriac::broker::memory::{self, MemoryBroker};
+use celeriac::broker::{Broker, Consumer, ConsumerOptions, Options};
 use celeriac::canvas::{chord, group};
 use celeriac::config::Settings;
 use celeriac::protocol::meta::Meta;
@@ -17,6 +17,7 @@ use celeriac::task::{Arguments, Context, TaskError};
 use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes; time is paused, so it costs nothing.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
@@ -227,6 +228,18 @@ impl House {
         #[allow(clippy::disallowed_methods, reason = "the handle is the owner")]
         let worker = tokio::spawn(async move { run.await.unwrap() });
         Running { shutdown, worker }
+    }
+
+    /// Consumes a queue as somebody who is no worker.
+    pub(crate) async fn consumer(&self, queue: &str, lease: Duration) -> Box<dyn Consumer> {
+        let options = ConsumerOptions {
+            queues: vec![queue.into()],
+            nodename: "client".into(),
+            max_bytes: 1 << 20,
+            lease,
+            stop: CancellationToken::new(),
+        };
+        self.broker.consumer(options).await.unwrap()
     }
 
     /// Runs a worker that cannot start; what it says.

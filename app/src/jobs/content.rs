@@ -45,6 +45,11 @@ impl Form {
     }
 }
 
+/// Where a file of a page lies. A job whose id cannot be one does not exist.
+fn page_key(job_id: &str, page: u32, file: PageFile) -> Result<Key> {
+    Key::page(job_id, page, file).map_err(|_| Refusal::unknown(job_id))
+}
+
 impl Desk {
     /// The result as it was last written; `None` where there is none yet.
     pub(crate) async fn result(&self, job_id: &str) -> Result<Option<DocumentResult>> {
@@ -60,10 +65,7 @@ impl Desk {
 
     /// The record of a page; `None` while it is not there.
     pub(crate) async fn page(&self, job_id: &str, page: u32) -> Result<Option<PageRecord>> {
-        let record = self
-            .store
-            .get_json::<PageRecord>(&Key::page(job_id, page, PageFile::Record).map_err(|_| Refusal::unknown(job_id))?)
-            .await?;
+        let record = self.store.get_json::<PageRecord>(&page_key(job_id, page, PageFile::Record)?).await?;
         Ok(record.map(|mut record| {
             address_page(job_id, &mut record);
             record
@@ -103,18 +105,15 @@ impl Desk {
     /// A file of a page.
     pub(crate) async fn page_file(&self, job_id: &str, page: u32, file: PageFile) -> Result<Bytes> {
         let missing = || Refusal::NotFound(format!("page {page} of job {job_id} has no {} yet", file.name()));
-        self.store.get(&Key::page(job_id, page, file).map_err(|_| Refusal::unknown(job_id))?).await?.ok_or_else(missing)
+        self.store.get(&page_key(job_id, page, file)?).await?.ok_or_else(missing)
     }
 
     /// A part of the narration: its media type and its bytes.
     pub(crate) async fn narration(&self, job_id: &str, part: u32) -> Result<(&'static str, Bytes)> {
         let missing = || Refusal::NotFound(format!("job {job_id} has no narration part {part}"));
         for (format, media_type) in [("mp3", "audio/mpeg"), ("wav", "audio/wav"), ("opus", "audio/ogg")] {
-            if let Some(bytes) = self
-                .store
-                .get(&Key::job(job_id, &format!("audio/{part:03}.{format}")).map_err(|_| Refusal::unknown(job_id))?)
-                .await?
-            {
+            let key = Key::job(job_id, &format!("audio/{part:03}.{format}")).map_err(|_| Refusal::unknown(job_id))?;
+            if let Some(bytes) = self.store.get(&key).await? {
                 return Ok((media_type, bytes));
             }
         }
