@@ -324,7 +324,7 @@ impl Ledger {
 
     /// How many jobs are known, parts of others among them.
     pub async fn len(&self) -> Result<u64> {
-        self.shelf.count(&Index::All).await
+        Ok(self.whole().await? + self.shelf.count(&Index::Part).await?)
     }
 
     /// How many of them are no parts of others.
@@ -404,12 +404,12 @@ impl Ledger {
 /// Where an entry stands in the indexes, and by which time.
 fn places(entry: &Entry) -> Vec<(Index, i64)> {
     let created = entry.times.created.unwrap_or_default().timestamp_millis();
-    let mut places = vec![(Index::All, created), (Index::Status(entry.status), created)];
+    let is_whole = entry.submission.parent.is_none();
+    let mut places = vec![(if is_whole { Index::Whole } else { Index::Part }, created), (Index::Status(entry.status), created)];
     places.extend(entry.submission.user_id.iter().map(|user| (Index::User(user.clone()), created)));
     places.extend(entry.submission.tags.iter().map(|tag| (Index::Tag(tag.clone()), created)));
     places.extend(parts::places(entry));
-    if entry.submission.parent.is_none() {
-        places.push((Index::Whole, created));
+    if is_whole {
         let finished = entry.times.finished.unwrap_or_default().timestamp_millis();
         places.extend(entry.status.is_terminal().then_some((Index::Ended, finished)));
     }
@@ -419,7 +419,7 @@ fn places(entry: &Entry) -> Vec<(Index, i64)> {
 /// Where a job may be of which no entry is left to say it; by which time no longer matters there.
 fn places_of_expired() -> Vec<(Index, i64)> {
     let states = JobStatus::ALL.map(Index::Status);
-    [Index::All, Index::Whole, Index::Ended].into_iter().chain(states).map(|index| (index, 0)).collect()
+    [Index::Whole, Index::Part, Index::Ended].into_iter().chain(states).map(|index| (index, 0)).collect()
 }
 
 /// A failure of the server as the pipeline's error.

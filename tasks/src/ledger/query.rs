@@ -1,6 +1,7 @@
 //! Finding jobs: a list youngest first, page by page, by what callers ask.
 
 use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
 
 use super::entry::Entry;
 use super::shelf::{Index, Shelf};
@@ -79,18 +80,18 @@ pub struct Found {
 }
 
 impl Query {
-    /// The shortest list that has all of them.
-    fn index(&self) -> Index {
+    /// The shortest lists that have all of them, none in two.
+    fn indexes(&self) -> Vec<Index> {
         if let Some(parent) = &self.parent {
             let status = if let [status] = self.status.as_slice() { Some(*status) } else { None };
-            return Index::Parts(parent.clone(), status);
+            return vec![Index::Parts(parent.clone(), status)];
         }
         match (&self.user_id, &self.tag, self.status.as_slice()) {
-            (Some(user), ..) => Index::User(user.clone()),
-            (None, Some(tag), _) => Index::Tag(tag.clone()),
-            (None, None, [status]) => Index::Status(*status),
-            _ if self.whole => Index::Whole,
-            _ => Index::All,
+            (Some(user), ..) => vec![Index::User(user.clone())],
+            (None, Some(tag), _) => vec![Index::Tag(tag.clone())],
+            (None, None, [status]) => vec![Index::Status(*status)],
+            _ if self.whole => vec![Index::Whole],
+            _ => vec![Index::Whole, Index::Part],
         }
     }
 
@@ -115,11 +116,20 @@ fn contains(entry: &Entry, text: &str) -> bool {
         || asked.metadata.values().filter_map(|value| value.as_str()).any(has)
 }
 
+/// The next places of lists that have none in common, as if they were one.
+async fn youngest(shelf: &dyn Shelf, indexes: &[Index], from: &Cursor) -> Result<Vec<Cursor>, DocumentError> {
+    let lists = indexes.iter().map(|index| shelf.ids(index, from.clone(), CHUNK, false));
+    let mut places = try_join_all(lists).await?.concat();
+    places.sort_unstable_by(|one, other| other.cmp(one));
+    places.truncate(CHUNK);
+    Ok(places)
+}
+
 pub(super) async fn find(shelf: &dyn Shelf, query: &Query) -> Result<Found, DocumentError> {
-    let (index, mut cursor) = (query.index(), query.cursor.clone().unwrap_or_else(Cursor::start));
+    let (indexes, mut cursor) = (query.indexes(), query.cursor.clone().unwrap_or_else(Cursor::start));
     let (mut jobs, mut skipped, mut looked_at) = (Vec::new(), 0, 0);
     loop {
-        let places = shelf.ids(&index, cursor.clone(), CHUNK, false).await?;
+        let places = youngest(shelf, &indexes, &cursor).await?;
         let ids: Vec<String> = places.iter().map(|place| place.job_id.clone()).collect();
         let entries = shelf.load_all(&ids).await?;
         let last_chunk = places.len() < CHUNK;

@@ -17,17 +17,17 @@ use crate::result::JobStatus;
 /// A list of jobs by time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Index {
-    /// Every job, by when it was created.
-    All,
+    /// Those that were handed in as they are, by when they were created.
+    Whole,
+    /// Those that are parts of others: every job stands here or there.
+    Part,
     /// Those in a state.
     Status(JobStatus),
     /// Those of somebody.
     User(String),
     /// Those with a tag.
     Tag(String),
-    /// Those that were handed in as they are, and are no part of another.
-    Whole,
-    /// Those of them that have ended, by when they did.
+    /// The whole ones that have ended, by when they did.
     Ended,
     /// The parts of a job, all or those in a state, by their numbers: the first has the greatest place.
     Parts(String, Option<JobStatus>),
@@ -37,11 +37,11 @@ impl fmt::Display for Index {
     /// As part of a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All => f.write_str("all"),
+            Self::Whole => f.write_str("whole"),
+            Self::Part => f.write_str("part"),
             Self::Status(status) => write!(f, "status:{}", status.as_str()),
             Self::User(user) => write!(f, "user:{user}"),
             Self::Tag(tag) => write!(f, "tag:{tag}"),
-            Self::Whole => f.write_str("whole"),
             Self::Ended => f.write_str("ended"),
             Self::Parts(parent, status) => write!(f, "parts:{}:{parent}", status.map_or("all", |status| status.as_str())),
         }
