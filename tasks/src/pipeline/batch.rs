@@ -17,12 +17,30 @@ use crate::store::Key;
 /// One batch of a job.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Batch {
-    job_id: String,
+    pub(super) job_id: String,
     /// From 1.
-    batch: u32,
+    pub(super) batch: u32,
     /// How many of its pages are worked on at once; 0: all.
     #[serde(default)]
-    at_once: u32,
+    pub(super) at_once: u32,
+    /// The batches that its lane has to do after it, by their numbers: each page's message bears them, and they are no more than that.
+    #[serde(default)]
+    pub(super) rest: Vec<u32>,
+}
+
+impl Batch {
+    /// The call that does it, or that collects it.
+    pub(super) fn call(&self, task: &str) -> Signature {
+        let rest: Vec<i64> = self.rest.iter().copied().map(i64::from).collect();
+        let call = Signature::new(task).kwarg("job_id", self.job_id.as_str()).kwarg("batch", self.batch);
+        call.kwarg("at_once", self.at_once).kwarg("rest", rest).immutable()
+    }
+
+    /// The one after it in its lane.
+    fn next(&self) -> Option<Self> {
+        let (next, rest) = self.rest.split_first()?;
+        Some(Self { batch: *next, rest: rest.to_vec(), ..self.clone() })
+    }
 }
 
 /// What a batch returns: a few hundred bytes, whatever is on its pages.
@@ -34,11 +52,6 @@ pub(super) struct BatchRef {
     /// Where its record lies in the store.
     #[serde(rename = "ref")]
     reference: String,
-}
-
-/// The call that does a batch, so many pages at once.
-pub(super) fn signature(job_id: &str, batch: u32, at_once: u32) -> Signature {
-    Signature::new(names::BATCH).kwarg("job_id", job_id).kwarg("batch", batch).kwarg("at_once", at_once).immutable()
 }
 
 pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
@@ -55,16 +68,24 @@ pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef
         }
     }
     if missing.is_empty() {
-        return collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error));
+        return conclude(&ctx, &documents, &record, &batch).await;
     }
-    let body = Signature::new(names::COLLECT).kwarg("job_id", batch.job_id.as_str()).kwarg("batch", batch.batch).immutable();
-    Err(ctx.replace(chord(lanes::dealt(missing, batch.at_once as usize), as_urgent(&ctx, body))))
+    Err(ctx.replace(chord(lanes::chains(missing, batch.at_once as usize), as_urgent(&ctx, batch.call(names::COLLECT)))))
 }
 
 pub(super) async fn collect_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
     let documents = ctx.state::<Documents>()?;
     let (record, _) = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
-    collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error))
+    conclude(&ctx, &documents, &record, &batch).await
+}
+
+/// Writes what the batch came to, and lets its lane go on: the job's chord waits for the next one, too.
+async fn conclude(ctx: &Context, documents: &Documents, record: &JobRecord, batch: &Batch) -> Result<BatchRef, TaskError> {
+    let collected = collect(documents, record, batch, ctx).await.map_err(|error| failed(ctx, error))?;
+    if let Some(next) = batch.next() {
+        ctx.add_to_chord(as_urgent(ctx, next.call(names::BATCH)))?;
+    }
+    Ok(collected)
 }
 
 async fn pages(documents: &Documents, batch: &Batch) -> Result<(std::sync::Arc<JobRecord>, Vec<u32>), DocumentError> {

@@ -6,9 +6,10 @@ use celeriac::protocol::value::{Value, to_value};
 use celeriac::task::{Context, TaskError};
 use chrono::Utc;
 
+use super::batch::Batch;
 use super::documents::Documents;
 use super::ending::{failed, job_failed};
-use super::{as_urgent, batch, lanes, names, page};
+use super::{as_urgent, lanes, names, page};
 use crate::error::{Code, DocumentError, Stage};
 use crate::job::{JobRecord, ProcessDocument, Wanted};
 use crate::ledger::{Ending, Opened, Opening, Verdict};
@@ -240,13 +241,16 @@ async fn missing(documents: &Documents, record: &JobRecord) -> Result<Vec<u32>, 
 /// The batches in which something is missing, in their lanes.
 fn batches(ctx: &Context, record: &JobRecord, missing: &[u32]) -> Vec<Signature> {
     let batches = record.batches();
-    let open = |batch: &&[u32]| batch.iter().any(|page| missing.contains(page));
+    let open = |batch: &&[u32]| batch.iter().any(|page| missing.binary_search(page).is_ok());
     let open: Vec<u32> = (1..).zip(&batches).filter(|(_, batch)| open(batch)).map(|(number, _)| number).collect();
     // Without lanes all batches begin at once, and so do their pages.
     let widths = lanes::of_batches(record.page_parallelism, open.len(), record.job.batch_size as usize).unwrap_or_default();
-    let width = |place: usize| widths.get(place % widths.len().max(1)).copied().unwrap_or(0);
-    let call = |(place, number)| as_urgent(ctx, batch::signature(&record.job.job_id, number, width(place)));
-    lanes::dealt(open.into_iter().enumerate().map(call).collect(), widths.len())
+    let lanes = lanes::dealt(open, widths.len()).into_iter().zip(widths.into_iter().chain(std::iter::repeat(0)));
+    let first = |(mut lane, at_once): (Vec<u32>, u32)| {
+        let rest = lane.split_off(1);
+        Batch { job_id: record.job.job_id.clone(), batch: lane[0], at_once, rest }
+    };
+    lanes.map(|lane| as_urgent(ctx, first(lane).call(names::BATCH))).collect()
 }
 
 /// What the job's task is replaced by: its missing pages, then what makes one result of all.
@@ -255,7 +259,7 @@ fn canvas(ctx: &Context, record: &JobRecord, missing: &[u32]) -> Signature {
     let step = |name: &str| as_urgent(ctx, Signature::new(name).kwarg("job_id", job_id).immutable());
     let header = if record.batches().is_empty() {
         let pages = missing.iter().map(|page| as_urgent(ctx, page::signature(job_id, *page))).collect();
-        lanes::dealt(pages, record.page_parallelism as usize)
+        lanes::chains(pages, record.page_parallelism as usize)
     } else {
         batches(ctx, record, missing)
     };

@@ -1,7 +1,8 @@
 //! How many pages of a document are worked on at once: its work is dealt out over lanes, and of a lane one thing runs after the other.
 //!
-//! A lane is a chain, so that no counter has to be kept that a crash could leave raised: what comes next is sent in the step that settles
-//! what came before, and whoever dies over a page leaves its lane where it is until another has the page.
+//! What comes next in a lane is sent in the step that settles what came before, so that no counter has to be kept that a crash could leave
+//! raised: whoever dies over a page leaves its lane where it is until another has the page. A lane of pages is a chain, which is as long
+//! as a batch at most. A lane of batches is as long as the document: there each batch adds the next one to the job's chord.
 
 use celeriac::canvas::chain;
 use celeriac::protocol::signature::Signature;
@@ -18,17 +19,21 @@ pub(super) fn of_batches(most: u32, batches: usize, batch_size: usize) -> Option
     Some((0..lanes).map(width).collect())
 }
 
-/// These calls in so many lanes, dealt out like cards: the first ones begin, each other one when the one before it in its lane has ended.
-/// 0: all at once. A call that is not the first gets no result of the one before: it is to be immutable.
-pub(super) fn dealt(calls: Vec<Signature>, lanes: usize) -> Vec<Signature> {
-    if lanes == 0 || lanes >= calls.len() {
-        return calls;
+/// These in so many lanes, dealt out like cards: the first ones begin, each other one when the one before it in its lane has ended. 0: all
+/// at once.
+pub(super) fn dealt<T>(all: Vec<T>, lanes: usize) -> Vec<Vec<T>> {
+    let lanes = if lanes == 0 { all.len() } else { lanes.min(all.len()) };
+    let mut dealt: Vec<Vec<T>> = (0..lanes).map(|_| Vec::new()).collect();
+    for (place, one) in all.into_iter().enumerate() {
+        dealt[place % lanes].push(one);
     }
-    let mut dealt: Vec<Vec<Signature>> = vec![Vec::new(); lanes];
-    for (place, call) in calls.into_iter().enumerate() {
-        dealt[place % lanes].push(call);
-    }
-    dealt.into_iter().map(|mut lane| if lane.len() == 1 { lane.remove(0) } else { chain(lane) }).collect()
+    dealt
+}
+
+/// These calls in so many lanes, each of which is a chain. A call that is not the first gets no result of the one before: it is to be
+/// immutable.
+pub(super) fn chains(calls: Vec<Signature>, lanes: usize) -> Vec<Signature> {
+    dealt(calls, lanes).into_iter().map(|mut lane| if lane.len() == 1 { lane.remove(0) } else { chain(lane) }).collect()
 }
 
 #[cfg(test)]
@@ -49,11 +54,13 @@ mod tests {
     #[test]
     fn calls_are_dealt_out_in_order() {
         let call = |number: i64| Signature::new("t").arg(number).immutable();
-        let lanes = dealt((1..=5).map(call).collect(), 2);
+        let lanes = chains((1..=5).map(call).collect(), 2);
         assert_eq!(lanes, [chain([call(1), call(3), call(5)]), chain([call(2), call(4)])]);
-        assert_eq!(dealt((1..=3).map(call).collect(), 0).len(), 3);
-        assert_eq!(dealt((1..=3).map(call).collect(), 3), [call(1), call(2), call(3)]);
-        assert_eq!(dealt((1..=3).map(call).collect(), 2)[1], call(2));
+        assert_eq!(chains((1..=3).map(call).collect(), 0).len(), 3);
+        assert_eq!(chains((1..=3).map(call).collect(), 3), [call(1), call(2), call(3)]);
+        assert_eq!(chains((1..=3).map(call).collect(), 2)[1], call(2));
+        assert_eq!(dealt(vec![1, 2], 5), [[1], [2]]);
+        assert_eq!(dealt(Vec::<u32>::new(), 2), Vec::<Vec<u32>>::new());
     }
 
     proptest! {

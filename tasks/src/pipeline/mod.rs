@@ -5,7 +5,8 @@
 //!                                                    └─ replaces itself by ─▶ chord( process_page × 25 ─▶ collect_batch )
 //! ```
 //!
-//! Of a document that may have few pages at work at once, batches and pages are chains side by side ([`lanes`]). Messages carry a job's id and page numbers. Pages are durable one by one: a task that runs again finds what is done.
+//! Of a document that may have few pages at work at once, batches and pages run in lanes side by side ([`lanes`]). Messages carry a job's id
+//! and numbers of pages and batches. Pages are durable one by one: a task that runs again finds what is done.
 
 mod aggregate;
 mod audio;

@@ -68,7 +68,7 @@ async fn most_at_once(house: &House, job_id: &str) -> usize {
 /// S2.4: on the direct way and in batches, by the setting and as the job asks for it.
 async fn lanes() {
     let house = House::with(|documents| documents.defaults.page_parallelism = 2);
-    for (name, pages, asked, most) in [("small", 8, None, 2), ("large", 60, Some(3), 3), ("all", 8, Some(0), 4)] {
+    for (name, pages, asked, most) in [("small", 8, None, 2), ("large", 60, Some(3), 3), ("narrow", 60, Some(1), 1), ("all", 8, Some(0), 4)] {
         let path = house.file(&format!("{name}.pdf"), &pdf(&numbered(pages)));
         let mut job = json!({"path": path, "job_id": name, "summary": false});
         if let Some(asked) = asked {
@@ -76,7 +76,7 @@ async fn lanes() {
         }
         let answer = compact(&house.process(job).await);
         assert_eq!((&answer["job"]["status"], &answer["counts"]["ok"]), (&json!("completed"), &json!(pages)));
-        // The worker has four slots, and all of them are used.
+        // The worker has four slots, and all of them are used where they may be.
         assert_eq!(most_at_once(&house, name).await, most, "{name}");
     }
     house.close().await;
