@@ -314,7 +314,7 @@ def main():
     parser.add_argument("--per-second", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=1000, help="finished jobs, for `record`")
     parser.add_argument("--clients", type=int, default=200, help="for `sse`")
-    parser.add_argument("--rounds", type=int, default=5, help="for `sse`")
+    parser.add_argument("--rounds", type=int, default=15, help="for `sse`")
     parser.add_argument("--celeriac", required=True, help="the program celeriac")
     parser.add_argument("--pdfium", required=True, help="libpdfium.so")
     parser.add_argument("--out", help="also writes every figure into this JSON file")

@@ -1,22 +1,25 @@
 //! What happens to a job while it happens, for whoever watches: the HTTP API's streams and the command line.
 //!
 //! The first thing told is a snapshot of all pages. Who comes back with the id of the last event he has seen gets what he missed
-//! instead. Pages that end at nearly the same time are told together, so that who shows a thousand of them is not told more than
-//! ten times a second.
+//! instead. What happens at nearly the same time is told together, so that who shows a thousand pages is not told more than ten times a
+//! second, and a watcher is not woken for each of them: what happens while he gathers waits where all watchers share it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_tasks::ledger::{EventId, Follower, Kind, Told};
 use chrono::Utc;
 use futures::Stream;
+use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Instant;
 
+use super::progress::text;
 use super::{Desk, Result, view_job};
 
-/// How long pages are gathered before they are told.
+/// How long is gathered, after the first page, before it is told.
 const GATHERED: Duration = Duration::from_millis(100);
 /// How many events one who comes back may have missed; one who missed more gets a snapshot.
 const MISSED_MAX: usize = 5000;
@@ -27,14 +30,19 @@ pub(crate) struct News {
     pub(crate) id: Option<EventId>,
     /// `snapshot`, `pages`, `batch`, `phase`, `state`, `document`, `log`, `progress` or `end`.
     pub(crate) kind: &'static str,
-    /// What is told.
-    pub(crate) data: Value,
+    /// What is told, as JSON.
+    pub(crate) data: Arc<str>,
 }
 
 impl News {
+    fn new(id: EventId, kind: &'static str, data: &impl Serialize) -> Self {
+        Self { id: Some(id), kind, data: text(data) }
+    }
+
     /// As one JSON document.
-    pub(crate) fn to_json(&self) -> Value {
-        json!({"id": self.id.map(|id| id.to_string()), "event": self.kind, "data": self.data})
+    pub(crate) fn to_json(&self) -> String {
+        let id = self.id.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
+        format!(r#"{{"id":{id},"event":"{}","data":{}}}"#, self.kind, self.data)
     }
 }
 
@@ -46,11 +54,12 @@ pub(crate) struct Telling {
     /// The last event he knows.
     seen: EventId,
     ready: VecDeque<News>,
-    pages: Vec<Value>,
+    /// Events of pages to be told together; all watchers share them.
+    pages: Vec<Arc<Told>>,
     /// The last event of what is gathered to be told together.
     gathered: EventId,
     flush_at: Option<Instant>,
-    /// Whether one of its documents came to another state since progress was told.
+    /// Whether a page, or one of its documents, came to another state since progress was told.
     moved: bool,
     over: bool,
 }
@@ -81,7 +90,7 @@ impl Telling {
                 if missed.is_empty() && entry.status.is_terminal() {
                     telling.snapshot().await?;
                 }
-                missed.iter().for_each(|told| telling.take(told));
+                missed.into_iter().for_each(|told| telling.take(Arc::new(told)));
             }
             None => telling.snapshot().await?,
         }
@@ -93,19 +102,21 @@ impl Telling {
         let last = self.desk.ledger.last_event(&self.job_id).await?;
         let entry = self.desk.job(&self.job_id).await?;
         self.seen = last;
+        // What is gathered is in it, and older.
+        self.pages.clear();
         let view = view_job(&entry, Utc::now());
         let ended = entry.status.is_terminal();
         let end = json!({"status": view.status, "partial_reasons": view.partial_reasons});
-        self.ready.push_back(News { id: Some(last), kind: "snapshot", data: serde_json::to_value(view).unwrap_or_default() });
+        self.ready.push_back(News::new(last, "snapshot", &view));
         if ended {
-            self.ready.push_back(News { id: Some(last), kind: "end", data: end });
+            self.ready.push_back(News::new(last, "end", &end));
             self.over = true;
         }
         Ok(())
     }
 
     /// Takes in an event that was not told yet.
-    fn take(&mut self, told: &Told) {
+    fn take(&mut self, told: Arc<Told>) {
         let of_document = told.event.data.get("parent").is_some_and(|parent| *parent == self.job_id);
         if (told.event.job_id != self.job_id && !of_document) || told.id <= self.seen || self.over {
             return;
@@ -113,32 +124,56 @@ impl Telling {
         self.seen = told.id;
         if of_document {
             let data = json!({"job_id": told.event.job_id, "status": told.event.data["status"]});
-            self.ready.push_back(News { id: Some(told.id), kind: "document", data });
-            self.moved = true;
-            self.gathered = told.id;
-            self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
+            self.ready.push_back(News::new(told.id, "document", &data));
+            self.gather(told.id);
             return;
         }
         if told.event.kind == Kind::Page {
-            self.pages.push(told.event.data.clone());
-            self.gathered = told.id;
-            self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
+            self.gather(told.id);
+            self.pages.push(told);
             return;
         }
-        self.flush();
+        self.flush_pages();
         self.over = told.event.kind == Kind::End;
-        self.ready.push_back(News { id: Some(told.id), kind: told.event.kind.as_str(), data: told.event.data.clone() });
+        self.ready.push_back(News::new(told.id, told.event.kind.as_str(), &told.event.data));
     }
 
-    fn flush(&mut self) -> bool {
+    /// Up to this event the job has moved on, which is told together with what happens soon after it.
+    fn gather(&mut self, id: EventId) {
+        self.moved = true;
+        self.gathered = id;
+        self.flush_at.get_or_insert_with(|| Instant::now() + GATHERED);
+    }
+
+    fn flush_pages(&mut self) {
+        #[derive(Serialize)]
+        struct Pages<'a> {
+            pages: Vec<&'a Value>,
+        }
+        if !self.pages.is_empty() {
+            let pages = Pages { pages: self.pages.iter().map(|told| &told.event.data).collect() };
+            self.ready.push_back(News::new(self.gathered, "pages", &pages));
+            self.pages.clear();
+        }
+    }
+
+    /// Takes what has come while it was gathered, and makes it ready with how far the job is by then.
+    async fn flush(&mut self) -> Result<()> {
+        while !self.over {
+            match self.follower.try_recv() {
+                Ok(told) => self.take(told),
+                Err(TryRecvError::Lagged(_)) => self.snapshot().await?,
+                // What is closed is heard by who waits next.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
         self.flush_at = None;
         let moved = std::mem::take(&mut self.moved);
-        if self.pages.is_empty() {
-            return moved;
-        }
-        let pages = std::mem::take(&mut self.pages);
-        self.ready.push_back(News { id: Some(self.gathered), kind: "pages", data: json!({"pages": pages}) });
-        true
+        // All of it at once, for it is one write to the client.
+        let progress = if moved && !self.over { self.progress().await } else { None };
+        self.flush_pages();
+        self.ready.extend(progress);
+        Ok(())
     }
 
     /// The next thing to tell.
@@ -150,26 +185,16 @@ impl Telling {
             if self.over {
                 return None;
             }
-            let flush = self.flush_at;
-            let due = async move {
-                match flush {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = due => {
-                    if self.flush() && let Some(progress) = self.progress().await {
-                        self.ready.push_back(progress);
-                    }
-                }
-                told = self.follower.recv() => match told {
-                    Ok(told) => self.take(&told),
-                    // Too slow: what was lost is in a snapshot.
-                    Err(RecvError::Lagged(_)) => self.snapshot().await.ok()?,
-                    Err(RecvError::Closed) => return None,
-                },
+            if let Some(at) = self.flush_at {
+                tokio::time::sleep_until(at).await;
+                self.flush().await.ok()?;
+                continue;
+            }
+            match self.follower.recv().await {
+                Ok(told) => self.take(told),
+                // Too slow: what was lost is in a snapshot.
+                Err(RecvError::Lagged(_)) => self.snapshot().await.ok()?,
+                Err(RecvError::Closed) => return None,
             }
         }
     }

@@ -68,7 +68,9 @@ async fn most_at_once(house: &House, job_id: &str) -> usize {
 /// S2.4: on the direct way and in batches, by the setting and as the job asks for it.
 async fn lanes() {
     let house = House::with(|documents| documents.defaults.page_parallelism = 2);
-    for (name, pages, asked, most) in [("small", 8, None, 2), ("large", 60, Some(3), 3), ("narrow", 60, Some(1), 1), ("all", 8, Some(0), 4)] {
+    for (name, pages, asked, most) in
+        [("small", 8, None, 2), ("large", 60, Some(3), 3), ("narrow", 60, Some(1), 1), ("all", 8, Some(0), 4)]
+    {
         let path = house.file(&format!("{name}.pdf"), &pdf(&numbered(pages)));
         let mut job = json!({"path": path, "job_id": name, "summary": false});
         if let Some(asked) = asked {

@@ -53,7 +53,7 @@ async fn events(
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let stream = Telling::begin(api.desk, job_id, header.or(from.last_event_id)).await?.stream();
     let frames = futures::StreamExt::map(stream, |news| {
-        let frame = Frame::default().event(news.kind).data(news.data.to_string()).retry(RETRY);
+        let frame = Frame::default().event(news.kind).data(&*news.data).retry(RETRY);
         Ok::<_, Infallible>(news.id.map_or(frame.clone(), |id| frame.id(id.to_string())))
     });
     let sse = Sse::new(frames).keep_alive(KeepAlive::new().interval(PING).text("ping"));
@@ -106,7 +106,7 @@ impl ToSchema for SentEvent {}
 async fn over(mut socket: WebSocket, telling: Telling) {
     let mut news = Box::pin(telling.stream());
     while let Some(news) = futures::StreamExt::next(&mut news).await {
-        if socket.send(Message::Text(news.to_json().to_string().into())).await.is_err() {
+        if socket.send(Message::Text(news.to_json().into())).await.is_err() {
             return;
         }
     }

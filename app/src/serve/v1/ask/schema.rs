@@ -46,16 +46,19 @@ impl ToSchema for AskForm {
     }
 }
 
-/// What is asked for, with a further property: it has a source, or of this and of documents at least one.
+/// What is asked for, with a further property: it has a source, or of this and of documents at least one. What is null is not there.
 fn with(name: &str, property: Schema) -> RefOr<Schema> {
+    let source = || Ref::from_schema_name("Source");
     let mut asked = Ask::schema();
     if let RefOr::T(Schema::Object(object)) = &mut asked {
-        object.properties.insert("source".to_owned(), Ref::from_schema_name("Source").into());
-        object.properties.insert(name.to_owned(), property.into());
+        let maybe = AnyOfBuilder::new().item(source()).item(nothing());
+        object.properties.insert("source".to_owned(), Schema::from(maybe.build()).into());
+        object.properties.insert(name.to_owned(), property.clone().into());
     }
-    let has = |name: &str| ObjectBuilder::new().required(name);
-    let several = AnyOfBuilder::new().item(has(name)).item(has("documents"));
-    let one = OneOfBuilder::new().item(has("source")).item(several);
+    let has = |name: &str, value: RefOr<Schema>| ObjectBuilder::new().property(name, value).required(name);
+    let documents = Schema::from(ObjectBuilder::new().schema_type(Type::Array).build());
+    let several = AnyOfBuilder::new().item(has(name, property.into())).item(has("documents", documents.into()));
+    let one = OneOfBuilder::new().item(has("source", source().into())).item(several);
     Schema::from(AllOfBuilder::new().item(asked).item(one).build()).into()
 }
 
