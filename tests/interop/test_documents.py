@@ -19,7 +19,9 @@ def watch(result, workers, seconds, seen=None):
     def ended():
         for worker in workers:
             worker.check()
-        state, info = result.state, result.info
+        # Both of one look: between two, the result may have come.
+        meta = result.backend.get_task_meta(result.id)
+        state, info = meta["status"], meta["result"]
         if state == "PROGRESS" and (not progress or progress[-1] != info):
             progress.append(info)
             if seen:

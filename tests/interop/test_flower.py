@@ -72,7 +72,12 @@ def test_the_api_sends_tasks_and_counts_queues(monitored, site):
 
 def test_the_pages_show_workers_a_worker_tasks_a_task_and_the_broker(monitored, site, task):
     assert monitored.node in site.page("workers")
-    [row] = [row for row in site.json("workers", json="1")["data"] if row["hostname"] == monitored.node]
+
+    def beaten():
+        [row] = [row for row in site.json("workers", json="1")["data"] if row["hostname"] == monitored.node]
+        return row["loadavg"] and row
+
+    row = wait_until(beaten, 20, "a heartbeat of the worker is heard")
     assert row["status"] and row["task-succeeded"] >= 1 and len(row["loadavg"]) == 3 and row["sw_ident"] == "celeriac"
 
     page = site.page(f"worker/{path(monitored)}")

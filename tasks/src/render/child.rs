@@ -65,7 +65,7 @@ impl Renderer {
             return picture::open(&args.path, args.kind);
         }
         let pdfium = self.pdfium()?;
-        pdf::describe(self.documents.get(pdfium, args)?.0)
+        self.documents.describe(pdfium, args)
     }
 
     /// One page, rendered and read.

@@ -4,33 +4,64 @@ use pdfium_render::prelude::{PdfDocument, Pdfium};
 
 use crate::error::DocumentError;
 
-use super::{OpenArgs, pdf};
+use super::{OpenArgs, Opened, pdf};
 
 /// More would cost memory and hardly ever be asked for: a child is given pages of the document it has.
 const KEPT: usize = 3;
+/// After so many pages a document is opened anew: PDFium keeps all that it has read of one, fonts, images and the contents of pages, for
+/// as long as it is open, and opening costs as much as half a page.
+const WORN: u32 = 64;
+
+/// An open PDF.
+struct Open {
+    args: OpenArgs,
+    document: PdfDocument<'static>,
+    /// Pages that were read of it since.
+    pages: u32,
+}
 
 /// The open PDFs of one child.
 #[derive(Default)]
 pub(super) struct Documents {
-    open: Vec<(OpenArgs, PdfDocument<'static>)>,
+    open: Vec<Open>,
 }
 
 impl Documents {
-    /// The document, opened now or before; the flag says whether it was opened now.
+    /// The document for one page, opened now or before; the flag says whether it was opened now.
     pub(super) fn get(
         &mut self,
         pdfium: &'static Pdfium,
         wanted: &OpenArgs,
     ) -> Result<(&PdfDocument<'static>, bool), DocumentError> {
-        let known = self.open.iter().position(|(args, _)| args == wanted);
-        let entry = match known {
-            Some(at) => self.open.remove(at),
-            None => {
-                self.open.truncate(KEPT - 1);
-                (wanted.clone(), pdf::load(pdfium, &wanted.path, wanted.password.as_deref())?)
-            }
+        let known = self.take(wanted).filter(|open| open.pages < WORN);
+        let opened = known.is_none();
+        let open = match known {
+            Some(open) => Open { pages: open.pages + 1, ..open },
+            None => Open { pages: 1, ..self.load(pdfium, wanted)? },
         };
-        self.open.insert(0, entry);
-        Ok((&self.open[0].1, known.is_none()))
+        self.open.insert(0, open);
+        Ok((&self.open[0].document, opened))
+    }
+
+    /// What the document is. All its pages are looked at, so that a long one is opened anew for the first of them.
+    pub(super) fn describe(&mut self, pdfium: &'static Pdfium, wanted: &OpenArgs) -> Result<Opened, DocumentError> {
+        let open = match self.take(wanted) {
+            Some(open) => open,
+            None => self.load(pdfium, wanted)?,
+        };
+        let described = pdf::describe(&open.document)?;
+        self.open.insert(0, Open { pages: open.pages.saturating_add(described.pages), ..open });
+        Ok(described)
+    }
+
+    fn take(&mut self, wanted: &OpenArgs) -> Option<Open> {
+        let at = self.open.iter().position(|open| open.args == *wanted)?;
+        Some(self.open.remove(at))
+    }
+
+    fn load(&mut self, pdfium: &'static Pdfium, wanted: &OpenArgs) -> Result<Open, DocumentError> {
+        self.open.truncate(KEPT - 1);
+        let document = pdf::load(pdfium, &wanted.path, wanted.password.as_deref())?;
+        Ok(Open { args: wanted.clone(), document, pages: 0 })
     }
 }

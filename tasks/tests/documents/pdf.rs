@@ -159,6 +159,16 @@ fn a_document_stays_open_for_its_next_page() {
 }
 
 #[test]
+fn a_document_is_opened_anew_now_and_then_so_that_what_was_read_of_it_goes() {
+    let Some(mut renderer) = renderer() else { return };
+    let document = stored(Kind::Pdf, &one_page("/MediaBox [0 0 612 792]", ""));
+    let render = RenderOptions { dpi: 20, ..RenderOptions::default() };
+    let mut page = || renderer.page(&PageArgs { document: document.args.clone(), index: 0, render }).unwrap().times.open;
+    let opened: Vec<usize> = (0..200).filter(|_| page() > 0).collect();
+    assert_eq!(opened, [0, 64, 128, 192]);
+}
+
+#[test]
 fn without_pdfium_images_work_and_pdfs_say_what_is_missing() {
     let mut renderer = Renderer::new(None);
     let error = open(&mut renderer, Kind::Pdf, &one_page("", "")).unwrap_err();
