@@ -1,5 +1,8 @@
 #![no_main]
 
+// Where src/broker/envelope.rs finds the names of its headers.
+use celeriac::protocol;
+
 #[path = "../../tests/hostile/targets/mod.rs"]
 mod targets;
 

@@ -10,12 +10,7 @@ use std::borrow::Cow;
 
 use jiter::{Jiter, Peek};
 
-/// The header that counts the deliveries whose run died with its process.
-pub(crate) const DELIVERY_COUNT: &str = "x-delivery-count";
-/// The header of a rate-limited message whose turn has been given to it.
-const TURN: &str = "x-rate-limit-turn";
-/// The header that says at which count of deliveries a message last ran so that a death of its process would be its own.
-const RUN_ALONE: &str = "x-run-alone";
+use crate::protocol::envelope::{DELIVERY_COUNT, REDELIVERED, RUN_ALONE, TURN};
 
 /// True if the text is one JSON object and nothing after it, nested no deeper than an [`entry`] of it can be read again.
 pub(crate) fn is_envelope(text: &[u8]) -> bool {
@@ -67,7 +62,7 @@ fn with_headers(envelope: &[u8], change: impl FnOnce(&mut Object<'_>)) -> Vec<u8
 pub(crate) fn renewed(envelope: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     if let Some(mut headers) = whole.object("headers") {
-        [DELIVERY_COUNT, RUN_ALONE, TURN, "redelivered"].into_iter().for_each(|name| headers.remove(name));
+        [DELIVERY_COUNT, RUN_ALONE, TURN, REDELIVERED].into_iter().for_each(|name| headers.remove(name));
         if headers.get("retries").is_some() {
             headers.set("retries", b"0".to_vec());
         }
@@ -76,7 +71,7 @@ pub(crate) fn renewed(envelope: &[u8]) -> Option<Vec<u8>> {
     }
     if let Some(mut properties) = whole.object("properties") {
         if let Some(mut info) = properties.object("delivery_info") {
-            info.remove("redelivered");
+            info.remove(REDELIVERED);
             let info = info.to_text();
             properties.set("delivery_info", info);
         }
@@ -89,7 +84,7 @@ pub(crate) fn renewed(envelope: &[u8]) -> Option<Vec<u8>> {
 fn marked(envelope: &[u8], raise_count: bool, was_run: bool) -> Option<Vec<u8>> {
     let mut whole = Object::parse(envelope)?;
     let mut headers = whole.object("headers").unwrap_or_default();
-    headers.set("redelivered", b"true".to_vec());
+    headers.set(REDELIVERED, b"true".to_vec());
     if was_run {
         headers.remove(TURN);
     }
@@ -105,7 +100,7 @@ fn marked(envelope: &[u8], raise_count: bool, was_run: bool) -> Option<Vec<u8>> 
     let headers = headers.to_text();
     if let Some(mut properties) = whole.object("properties") {
         if let Some(mut info) = properties.object("delivery_info") {
-            info.set("redelivered", b"true".to_vec());
+            info.set(REDELIVERED, b"true".to_vec());
             let info = info.to_text();
             properties.set("delivery_info", info);
         }

@@ -19,7 +19,7 @@ pub const TURN: &str = "x-rate-limit-turn";
 /// The header that says at which count of deliveries a message last ran so that a death of its process would be its own.
 pub const RUN_ALONE: &str = "x-run-alone";
 /// The header, and field of the delivery info, of a message that was delivered before.
-pub(super) const REDELIVERED: &str = "redelivered";
+pub const REDELIVERED: &str = "redelivered";
 
 /// What lies in a queue.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -185,19 +185,6 @@ impl Envelope {
     /// Whether it waited for its turn, and has it.
     pub fn has_turn(&self) -> bool {
         self.headers.contains_key(TURN)
-    }
-
-    /// Marks it as delivered before; `raise_count` when its worker died with it.
-    pub fn mark_redelivered(&mut self, raise_count: bool) {
-        self.headers.insert(REDELIVERED.to_owned(), Value::Bool(true));
-        let info = self.properties.entry("delivery_info".to_owned()).or_insert_with(Value::map);
-        if let Some(info) = info.as_map_mut() {
-            info.insert(REDELIVERED.to_owned(), Value::Bool(true));
-        }
-        if raise_count {
-            let count = i64::from(self.delivery_count()).saturating_add(1);
-            self.headers.insert(DELIVERY_COUNT.to_owned(), Value::Int(count));
-        }
     }
 }
 

@@ -15,3 +15,6 @@ mod redis_server;
 mod seeds;
 mod targets;
 mod worker;
+
+// Where src/broker/envelope.rs, which targets/ takes in by path, finds the names of its headers.
+use celeriac::protocol;

@@ -27,7 +27,8 @@ fn rich() -> Message {
         .queue("q");
     let plan = apply(chain([signature, sig("mul", &[3]).id("next")]), &Applied::at(now()), &mut ids()).unwrap();
     let mut envelope = plan.messages[0].envelope("q", "tag", celeriac::protocol::Serializer::Json).unwrap();
-    envelope.mark_redelivered(true);
+    envelope.headers.insert("redelivered".into(), true.into());
+    envelope.headers.insert("x-delivery-count".into(), 1.into());
     decode(&envelope.write())
 }
 

@@ -86,7 +86,8 @@ async fn whole_document() {
             page.height,
             page.text
         );
-        assert_eq!(page.times.open, 0, "the document was open");
+        // What describing all its pages left behind has gone; after that it stays open.
+        assert_eq!(page.times.open > 0, index == 1, "page {index}");
     }
     // The sandbox lets nothing else be read.
     let outside = OpenArgs { path: real, kind: Kind::Pdf, password: None };

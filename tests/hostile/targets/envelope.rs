@@ -36,9 +36,6 @@ pub fn check(data: &[u8]) {
     let raised = Envelope::parse(&raised).expect("what is marked is read");
     assert!(raised.redelivered() && raised.delivery_count() >= count.saturating_add(1));
     assert_eq!(without_marks(raised), without_marks(envelope.clone()), "only the marks are new");
-    let mut marked = envelope.clone();
-    marked.mark_redelivered(true);
-    assert!(marked.redelivered() && marked.delivery_count() == count.saturating_add(1));
     // What decoding would do with each of its parts.
     let _ = (envelope.priority(), envelope.delivery_info(), envelope.body_bytes(), envelope.task_name(), envelope.delivery_tag());
 }

@@ -53,12 +53,12 @@ fn with(name: &str, property: Schema) -> RefOr<Schema> {
     if let RefOr::T(Schema::Object(object)) = &mut asked {
         let maybe = AnyOfBuilder::new().item(source()).item(nothing());
         object.properties.insert("source".to_owned(), Schema::from(maybe.build()).into());
-        object.properties.insert(name.to_owned(), property.clone().into());
+        object.properties.insert(name.to_owned(), property.into());
     }
-    let has = |name: &str, value: RefOr<Schema>| ObjectBuilder::new().property(name, value).required(name);
-    let documents = Schema::from(ObjectBuilder::new().schema_type(Type::Array).build());
-    let several = AnyOfBuilder::new().item(has(name, property.into())).item(has("documents", documents.into()));
-    let one = OneOfBuilder::new().item(has("source", source().into())).item(several);
+    let has = |name: &str| ObjectBuilder::new().required(name);
+    let list = ObjectBuilder::new().schema_type(Type::Array);
+    let several = AnyOfBuilder::new().item(has(name)).item(has("documents").property("documents", list));
+    let one = OneOfBuilder::new().item(has("source").property("source", source())).item(several);
     Schema::from(AllOfBuilder::new().item(asked).item(one).build()).into()
 }
 
