@@ -51,8 +51,10 @@ def failovers(play):
     with WatchedStage(play) as stage:
         worker, resumed, ends = stage.start(), [], 0
         for n in range(size["failovers"]):
+            # While they are sent and replicated the worker is at work: at least half of them are to be left when the master goes.
+            before = stage.oracle.length()
             stage.send("proj.logged", [(draw.choice(SECONDS),) for _ in range(size["tasks"])])
-            stage.progress(stage.oracle.length() + draw.randrange(10, size["tasks"]))
+            stage.progress(before + draw.randrange(10, size["tasks"]))
             seconds = stage.resumed(stage.fail_over(("kill", "places")[n % 2]))
             if seconds is None or not worker.alive():
                 ends += 1

@@ -10,14 +10,17 @@ MASTER = "mymaster"
 
 
 class Sentinel(Process):
-    """One sentinel; it gives a master up after a second."""
+    """One sentinel; it gives a master up after three seconds.
+
+    After one it would now and then give up the master that it has just been told of: it pings each second, and has not heard of it yet.
+    """
 
     def __init__(self, folder, number, master_port, quorum):
         self.port = free_port()
         file = folder / f"sentinel{number}.conf"
         file.write_text(
             f"port {self.port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {master_port} {quorum}\n"
-            f"sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 10000\n"
+            f"sentinel down-after-milliseconds {MASTER} 3000\nsentinel failover-timeout {MASTER} 10000\n"
         )
         super().__init__(f"sentinel{number}", [shutil.which("redis-server"), file, "--sentinel"], folder)
         self.client = redis.Redis(port=self.port)

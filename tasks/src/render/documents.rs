@@ -1,5 +1,7 @@
 //! The documents a child keeps open between calls: a few, the last used first, and closed again when others come.
 
+use std::time::Instant;
+
 use pdfium_render::prelude::{PdfDocument, Pdfium};
 
 use crate::error::DocumentError;
@@ -9,7 +11,7 @@ use super::{OpenArgs, Opened, pdf};
 /// More would cost memory and hardly ever be asked for: a child is given pages of the document it has.
 const KEPT: usize = 3;
 /// After so many pages a document is opened anew: PDFium keeps all that it has read of one, fonts, images and the contents of pages, for
-/// as long as it is open, and opening costs as much as half a page.
+/// as long as it is open. Opening costs as much as half a page; one that takes more milliseconds than this is opened anew after as many pages.
 const WORN: u32 = 64;
 
 /// An open PDF.
@@ -18,6 +20,8 @@ struct Open {
     document: PdfDocument<'static>,
     /// Pages that were read of it since.
     pages: u32,
+    /// After how many it is opened anew.
+    worn: u32,
 }
 
 /// The open PDFs of one child.
@@ -33,7 +37,7 @@ impl Documents {
         pdfium: &'static Pdfium,
         wanted: &OpenArgs,
     ) -> Result<(&PdfDocument<'static>, bool), DocumentError> {
-        let known = self.take(wanted).filter(|open| open.pages < WORN);
+        let known = self.take(wanted).filter(|open| open.pages < open.worn);
         let opened = known.is_none();
         let open = match known {
             Some(open) => Open { pages: open.pages + 1, ..open },
@@ -61,7 +65,9 @@ impl Documents {
 
     fn load(&mut self, pdfium: &'static Pdfium, wanted: &OpenArgs) -> Result<Open, DocumentError> {
         self.open.truncate(KEPT - 1);
+        let began = Instant::now();
         let document = pdf::load(pdfium, &wanted.path, wanted.password.as_deref())?;
-        Ok(Open { args: wanted.clone(), document, pages: 0 })
+        let took = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        Ok(Open { args: wanted.clone(), document, pages: 0, worn: WORN.max(took) })
     }
 }

@@ -164,8 +164,9 @@ fn a_document_is_opened_anew_now_and_then_so_that_what_was_read_of_it_goes() {
     let document = stored(Kind::Pdf, &one_page("/MediaBox [0 0 612 792]", ""));
     let render = RenderOptions { dpi: 20, ..RenderOptions::default() };
     let mut page = || renderer.page(&PageArgs { document: document.args.clone(), index: 0, render }).unwrap().times.open;
-    let opened: Vec<usize> = (0..200).filter(|_| page() > 0).collect();
-    assert_eq!(opened, [0, 64, 128, 192]);
+    let opened: Vec<usize> = (0..500).filter(|_| page() > 0).collect();
+    // The less often the longer it takes to open.
+    assert!(opened[0] == 0 && opened.len() >= 2 && opened.is_sorted_by(|one, next| next - one >= 64), "{opened:?}");
 }
 
 #[test]
