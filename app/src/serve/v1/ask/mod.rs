@@ -169,6 +169,9 @@ impl Ask {
         if self.source.is_some() {
             return Err(Problem::invalid("source names one document and documents several: give one of the two"));
         }
+        if self.documents.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Problem::invalid("documents is empty: name some, or leave it out where files or images are sent along"));
+        }
         let options = self.options()?;
         let whole = self.submission()?;
         // The whole alone is told of, and by its own words it is found.
@@ -312,6 +315,7 @@ mod tests {
             (json!({"documents": ["a.pdf", 7]}), "documents[1]"),
             (json!({"documents": ["a.pdf"], "source": {"kind": "path", "path": "b"}}), "one of the two"),
             (json!({"documents": ["a.pdf"], "job_type": "fax"}), "job_type"),
+            (json!({"documents": []}), "documents is empty"),
         ] {
             let problem = ask(body.clone()).together(Vec::new()).unwrap_err();
             assert!(problem.detail.contains(words), "{body}: {}", problem.detail);
