@@ -12,7 +12,7 @@ use crate::ground::{LEASE, message, names};
 use crate::redis_server::RedisServer;
 use crate::sentinels::{MASTER, Sentinel, Watched};
 
-/// Within which a call gets through after the new master began to accept.
+/// Within which a call gets through after the sentinels name the new master.
 const SOON: Duration = Duration::from_secs(2);
 /// The same where the old one says nothing any more, not even that it is gone: a call has eight seconds for its answer.
 const AFTER_SILENCE: Duration = Duration::from_secs(10);

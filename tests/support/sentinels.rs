@@ -83,9 +83,11 @@ impl Watched {
         assert!(raw(self.first.port(), &["REPLICAOF", "127.0.0.1", &master]).starts_with("+OK"));
     }
 
-    /// Waits until the second is the master, and tells since when.
+    /// Waits until the second is the master and all sentinels say so, which takes them up to two seconds, and tells since when.
     pub fn until_second_is_master(&self) -> Instant {
         wait("the replica is promoted", || raw(self.second.port(), &["INFO", "replication"]).contains("role:master"));
+        let (ask, port) = (["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER], format!("\r\n{}\r\n", self.second.port()));
+        wait("the sentinels know it", || self.sentinels.iter().all(|sentinel| raw(sentinel.port, &ask).contains(&port)));
         Instant::now()
     }
 }
@@ -98,7 +100,7 @@ impl Sentinel {
         let path = folder.path().join("sentinel.conf");
         let settings = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {master} {quorum}\n\
-             sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 10000\n{more}\n"
+             sentinel down-after-milliseconds {MASTER} 3000\nsentinel failover-timeout {MASTER} 10000\n{more}\n"
         );
         std::fs::write(&path, settings).unwrap();
         let child = Command::new("redis-server")
