@@ -5,16 +5,11 @@ use std::sync::Arc;
 
 use celeriac_tasks::ledger::EventId;
 use chrono::Utc;
-use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::telling::text;
 use super::{Desk, view_job};
-
-/// As JSON. What is told can always be written: its keys are texts.
-pub(super) fn text(told: &impl Serialize) -> Arc<str> {
-    serde_json::to_string(told).unwrap_or_default().into()
-}
 
 /// Of how many jobs it is remembered; then all is forgotten, and worked out once more.
 const JOBS_MAX: usize = 256;

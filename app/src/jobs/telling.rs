@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Instant;
 
-use super::progress::text;
 use super::{Desk, Result, view_job};
 
 /// How long is gathered, after the first page, before it is told.
@@ -44,6 +43,11 @@ impl News {
         let id = self.id.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
         format!(r#"{{"id":{id},"event":"{}","data":{}}}"#, self.kind, self.data)
     }
+}
+
+/// As JSON. What is told can always be written: its keys are texts.
+pub(super) fn text(told: &impl Serialize) -> Arc<str> {
+    serde_json::to_string(told).unwrap_or_default().into()
 }
 
 /// Somebody who is told of one job.

@@ -9,7 +9,6 @@ use super::documents::Documents;
 use super::ending::failed;
 use super::{as_urgent, lanes, names, page};
 use crate::error::DocumentError;
-use crate::job::JobRecord;
 use crate::ledger::Verdict;
 use crate::result::{BatchRecord, PageSpan};
 use crate::store::Key;
@@ -56,48 +55,48 @@ pub(super) struct BatchRef {
 
 pub(super) async fn process_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
     let documents = ctx.state::<Documents>()?;
-    let (record, pages) = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
+    let pages = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
     if let Verdict::Stop(_) = documents.ledger.verdict(&batch.job_id).await.map_err(|error| failed(&ctx, error))? {
-        return collect(&documents, &record, &batch, &ctx).await.map_err(|error| failed(&ctx, error));
+        return collect(&ctx, &documents, &batch, &pages).await.map_err(|error| failed(&ctx, error));
     }
     let mut missing = Vec::new();
-    for page in pages {
-        let done = documents.page_record(&batch.job_id, page).await.map_err(|error| failed(&ctx, error))?;
+    for page in &pages {
+        let done = documents.page_record(&batch.job_id, *page).await.map_err(|error| failed(&ctx, error))?;
         if !done.is_some_and(|page| page.is_usable()) {
-            missing.push(as_urgent(&ctx, page::signature(&batch.job_id, page)));
+            missing.push(as_urgent(&ctx, page::signature(&batch.job_id, *page)));
         }
     }
     if missing.is_empty() {
-        return conclude(&ctx, &documents, &record, &batch).await;
+        return conclude(&ctx, &documents, &batch, &pages).await;
     }
     Err(ctx.replace(chord(lanes::chains(missing, batch.at_once as usize), as_urgent(&ctx, batch.call(names::COLLECT)))))
 }
 
 pub(super) async fn collect_batch(ctx: Context, batch: Batch) -> Result<BatchRef, TaskError> {
     let documents = ctx.state::<Documents>()?;
-    let (record, _) = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
-    conclude(&ctx, &documents, &record, &batch).await
+    let pages = pages(&documents, &batch).await.map_err(|error| failed(&ctx, error))?;
+    conclude(&ctx, &documents, &batch, &pages).await
 }
 
 /// Writes what the batch came to, and lets its lane go on: the job's chord waits for the next one, too.
-async fn conclude(ctx: &Context, documents: &Documents, record: &JobRecord, batch: &Batch) -> Result<BatchRef, TaskError> {
-    let collected = collect(documents, record, batch, ctx).await.map_err(|error| failed(ctx, error))?;
+async fn conclude(ctx: &Context, documents: &Documents, batch: &Batch, pages: &[u32]) -> Result<BatchRef, TaskError> {
+    let collected = collect(ctx, documents, batch, pages).await.map_err(|error| failed(ctx, error))?;
     if let Some(next) = batch.next() {
         ctx.add_to_chord(as_urgent(ctx, next.call(names::BATCH)))?;
     }
     Ok(collected)
 }
 
-async fn pages(documents: &Documents, batch: &Batch) -> Result<(std::sync::Arc<JobRecord>, Vec<u32>), DocumentError> {
+/// Its pages.
+async fn pages(documents: &Documents, batch: &Batch) -> Result<Vec<u32>, DocumentError> {
     let record = documents.job(&batch.job_id).await?;
     let pages = record.batches().get((batch.batch as usize).saturating_sub(1)).map(|pages| pages.to_vec());
-    Ok((record, pages.unwrap_or_default()))
+    Ok(pages.unwrap_or_default())
 }
 
-async fn collect(documents: &Documents, record: &JobRecord, batch: &Batch, ctx: &Context) -> Result<BatchRef, DocumentError> {
-    let pages = record.batches().get((batch.batch as usize).saturating_sub(1)).map(|pages| pages.to_vec()).unwrap_or_default();
+async fn collect(ctx: &Context, documents: &Documents, batch: &Batch, pages: &[u32]) -> Result<BatchRef, DocumentError> {
     let mut records = Vec::with_capacity(pages.len());
-    for page in &pages {
+    for page in pages {
         records.extend(documents.page_record(&batch.job_id, *page).await?);
     }
     let span = PageSpan { from: pages.first().copied().unwrap_or_default(), to: pages.last().copied().unwrap_or_default() };
