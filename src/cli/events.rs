@@ -29,10 +29,11 @@ pub(super) fn run(program: &Program, _: &EventsArgs, global: &GlobalArgs) -> Res
         app.control().broadcast("heartbeat", Map::default(), &[]).await?;
         let mut dumper = Dumper::default();
         let accept = app.decode_options().accept;
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             let heard = tokio::select! {
                 heard = listener.next() => heard?,
-                _ = tokio::signal::ctrl_c() => return Ok(Exit::Ok),
+                _ = &mut interrupted => return Ok(Exit::Ok),
             };
             let Some(envelope) = heard else { return Ok(Exit::Ok) };
             match Envelope::parse(&envelope).and_then(|envelope| envelope.content(&accept)) {
