@@ -1,6 +1,8 @@
 """The native API: handing in, watching, results, pages, stopping, going on, and what outlives Redis."""
 
+import contextlib
 import json
+import sqlite3
 import threading
 
 import pytest
@@ -145,14 +147,29 @@ def test_a_job_is_tried_again_and_deleted(service):
     assert service.post(f"/v1/jobs/{job_id}/retry").status_code == 409 or service.job_ended(job_id)
     service.job_ended(job_id)
     assert service.post(f"/v1/jobs/{job_id}/retry", json={"pages": [9]}).status_code == 422
+    runs = service.job(job_id)["runs"]
     again = service.post(f"/v1/jobs/{job_id}/retry", json={"pages": [2]})
     assert again.status_code == 202
-    wait_until(lambda: service.job(job_id)["runs"] == 2, 30, "the second run begins")
+    wait_until(lambda: service.job(job_id)["runs"] == runs + 1, 30, "the next run begins")
     done = service.job_ended(job_id)
     assert (done["status"], done["page_states"]) == ("completed", "coc")
+    service.archived(job_id)
     assert service.delete(f"/v1/jobs/{job_id}").status_code == 204
     assert service.get(f"/v1/jobs/{job_id}").status_code == 404
     assert service.get(f"/v1/jobs/{job_id}/pages/1/image").status_code == 404
+
+
+def test_a_job_that_is_archived_while_it_is_deleted_does_not_come_back(service):
+    job_id = submit(service, "late.pdf", 1)
+    service.job_ended(job_id)
+    service.archived(job_id)
+    with contextlib.closing(sqlite3.connect(service.folder / "store/archive.db", timeout=30)) as archive:
+        row = archive.execute("SELECT * FROM celeriac_jobs WHERE job_id = ?", [job_id]).fetchone()
+        assert service.delete(f"/v1/jobs/{job_id}").status_code == 204
+        # As another service does that had read the job before it was deleted.
+        archive.execute(f"INSERT INTO celeriac_jobs VALUES ({', '.join('?' * len(row))})", row)
+        archive.commit()
+    wait_until(lambda: service.get(f"/v1/jobs/{job_id}").status_code == 404, 30, "it is gone for good")
 
 
 def test_the_document_of_the_api_names_every_route_of_it(service):

@@ -1,10 +1,15 @@
 //! Stopping jobs, and taking them up again.
 
-use celeriac_tasks::ledger::{Entry, PageState};
+use std::time::Duration;
+
+use celeriac_tasks::ledger::{Chore, Entry, PageState};
 use celeriac_tasks::store::{Key, PageFile};
 
 use super::refusal::Refusal;
 use super::{Desk, Result};
+
+/// For how long at most whoever archives a job goes by what it was at his last look.
+const ARCHIVING: Duration = Duration::from_secs(5);
 
 /// Which pages are done again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +74,8 @@ impl Desk {
         self.forget(job_id).await?;
         if let Some(archive) = &self.archive {
             archive.remove(job_id).await?;
+            // Whoever was about to archive it may still do so.
+            self.ledger.remind(&Chore::deleted(job_id), ARCHIVING).await?;
         }
         Ok(entry)
     }

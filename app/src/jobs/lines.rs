@@ -2,7 +2,8 @@
 
 use celeriac::broker::Waiting;
 use celeriac::protocol::{DecodeOptions, Envelope, Message};
-use chrono::Utc;
+use celeriac_tasks::ledger::Entry;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,18 +23,20 @@ pub(crate) struct NextJob {
 impl Desk {
     /// Of the jobs whose turn is next at some priority of a queue, the one that was queued first.
     pub(super) async fn oldest(&self, queue: &str) -> Result<Option<NextJob>> {
-        let mut oldest: Option<NextJob> = None;
+        let mut oldest: Option<(DateTime<Utc>, Entry)> = None;
         for job_id in self.app.broker().waiting(queue).await?.iter().filter_map(job_of) {
             // What is next may belong to nobody we know, or to a job that was removed.
             let Some(entry) = self.ledger.get(&job_id).await? else { continue };
             let Some(since) = entry.times.queued.or(entry.times.created) else { continue };
-            let seconds = u64::try_from((Utc::now() - since).num_seconds()).unwrap_or_default();
-            if oldest.as_ref().is_none_or(|oldest| oldest.seconds < seconds) {
-                let name = entry.submission.file_name.unwrap_or_else(|| job_id.clone());
-                oldest = Some(NextJob { job_id, name, seconds });
+            if oldest.as_ref().is_none_or(|(at, _)| since < *at) {
+                oldest = Some((since, entry));
             }
         }
-        Ok(oldest)
+        Ok(oldest.map(|(since, entry)| NextJob {
+            name: entry.submission.file_name.unwrap_or_else(|| entry.job_id.clone()),
+            job_id: entry.job_id,
+            seconds: u64::try_from((Utc::now() - since).num_seconds()).unwrap_or_default(),
+        }))
     }
 }
 

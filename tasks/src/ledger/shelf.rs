@@ -95,6 +95,8 @@ pub struct Chore {
 impl Chore {
     /// Its result goes into the archive.
     pub const ARCHIVE: &'static str = "archive";
+    /// It was deleted, and is not to be in the archive again.
+    pub const DELETED: &'static str = "deleted";
     /// Somebody is told.
     pub const WEBHOOK: &'static str = "webhook";
     /// The images and texts of its pages go; the result stays.
@@ -103,7 +105,16 @@ impl Chore {
     pub const DOCUMENTS: &'static str = "documents";
 
     pub(super) fn documents(job_id: &str) -> Self {
-        Self { kind: Self::DOCUMENTS.to_owned(), job_id: job_id.to_owned(), detail: String::new() }
+        Self::of(Self::DOCUMENTS, job_id)
+    }
+
+    /// What is to be done some time after a job was deleted.
+    pub fn deleted(job_id: &str) -> Self {
+        Self::of(Self::DELETED, job_id)
+    }
+
+    fn of(kind: &str, job_id: &str) -> Self {
+        Self { kind: kind.to_owned(), job_id: job_id.to_owned(), detail: String::new() }
     }
 }
 
