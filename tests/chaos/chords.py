@@ -22,7 +22,7 @@ from celery import Celery, chain, chord
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
 from monitor import Duplicator, Monitor, Sent  # noqa: E402
-from processes import TARGET, CeleriacWorker, PythonWorker, RedisServer, wait_until  # noqa: E402
+from processes import TARGET, CeleriacWorker, PythonWorker, RedisServer, all_settled, wait_until  # noqa: E402
 
 QUEUE = "celery"
 CONCURRENCY = 4
@@ -161,9 +161,10 @@ def wait_for_quiet(broker, duplicator, patience):
     """Waits until every copy was delivered and every message acked."""
 
     def quiet():
-        return not duplicator.waiting() and not broker.llen(QUEUE) and not broker.hlen("unacked")
+        # What was sent last is seen, and copied, a moment later.
+        return not duplicator.waiting() and all_settled(broker, QUEUE) and not duplicator.waiting()
 
-    wait_until(quiet, patience, "the queue is empty and every message acked", poll=0.2)
+    wait_until(quiet, patience, "the queue is empty and every message acked")
 
 
 def faults(chords, sent, results):

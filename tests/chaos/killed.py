@@ -71,7 +71,7 @@ def early(play):
 VICTIMS = 3
 
 
-@scenario("R3", "from a worker's death to the new run of its tasks", short={"rounds": 1}, full={"rounds": 9})
+@scenario("R3", "from a worker's death to the new run of its tasks", short={"rounds": 1, "lease": 6}, full={"rounds": 9})
 def delay(play):
     with Stage(play) as stage:
         seconds = []

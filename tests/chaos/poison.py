@@ -19,7 +19,7 @@ def children(play):
         alone = neighbours(stage, play.size["neighbours"])
         poisoned = {kind: stage.send("proj.poisoned", [(kind,)], time_limit=TIME_LIMIT)[0] for kind in KINDS}
         beside = neighbours(stage, play.size["neighbours"])
-        found = Found(settled=stage.rest(20))
+        found = Found(settled=stage.rest(60))
         found["neighbours a second, alone"] = round(play.size["neighbours"] / alone, 1)
         found["neighbours a second, beside"] = round(play.size["neighbours"] / beside, 1)
         found["their share, %"] = round(100 * alone / beside)

@@ -50,7 +50,7 @@ def bury(stage, letters):
 def killed_on_the_way(stage):
     """Kills the command at points drawn from what is left; how much that was."""
     size, kills = stage.play.size, []
-    for left in sorted(stage.play.draw.sample(range(size["letters"] // 10, size["letters"]), size["kills"]), reverse=True):
+    for left in sorted(stage.play.draw.sample(range(size["letters"] // 2, size["letters"]), size["kills"]), reverse=True):
         command = stage.command("dlq", "requeue", "--all", "-f")
         wait_until(lambda: stage.broker.hlen(DEAD_LETTERS) <= left or not command.alive(), 60, "some went", poll=0)
         if command.alive():

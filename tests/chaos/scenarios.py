@@ -58,7 +58,7 @@ def run(name, chosen, folder):
     title, short, full, play = SCENARIOS[name]
     size = dict(full if chosen.full else short)
     size.update((key, float(value) if "." in value else int(value)) for key, value in (pair.split("=") for pair in chosen.set))
-    setting = Play(folder, size, chosen.seed, chosen.worker, chosen.worker_program)
+    setting = Play(folder, size, chosen.seed, not chosen.full, chosen.worker, chosen.worker_program)
     began = time.monotonic()
     try:
         found = play(setting)

@@ -9,7 +9,7 @@ from celery import Celery
 import redis
 from processes import ROOT
 from registry import Found, scenario
-from stage import QUEUE, SLOTS, Stage, wait_until
+from stage import QUEUE, SLOTS, Stage, all_settled, wait_until
 
 NAMES = ("red", "blue")
 PASSWORD = "PASSWORD"
@@ -58,13 +58,11 @@ class Tenant:
         return numbers
 
     def rested(self):
-        broker = self.stage.broker
-        keys = [f"{self.prefix}{name}" for name in ("unacked_index", "celeriac.parked_index")]
-        return not broker.llen(f"{self.prefix}{QUEUE}") and not any(broker.zcard(key) for key in keys)
+        return all_settled(self.stage.broker, QUEUE, prefix=self.prefix)
 
     def nodes(self):
         """The workers that answer this tenant."""
-        return sorted(node for reply in self.client.control.ping(timeout=1) for node in reply)
+        return sorted(node for reply in self.client.control.ping(timeout=2) for node in reply)
 
     def results(self):
         """How many of its own tasks' results it can read."""

@@ -22,7 +22,7 @@ from celery import Celery
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
 from oracle import Oracle  # noqa: E402
-from processes import TARGET, CeleriacWorker, RedisServer, wait_until  # noqa: E402
+from processes import TARGET, CeleriacWorker, RedisServer, all_settled, wait_until  # noqa: E402
 
 QUEUE = "celery"
 CONCURRENCY = 4
@@ -151,7 +151,7 @@ def busy_stops(workers, load, log, chosen):
 
 def wait_for_rest(load, broker, patience):
     """Waits until nothing is queued, parked or leased any more."""
-    wait_until(lambda: not broker.llen(QUEUE) and not broker.hlen("unacked"), patience, "everything is settled", poll=0.2)
+    wait_until(lambda: all_settled(broker, QUEUE), patience, "everything is settled")
 
 
 def faults(load, results, log, chosen, idle, busy, cut):

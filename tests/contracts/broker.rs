@@ -182,10 +182,10 @@ async fn only_an_expired_lease_goes_back_and_bears_marks_and_count(ground: Groun
     ground.publish("q", &["dead", "alive"]).await;
     let taken = ground.drain("q").await;
     assert_eq!(ground.broker.restore_orphans(LEASE).await.unwrap(), 0);
-    ground.pass(LEASE - Duration::from_secs(1)).await;
+    ground.pass(LEASE - Duration::from_secs(5)).await;
     ground.broker.renew(&tags(&taken)[1..]).await.unwrap();
     assert_eq!(ground.broker.restore_orphans(LEASE).await.unwrap(), 0);
-    ground.pass(Duration::from_secs(2)).await;
+    ground.pass(Duration::from_secs(6)).await;
     assert_eq!(ground.broker.restore_orphans(LEASE).await.unwrap(), 1);
     assert_eq!(ground.broker.restore_orphans(LEASE).await.unwrap(), 0);
     let back = ground.drain("q").await;
@@ -301,7 +301,7 @@ async fn parked_messages_are_shown_with_their_time(ground: Ground) {
     let (sooner, later) = (message("q", "sooner", 0).envelope, message("q", "later", 0).envelope);
     assert_eq!(shown, [("q", sooner.as_bytes()), ("q", later.as_bytes())]);
     let off = (parked[0].due - now).num_milliseconds() - 60_000;
-    assert!(off.abs() < 1000, "{off} ms off");
+    assert!(off.abs() < 10_000, "{off} ms off");
     assert_eq!(ground.broker.parked(&["q".to_owned()], 1).await.unwrap().len(), 1);
     assert!(ground.broker.parked(&["other".to_owned()], 10).await.unwrap().is_empty());
 }

@@ -16,7 +16,7 @@ use crate::redis_server::RedisServer;
 pub(crate) const LEASE: Duration = Duration::from_secs(12);
 
 /// A time that both brokers' clocks tell apart.
-pub(crate) const TICK: Duration = Duration::from_millis(500);
+pub(crate) const TICK: Duration = Duration::from_secs(2);
 
 pub(crate) struct Ground {
     pub(crate) broker: Arc<dyn Broker>,

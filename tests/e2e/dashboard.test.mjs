@@ -24,6 +24,7 @@ describe("the dashboard", { skip, timeout: 1_800_000 }, () => {
     service.reader.set("held", true);
     const tab = await page(chromium);
     await tab.goto(`${service.url}/jobs`);
+    await until("its worker answers", async () => (await service.get("/v1/workers")).workers.length === 1);
     await drop(tab, "report.pdf", pdf([...report(30), ...pictures(4)]));
     await tab.locator("#hand-in .estimate", { hasText: "34 pages, about" }).waitFor();
     await tab.locator("#hand-in button.primary").click();

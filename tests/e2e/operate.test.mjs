@@ -60,8 +60,11 @@ describe("a service over Redis", { skip, timeout: 1_800_000 }, () => {
     await told("fixed@e2e", "0 of 2");
 
     await told("scaled@e2e", "1 to 4");
-    await row("scaled@e2e").locator("input[name=max]").fill("2");
-    await row("scaled@e2e").locator("button", { hasText: "Set" }).click();
+    // In one go: the row may be drawn anew between two actions.
+    await row("scaled@e2e").locator("form:has(input[name=max])").evaluate((form) => {
+      form.elements.max.value = "2";
+      form.querySelector("button").click();
+    });
     await yes(tab);
     await told("scaled@e2e", "1 to 2");
 
@@ -85,6 +88,7 @@ describe("a service over Redis", { skip, timeout: 1_800_000 }, () => {
     const tab = await page(chromium);
     await service.ended(id);
     await until("it was told", () => hooks.length > 0);
+    await until("that is in the log", async () => JSON.stringify(await service.get(`/v1/jobs/${id}/log`)).includes("200 at try 1"));
     await tab.goto(`${service.url}/jobs/${id}/raw`);
     await tab.locator(".log span", { hasText: "webhook job.completed: 200 at try 1" }).waitFor();
     assert.equal((await tab.content()).includes("canary"), false);

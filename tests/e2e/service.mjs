@@ -116,7 +116,7 @@ export class Service {
     }
     const broker = this.redis ? `redis://127.0.0.1:${this.redisPort}/0` : "memory://";
     writeFileSync(join(this.folder, "celery_config.toml"),
-      `${this.top}[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\ntesseract = "${this.reader.path}"\n${this.settings}`);
+      `${this.top}[celeriac.documents]\nallowed_paths = ["${join(this.folder, "in")}"]\ndpi = 40\npage_parallelism = 0\ntesseract = "${this.reader.path}"\n${this.settings}`);
     const env = { ...process.env, CELERY_BROKER_URL: broker, CELERY_RESULT_BACKEND: broker, CELERIAC_STORE: join(this.folder, "store"), ...this.env };
     env.CELERIAC_PDFIUM ??= join(ROOT, "target/pdfium/libpdfium.so");
     this.program = new Program(PROGRAM, ["dev", "--port", String(this.port)], { cwd: this.folder, env });

@@ -118,7 +118,9 @@ impl Ground {
             )
             .unwrap(),
         };
-        let waiting: Vec<Vec<u8>> = raw.lrange("celery", 0, -1).unwrap();
+        // Of every priority: a message that goes back keeps its own.
+        let lists = ["", "\u{6}\u{16}3", "\u{6}\u{16}6", "\u{6}\u{16}9"].map(|step| format!("celery{step}"));
+        let waiting: Vec<Vec<u8>> = lists.iter().flat_map(|list| raw.lrange::<_, Vec<_>>(list, 0, -1).unwrap()).collect();
         let parked: Vec<Vec<u8>> = raw.hvals("celeriac.parked").unwrap();
         Left { dead: dead.iter().map(kept).collect(), elsewhere: [waiting, parked].concat() }
     }

@@ -64,11 +64,11 @@ class Monitored:
 
     def inspect(self, *words):
         """The worker's own answer to `celery inspect …`."""
-        return json.loads(self.celery("inspect", *words, "-d", self.node, "--json"))[self.node]
+        return json.loads(self.celery("inspect", *words, "-d", self.node, "-t", 10, "--json"))[self.node]
 
     def control(self, *words):
         """The worker's own answer to `celery control …`."""
-        [reply] = json.loads(self.celery("control", *words, "-d", self.node, "-t", 5, "--json"))
+        [reply] = json.loads(self.celery("control", *words, "-d", self.node, "-t", 10, "--json"))
         return reply[self.node]
 
     def run(self, name, command, env=None):

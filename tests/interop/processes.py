@@ -31,6 +31,21 @@ def wait_until(condition, seconds, what, poll=0.05):
     raise AssertionError(f"waited {seconds} s in vain: {what}")
 
 
+def all_settled(broker, *queues, prefix=""):
+    """Whether nothing is queued, held or parked: in several looks, for Python's worker writes down that it has a message after it took it.
+
+    Each look is one transaction, for a message may go from one place to another between two commands.
+    """
+    for _ in range(5):
+        with broker.pipeline() as look:
+            for queue in queues:
+                look.llen(prefix + queue)
+            if any(look.hlen(f"{prefix}unacked").zcard(f"{prefix}celeriac.parked_index").execute()):
+                return False
+        time.sleep(0.05)
+    return True
+
+
 def absent(what):
     """Skips a test where something is not here; in CI that is a failure."""
     import pytest

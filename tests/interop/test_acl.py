@@ -71,7 +71,7 @@ def test_a_worker_under_its_user_is_seen_and_told(worker, producer, admin, redis
     operator.conf.update(broker_transport_options=PREFIX)
     with contextlib.closing(operator):
         [[node]] = wait_until(lambda: operator.control.ping(timeout=0.5), 30, "the worker answers")
-        assert operator.control.inspect([node]).stats()[node]["total"] == {}
+        assert operator.control.inspect([node], timeout=10).stats()[node]["total"] == {}
         operator.control.revoke("nobody", destination=[node])
         operator.control.shutdown(destination=[node])
         assert worker.ended() == 0

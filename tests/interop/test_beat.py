@@ -94,7 +94,7 @@ def test_every_tick_is_sent_once_while_leaders_are_killed(celeriac_program, conf
             leads = wait_until(lambda: leader(store, beats), 10, "nobody leads")
             begun = wait_until(lambda: state(store), 10, "nothing is recorded")
             # Some die anywhere, some in the very moment they send.
-            due = seconds(begun["last_run_at"]) + interval - time.time()
+            due = (seconds(begun["last_run_at"]) - time.time()) % interval
             pause = due + chance.uniform(-0.02, 0.02) if number % 2 else chance.uniform(0, interval)
             time.sleep(max(0, pause))
             leads.kill_9()
@@ -104,6 +104,7 @@ def test_every_tick_is_sent_once_while_leaders_are_killed(celeriac_program, conf
         wait_until(lambda: state(store)["total_run_count"] > sent, 2 * interval, "the last leader sends nothing")
         for beat in beats.values():
             if beat.alive():
+                wait_until(lambda beat=beat: "beat: Starting..." in beat.output(), 20, f"{beat.name} has begun")
                 assert beat.stop() == 0
 
     last, all_sent = state(store), messages(store, "ticks")

@@ -27,6 +27,10 @@ class Fleet(Monitored):
         wait_until(answers, 60, "both workers answer a ping")
         return self
 
+    def all(self):
+        """Words that ask both nodes: nothing is waited for once both have answered."""
+        return ["-d", ",".join(self.nodes), "-t", 10]
+
     def ended(self, *words, environment=None):
         """How our command line ends, given these words."""
         command = [str(self.program), "-A", "proj", *map(str, words)]
@@ -54,8 +58,7 @@ LASTING = ["ping", "active", "active_queues", "conf", "conf yes", "registered", 
 
 @pytest.mark.parametrize("command", LASTING)
 def test_inspect_prints_the_same_json_as_celery_s(fleet, command):
-    ours = json.loads(fleet.ours("inspect", *command.split(), "--json"))
-    celery_s = json.loads(fleet.celery("inspect", *command.split(), "--json"))
+    ours, celery_s = (json.loads(run("inspect", *command.split(), *fleet.all(), "--json")) for run in (fleet.ours, fleet.celery))
     assert sorted(ours) == sorted(fleet.nodes)
     assert ours == celery_s
 
@@ -63,21 +66,21 @@ def test_inspect_prints_the_same_json_as_celery_s(fleet, command):
 @pytest.mark.parametrize("command", ["ping", "active_queues", "conf", "registered", "revoked", "report"])
 @pytest.mark.parametrize("place", [0, 1], ids=["celeriac", "python"])
 def test_inspect_prints_the_same_text_as_celery_s(fleet, place, command):
-    words = ["inspect", *command.split(), "-d", fleet.nodes[place]]
+    words = ["inspect", *command.split(), "-d", fleet.nodes[place], "-t", 10]
     assert fleet.ours(*words) == fleet.celery("--no-color", *words)
 
 
 def test_figures_that_change_have_the_same_names(fleet):
-    ours, celery_s = (json.loads(run("inspect", "stats", "-j")) for run in (fleet.ours, fleet.celery))
+    ours, celery_s = (json.loads(run("inspect", "stats", *fleet.all(), "-j")) for run in (fleet.ours, fleet.celery))
     for node in fleet.nodes:
         assert list(ours[node]) == list(celery_s[node])
         assert ours[node]["pid"] == celery_s[node]["pid"] and ours[node]["broker"] == celery_s[node]["broker"]
-    assert set(json.loads(fleet.ours("inspect", "clock", "--json"))) == set(fleet.nodes)
-    assert "rusage" in fleet.ours("inspect", "stats", "-d", fleet.python)
+    assert set(json.loads(fleet.ours("inspect", "clock", *fleet.all(), "--json"))) == set(fleet.nodes)
+    assert "rusage" in fleet.ours("inspect", "stats", "-d", fleet.python, "-t", 10)
 
 
 def test_status_counts_who_is_online_and_nobody_is_69(fleet):
-    assert sorted(fleet.ours("status").split("\n")) == sorted(fleet.celery("status").split("\n"))
+    assert sorted(fleet.ours("status", *fleet.all()).split("\n")) == sorted(fleet.celery("status", *fleet.all()).split("\n"))
     words = ("status", "-d", "nobody@nowhere", "-t", "0.5")
     fleet.celery(*words, status=69)
     ended = fleet.ended(*words)
@@ -162,7 +165,7 @@ def test_purge_counts_every_priority_and_what_waits_for_its_time(fleet):
     parked = {result.id for result in send("other", countdown=600)}
 
     def scheduled():
-        entries = json.loads(fleet.ours("inspect", "scheduled", "-d", fleet.node, "-j"))[fleet.node]
+        entries = json.loads(fleet.ours("inspect", "scheduled", "-d", fleet.node, "-t", 10, "-j"))[fleet.node]
         return parked & {entry["request"]["id"] for entry in entries}
 
     wait_until(lambda: scheduled() == parked, 20, "all are parked")

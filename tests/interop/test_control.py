@@ -19,13 +19,13 @@ def worker(client, environment, interop_worker_program, tmp_path):
 
 @pytest.fixture
 def node(client, worker):
-    [reply] = client.control.ping(timeout=1)
+    [reply] = client.control.ping(timeout=10, limit=1)
     [name] = reply
     return name
 
 
 def test_inspect_shows_what_celery_shows(client, node):
-    inspect = client.control.inspect(timeout=1)
+    inspect = client.control.inspect([node], timeout=10)
 
     assert inspect.ping() == {node: {"ok": "pong"}}
     assert inspect.active() == inspect.reserved() == inspect.scheduled() == {node: []}
@@ -40,28 +40,29 @@ def test_inspect_shows_what_celery_shows(client, node):
 
 
 def test_a_task_with_an_eta_is_shown_as_scheduled_and_revoked(client, node):
-    result = client.send_task("proj.add", (1, 2), countdown=8)
+    result = client.send_task("proj.add", (1, 2), countdown=60)
 
-    [entry] = wait_until(lambda: client.control.inspect(timeout=0.5).scheduled()[node], 5, "nothing scheduled")
+    inspect = client.control.inspect([node], timeout=10)
+    [entry] = wait_until(lambda: inspect.scheduled()[node], 20, "nothing scheduled")
     assert entry["request"]["id"] == result.id and entry["request"]["args"] == [1, 2]
 
-    [reply] = client.control.revoke(result.id, reply=True)
+    [reply] = client.control.revoke(result.id, reply=True, timeout=10, limit=1)
     assert reply == {node: {"ok": f"tasks {{'{result.id}'}} flagged as revoked"}}
     assert result.state == "REVOKED"
-    assert client.control.inspect(timeout=1).revoked() == {node: [result.id]}
+    assert inspect.revoked() == {node: [result.id]}
 
 
 def test_a_command_for_others_is_not_answered_and_an_unknown_one_is_an_error(client, node):
     assert not client.control.ping(destination=["nobody@nowhere"], timeout=0.5)
-    assert client.control.broadcast("ping", pattern="contr*", matcher="glob", reply=True, timeout=2) == [{node: {"ok": "pong"}}]
-    assert client.control.broadcast("nonsense", reply=True, timeout=2) == [{node: {"error": "KeyError('nonsense')"}}]
+    assert client.control.broadcast("ping", pattern="contr*", matcher="glob", reply=True, timeout=10, limit=1) == [{node: {"ok": "pong"}}]
+    assert client.control.broadcast("nonsense", reply=True, timeout=10, limit=1) == [{node: {"error": "KeyError('nonsense')"}}]
 
 
 def test_a_queue_is_added_and_cancelled(client, node):
-    assert client.control.add_consumer("later", reply=True) == [{node: {"ok": "add consumer later"}}]
+    assert client.control.add_consumer("later", reply=True, timeout=10, limit=1) == [{node: {"ok": "add consumer later"}}]
     assert client.send_task("proj.add", (2, 3), queue="later").get(timeout=30) == 5
-    assert client.control.cancel_consumer("celery", reply=True) == [{node: {"ok": "no longer consuming from celery"}}]
-    assert [queue["name"] for queue in client.control.inspect(timeout=1).active_queues()[node]] == ["later"]
+    assert client.control.cancel_consumer("celery", reply=True, timeout=10, limit=1) == [{node: {"ok": "no longer consuming from celery"}}]
+    assert [queue["name"] for queue in client.control.inspect([node], timeout=10).active_queues()[node]] == ["later"]
 
 
 def test_python_s_event_state_follows_a_task(client, node):
@@ -86,7 +87,7 @@ def test_the_command_line_tools_see_it_and_stop_it(client, node, worker, environ
         command = [sys.executable, "-m", "celery", "-b", environment["CELERY_BROKER_URL"], *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    assert f"{node}: OK" in celery("status").stdout
-    assert json.loads(celery("inspect", "ping", "--json").stdout) == {node: {"ok": "pong"}}
+    assert f"{node}: OK" in celery("status", "-t", "10", "-d", node).stdout
+    assert json.loads(celery("inspect", "ping", "-t", "10", "-d", node, "--json").stdout) == {node: {"ok": "pong"}}
     client.control.shutdown()
     wait_until(lambda: not worker.alive(), 20, "it did not shut down")

@@ -113,5 +113,6 @@ def test_a_document_that_is_not_there_is_a_failure_with_its_code(client, deploym
 def test_a_warm_stop_exits_with_0(client, deployment, make_pdf):
     result = send(client, make_pdf("before.pdf", 3))
     watch(result, deployment.values(), 60)
+    wait_until(lambda: all(" ready." in worker.output() for worker in deployment.values()), 30, "all are up")
 
     assert [worker.stop() for worker in deployment.values()] == [0] * len(deployment)

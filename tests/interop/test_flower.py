@@ -34,9 +34,14 @@ def path(monitored):
 
 
 def test_the_api_lists_workers_with_all_that_was_inspected(monitored, site):
-    worker = site.json("api/workers", refresh="true", workername=monitored.node)[monitored.node]
     inspected = {"stats", "active_queues", "registered", "scheduled", "active", "reserved", "revoked", "conf"}
-    assert inspected <= worker.keys()
+
+    def all_inspected():
+        """Flower asks for each on its own, and leaves out what is not answered within a second."""
+        worker = site.json("api/workers", refresh="true", workername=monitored.node)[monitored.node]
+        return inspected <= worker.keys() and worker
+
+    worker = wait_until(all_inspected, 30, "Flower has inspected all")
     assert [queue["name"] for queue in worker["active_queues"]] == ["celery", "other"]
     assert "proj.add" in worker["registered"] and worker["stats"]["pool"]["max-concurrency"] == 2
     wait_until(lambda: site.json("api/workers", status="true") == {monitored.node: True}, 20, "its heartbeat is heard")

@@ -49,7 +49,7 @@ def test_three_workers_keep_the_rate_of_a_cluster_and_other_tasks_are_not_held_u
 def test_a_rate_is_changed_while_tasks_wait_for_their_turn(client, environment, interop_worker_program, tmp_path):
     with celeriac(interop_worker_program, "limited", tmp_path, environment):
         wait_until(lambda: client.control.ping(timeout=0.5), 30, "the worker")
-        [reply] = client.control.rate_limit("proj.add", "1/h", reply=True)
+        [reply] = client.control.rate_limit("proj.add", "1/h", reply=True, timeout=10, limit=1)
         assert list(reply.values()) == [{"ok": "new rate limit set successfully"}]
         results = [client.send_task("proj.add", (n, 1)) for n in range(5)]
         wait_until(lambda: any(result.ready() for result in results), 10, "one has its turn")
@@ -117,7 +117,7 @@ def test_no_task_waits_behind_a_long_one_while_a_neighbour_has_nothing_to_do(
         # Short tasks: both hold messages beside the one that runs, from now on.
         for result in [client.send_task("proj.add", (n, 0)) for n in range(200)]:
             result.get(timeout=30)
-        slow = client.send_task("proj.part", kwargs={"x": 0, "seconds": 4})
+        slow = client.send_task("proj.part", kwargs={"x": 0, "seconds": 8})
         others = [client.send_task("proj.part", kwargs={"x": n, "seconds": 0.05}) for n in range(1, 21)]
         assert [result.get(timeout=30) for result in others] == list(range(1, 21))
         assert not slow.ready()

@@ -1,6 +1,7 @@
 """A mixed fleet in which one side is killed, or a Python peer looks for messages that nobody renews."""
 
 import contextlib
+import time
 
 import pytest
 import redis as redis_client
@@ -107,9 +108,10 @@ def test_a_task_that_takes_longer_than_pythons_time_out_is_not_delivered_twice(c
     slow = call("part", 7, LEASE * 1.5).delay()
     wait_until(lambda: tags(broker)["celeriac"], 20, "celeriac holds the message")
 
-    # Longer than a renewal (a quarter of the lease), shorter than the task.
+    # Longer than three renewals (each a quarter of the lease), shorter than the task.
     while not slow.ready():
-        sweep(client, LEASE / 2)
+        sweep(client, LEASE * 0.9)
+        time.sleep(0.05)
 
     assert slow.get(timeout=30) == 7
     wait_until(lambda: not broker.hlen("unacked"), 10, "the message is acked")
@@ -122,4 +124,4 @@ def test_the_same_time_out_takes_a_slow_task_from_python(client, call, start, br
     slow = call("part", 7, LEASE).delay()
     wait_until(lambda: begins(python, slow), 20, "Python has begun")
 
-    wait_until(lambda: sweep(client, LEASE / 2) or begins(python, slow) == 2, 20, "it is delivered a second time")
+    wait_until(lambda: sweep(client, LEASE / 2) or begins(python, slow) >= 2, 20, "it is delivered a second time")

@@ -76,7 +76,7 @@ def test_inspect_objgraph_says_what_is_missing(monitored):
 
 
 def test_inspect_query_task_finds_a_task_that_runs_and_one_that_waits(monitored):
-    running = monitored.client.send_task("proj.part", (1, 8))
+    running = monitored.client.send_task("proj.part", (1, 120))
     later = monitored.client.send_task("proj.add", (1, 2), countdown=300)
 
     def found():
@@ -86,7 +86,7 @@ def test_inspect_query_task_finds_a_task_that_runs_and_one_that_waits(monitored)
     wait_until(found, 10, "both are found")
     reply = monitored.inspect("query_task", running.id, later.id, "nothing")
     assert {task: place for task, (place, _) in reply.items()} == {running.id: "active", later.id: "scheduled"}
-    assert reply[running.id][1]["name"] == "proj.part" and reply[running.id][1]["args"] == [1, 8]
+    assert reply[running.id][1]["name"] == "proj.part" and reply[running.id][1]["args"] == [1, 120]
     assert [task["id"] for task in monitored.inspect("active")] == [running.id]
     [entry] = monitored.inspect("scheduled")
     assert entry["request"]["id"] == later.id and entry["priority"] == 6
@@ -195,4 +195,5 @@ def test_events_dump_tells_the_life_of_a_task(monitored):
 def test_the_python_client_s_own_inspect_of_every_worker_is_answered_at_once(monitored):
     begun = time.monotonic()
     scheduled = monitored.client.control.inspect([monitored.node], timeout=5).scheduled()
-    assert json.dumps(scheduled) and time.monotonic() - begun < 0.5
+    # It did not wait for others that might answer too.
+    assert json.dumps(scheduled) and time.monotonic() - begun < 2.5

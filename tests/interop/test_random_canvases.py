@@ -9,7 +9,7 @@ import redis as redis_client
 from celery import Celery
 
 from canvases import Canvas, draw
-from processes import CeleriacWorker, PythonWorker, RedisServer, wait_until
+from processes import CeleriacWorker, PythonWorker, RedisServer, all_settled, wait_until
 
 FLEETS = ("python", "celeriac", "mixed")
 # RANDOM_CANVASES=1000 CANVAS_SEED=7 tries others than a day's run does.
@@ -41,10 +41,7 @@ def test_a_random_canvas_ends_the_same_on_every_fleet(client):
     drawn = [draw(random.Random(f"{SEED} {n}")) for n in range(COUNT)]
     sent = [{fleet: Canvas(client, canvas, fleet) for fleet in FLEETS} for canvas in drawn]
 
-    def idle():
-        return not any(map(client.broker_client.llen, FLEETS)) and not client.broker_client.hlen("unacked")
-
-    wait_until(idle, 120, "everything is done")
+    wait_until(lambda: all_settled(client.broker_client, *FLEETS), 120, "everything is done")
 
     different = []
     for n, (canvas, by_fleet) in enumerate(zip(drawn, sent)):

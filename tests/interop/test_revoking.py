@@ -18,6 +18,7 @@ class Fleet:
 
     def __init__(self, stack, folder, program):
         self._stack, self._folder, self.program = stack, folder, program
+        self._started = 0
         self.redis = stack.enter_context(RedisServer(folder)).ready()
         self.environment = {"CELERY_BROKER_URL": self.redis.broker_url, "CELERY_RESULT_BACKEND": self.redis.result_backend}
         self.app = Celery("client", broker=self.redis.broker_url, backend=self.redis.result_backend)
@@ -37,10 +38,12 @@ class Fleet:
         else:
             worker = CeleriacWorker(self.program, name, queues, self._folder, self.environment, concurrency, flags)
         self._stack.enter_context(worker)
+        self._started += 1
 
         def answers():
             worker.check()
-            nodes = [node for reply in self.app.control.ping(timeout=0.5) for node in reply]
+            # All of them are waited for: a reply that nobody waited for would be taken for one to the next command.
+            nodes = [node for reply in self.app.control.ping(timeout=2, limit=self._started) for node in reply]
             return next((node for node in nodes if node.startswith(f"{name}@")), None)
 
         return worker, wait_until(answers, 60, f"{name} answers")
@@ -87,7 +90,7 @@ def test_a_task_that_was_revoked_before_it_was_sent_is_not_run(fleet, side):
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_task_that_is_revoked_while_it_waits_is_not_run_and_one_that_runs_goes_on(fleet, side):
-    running = fleet.app.send_task("proj.part", (7, 2), queue=side)
+    running = fleet.app.send_task("proj.part", (7, 5), queue=side)
     wait_until(lambda: fleet.place(running.id, fleet.nodes[side]) == "active", 20, "it runs")
     waiting = fleet.app.send_task("proj.add", (1, 2), queue=side)
     fleet.app.control.revoke([running.id, waiting.id], reply=True, timeout=5, limit=2)
@@ -135,7 +138,7 @@ def test_tasks_are_revoked_by_a_stamp(fleet, side):
 def test_a_query_shows_where_each_task_is(fleet, side):
     later = fleet.app.send_task("proj.add", (1, 2), queue=side, countdown=60)
     wait_until(lambda: fleet.place(later.id, fleet.nodes[side]) == "scheduled", 20, "it is scheduled")
-    running = fleet.app.send_task("proj.part", (7, 2), queue=side)
+    running = fleet.app.send_task("proj.part", (7, 5), queue=side)
     wait_until(lambda: fleet.place(running.id, fleet.nodes[side]) == "active", 20, "it runs")
     shown = fleet.app.control.inspect([fleet.nodes[side]], timeout=5).query_task([running.id, later.id, "nothing"])
     assert {task: place for task, (place, _) in shown[fleet.nodes[side]].items()} == {running.id: "active", later.id: "scheduled"}
@@ -182,7 +185,7 @@ def test_a_worker_that_starts_learns_from_its_neighbours(empty_fleet, first, sec
     # To this node alone, so that nothing is kept on the broker.
     empty_fleet.app.control.revoke("known", destination=[elder], reply=True, timeout=5)
     _, younger = empty_fleet.start(second, "younger")
-    assert empty_fleet.revoked(younger) == ["known"]
+    wait_until(lambda: empty_fleet.revoked(younger) == ["known"], 10, "the younger knows")
 
 
 def test_an_older_worker_learns_from_one_that_starts(empty_fleet):

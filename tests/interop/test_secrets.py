@@ -42,10 +42,10 @@ class Place:
         self.client = Celery("client", broker=redis.broker_url, backend=redis.result_backend)
         self.events = []
         self.receiver = None
-        receiving = threading.Thread(target=self.receive)
+        receiving = threading.Thread(target=self.receive, daemon=True)
         receiving.start()
-        stack.callback(receiving.join)
         wait_until(lambda: self.receiver, 30, "a listener is there")
+        stack.callback(receiving.join)
         stack.callback(setattr, self.receiver, "should_stop", True)
         command = [program, "worker", "-Q", "celery", "-c", 1, "-n", "talks@%h", "-E", "-l", "debug"]
         self.worker = Process("talks", command, folder, self.environment)

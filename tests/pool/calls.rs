@@ -103,7 +103,7 @@ async fn side_by_side() {
     let mut options = options(2);
     options.settings = beacon.settings("spin");
     let pool = ChildPool::new(options);
-    let spin = || pool.call(&SPIN, (), CallOptions::default().time_limit(Duration::from_secs(1)));
+    let spin = || pool.call(&SPIN, (), CallOptions::default().time_limit(Duration::from_secs(3)));
     let both = async { (beacon.begun().await.0, beacon.begun().await.0) };
     let (first, second, (one, other)) = tokio::join!(spin(), spin(), both);
     assert_ne!(one, other);

@@ -55,7 +55,8 @@ fn spinning(size: usize) -> (Beacon, ChildPool) {
 
 async fn time_limit() {
     let (beacon, pool) = spinning(1);
-    let limit = Duration::from_millis(300);
+    // It counts from the call, before the child is there.
+    let limit = Duration::from_secs(3);
     let call = pool.call(&SPIN, (), CallOptions::default().time_limit(limit));
     let (outcome, (busy, connection)) = tokio::join!(call, beacon.begun());
     assert_eq!(outcome, Err(CallError::TimeLimit(limit)));

@@ -124,7 +124,7 @@ async fn a_task_that_waits_for_its_retry_or_its_time_keeps_its_key() {
         assert_eq!(house.ended(&first).await.status, State::Success);
         assert_eq!((house.call(flaky()).await.status, house.traces.runs()), (State::Success, 4));
 
-        let scheduled = parked(&house, flaky().countdown(1.0).unique_for(0.2)).await;
+        let scheduled = parked(&house, flaky().countdown(4.0).unique_for(0.2)).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         refused(&house.call(flaky()).await, &scheduled);
         assert_eq!(house.ended(&scheduled).await.status, State::Success);

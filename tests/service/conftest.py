@@ -42,7 +42,7 @@ class Service(Process):
     def _listens(self):
         try:
             return requests.get(f"{self.url}/livez", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def get(self, path, **options):
@@ -53,6 +53,11 @@ class Service(Process):
 
     def delete(self, path, **options):
         return self.http.delete(self.url + path, timeout=60, **options)
+
+    def archived(self, job_id):
+        """Waits until an ended job is in the archive: its row comes up to a second after its end."""
+        jobs = lambda: self.get("/v1/history", params={"limit": 100}).json()["jobs"]  # noqa: E731
+        wait_until(lambda: any(job["job_id"] == job_id for job in jobs()), 30, f"{job_id} is archived")
 
     def document(self, name, pages):
         """A PDF in the folder that may be read; its path."""

@@ -235,6 +235,7 @@ def test_s3_6_to_8_files_by_path_are_queued_listed_and_deleted(service):
     listed = service.get("/api/pipeline/process", params={"limit": 50, "offset": 0}).json()["jobs"]
     assert job_id in [job["jobId"] for job in listed]
     assert service.get("/v1/jobs", params={"tag": "Q4-2024"}).json()["jobs"][0]["job_id"] == job_id
+    service.archived(job_id)
     assert service.delete("/api/pipeline/process", params={"jobId": job_id}).json()["success"] is True
     assert service.get("/api/pipeline/process", params={"jobId": job_id}).status_code == 404
 
@@ -259,5 +260,6 @@ def test_s0_13_and_14_a_document_is_queued_looked_at_and_acted_on(service):
     service.job_ended(told["jobId"])
     assert service.post("/api/jobs/status", json={"jobId": told["jobId"], "action": "cancel"}).status_code == 409
     assert service.post("/api/jobs/status", json={"jobId": told["jobId"], "action": "explode"}).status_code == 422
+    service.archived(told["jobId"])
     assert service.post("/api/jobs/status", json={"jobId": told["jobId"], "action": "delete"}).json()["status"] == "deleted"
     assert service.get("/api/jobs/status", params={"jobId": told["jobId"]}).status_code == 404

@@ -16,7 +16,8 @@ def log(tmp_path_factory):
         for path, status in ((good, "completed"), (bad, "failed")):
             job_id = service.post("/v1/jobs", json={"source": {"kind": "path", "path": str(path)}}).json()["job_id"]
             assert service.job_ended(job_id)["status"] == status
-        wait_until(lambda: "Performance metrics" in service.output(), 20, "a line of figures")
+        lines = "Performance metrics", "ERROR.*Failed"
+        wait_until(lambda: all(re.search(line, service.output()) for line in lines), 20, "a line of figures, and of the failure")
         yield service.output()
 
 

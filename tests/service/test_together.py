@@ -124,6 +124,7 @@ def test_events_of_the_whole_tell_of_each_document(place):
 def test_a_deleted_job_takes_its_documents_along(place):
     job = place.post("/v1/jobs", params={"wait": 60}, json={"documents": paths(place, ["gone1.pdf", "gone2.pdf"], 1)}).json()
     parts = [part["job_id"] for part in documents(place, job["job_id"])]
+    place.archived(job["job_id"])
     assert place.delete(f"/v1/jobs/{job['job_id']}").status_code == 204
     for job_id in [job["job_id"], *parts]:
         assert place.get(f"/v1/jobs/{job_id}").status_code == 404
@@ -209,6 +210,9 @@ def test_a_service_that_dies_over_the_documents_is_followed_by_another(tmp_path)
         assert written["fingerprint"] == entry["submission"]["fingerprint"]
         lines = "".join(json.dumps(part) + "\n" for part in parts)
         (folder / f"documents-{entry['submission']['fingerprint']}.jsonl").write_text(lines)
+        with Service(tmp_path, env=env):
+            wait_until(lambda: kept(store, "cut")[1]["parts"]["entered"], 60, "the rest is entered")
+        # Not before: the messages of the parts that were removed are still there.
         with Service(tmp_path, "--with-worker", env=env) as service:
             assert service.job_ended("cut", 60)["counts"]["ok"] == 3
 

@@ -11,7 +11,12 @@ mod doctor;
 mod operate;
 mod process;
 mod queues;
+#[path = "../../../tests/support/redis_server.rs"]
+mod redis_server;
 mod usage;
+
+/// The URL of a broker where nobody listens.
+const NOWHERE: &str = "redis://127.0.0.1:1/0";
 
 /// A folder to work in, and the program started there with nothing of our environment but the way to its neighbours.
 struct House {

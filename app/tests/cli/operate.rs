@@ -1,21 +1,15 @@
 //! The commands for those who operate it, against a worker of our own over Redis, and their exit codes.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use super::queues::{redis, worker};
 use super::*;
 
-/// The URL of a broker where nobody listens.
-fn nowhere() -> String {
-    format!("redis://127.0.0.1:{}/0", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port())
-}
-
 #[test]
 fn a_worker_is_asked_told_and_stopped() {
     let house = House::new();
-    let Some((_server, url)) = redis(&house) else { return };
+    let Some((_server, url)) = redis() else { return };
     let nobody = house.run(&format!("status -b {url} -t 0.1"));
     assert_eq!(
         (nobody.code, nobody.out.as_str(), nobody.err.as_str()),
@@ -44,7 +38,7 @@ fn a_worker_is_asked_told_and_stopped() {
 #[test]
 fn what_is_sent_can_be_counted_thrown_away_and_waited_for_in_vain() {
     let house = House::new();
-    let Some((_server, url)) = redis(&house) else { return };
+    let Some((_server, url)) = redis() else { return };
     let run = |line: &str| house.run(&format!("{line} -b {url}"));
     let id = run("call proj.add -a [1,2] --queue q --priority 9");
     assert_eq!((id.code, id.out.trim().len()), (Some(0), 36), "{id:?}");
@@ -63,7 +57,7 @@ fn what_is_sent_can_be_counted_thrown_away_and_waited_for_in_vain() {
 #[test]
 fn events_are_dumped_line_by_line_until_somebody_interrupts() {
     let house = House::new();
-    let Some((_server, url)) = redis(&house) else { return };
+    let Some((_server, url)) = redis() else { return };
     let mut dump = house.command(&format!("events --dump -b {url}")).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(dump.stdout.take().unwrap());
     let mut line = String::new();
@@ -84,7 +78,7 @@ fn events_are_dumped_line_by_line_until_somebody_interrupts() {
 
 #[test]
 fn a_broker_that_is_away_is_75_for_every_command_that_needs_it() {
-    let (house, url) = (House::new(), nowhere());
+    let (house, url) = (House::new(), NOWHERE);
     for line in ["status", "inspect active", "control enable_events", "call a.task", "purge -f -Q q", "list bindings", "events"] {
         let ran = house.run(&format!("{line} -b {url}"));
         assert_eq!(ran.code, Some(75), "{line}: {ran:?}");
@@ -113,7 +107,7 @@ fn wrong_words_are_2_and_say_what_there_is() {
 
 #[test]
 fn a_name_that_cannot_be_expanded_is_wrong_usage() {
-    let ran = House::new().run("worker -n w%x@h -b redis://127.0.0.1:1/0");
+    let ran = House::new().run(&format!("worker -n w%x@h -b {NOWHERE}"));
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.err.contains("unknown format %x"), "{ran:?}");
 }

@@ -1,11 +1,10 @@
 //! Over Redis: a worker of our own, a document submitted to it, and a stop that is asked for.
 
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use super::process::house;
+use super::redis_server::RedisServer;
 use super::*;
 
 /// A process that ends with the test.
@@ -19,23 +18,10 @@ impl Drop for Running {
 }
 
 /// A Redis of our own and its URL; none where it is not installed.
-pub(super) fn redis(house: &House) -> Option<(Running, String)> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let arguments =
-        ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", &house.path().display().to_string()];
-    let started = Command::new("redis-server").args(arguments).stdout(Stdio::null()).stdin(Stdio::null()).spawn();
-    let Ok(server) = started else {
-        assert!(std::env::var_os("CI").is_none(), "redis-server is missing in CI");
-        eprintln!("skipped: redis-server is not installed");
-        return None;
-    };
-    let server = Running(server);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "Redis does not listen");
-        std::thread::yield_now();
-    }
-    Some((server, format!("redis://127.0.0.1:{port}/0")))
+pub(super) fn redis() -> Option<(RedisServer, String)> {
+    let server = RedisServer::start()?;
+    let url = server.url(0);
+    Some((server, url))
 }
 
 /// Starts a worker and waits until it says that it is ready; the rest of its log is read on, so that it never waits for us.
@@ -56,12 +42,10 @@ pub(super) fn worker(house: &House, line: &str) -> (Running, std::thread::JoinHa
 #[test]
 fn a_worker_waits_for_a_broker_that_is_away_unless_told_not_to() {
     let house = House::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let ran = house.run(&format!("worker -b redis://127.0.0.1:{port}/0 broker.connection_retry_on_startup=false"));
+    let ran = house.run(&format!("worker -b {NOWHERE} broker.connection_retry_on_startup=false"));
     assert_eq!(ran.code, Some(75), "{ran:?}");
 
-    let mut waiting =
-        house.command(&format!("worker -b redis://127.0.0.1:{port}/0 --pidfile pid")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut waiting = house.command(&format!("worker -b {NOWHERE} --pidfile pid")).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(waiting.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains("cannot connect to Redis") {
@@ -75,7 +59,7 @@ fn a_worker_waits_for_a_broker_that_is_away_unless_told_not_to() {
 #[test]
 fn a_submitted_document_is_done_by_a_worker_that_then_stops_when_told() {
     let Some(house) = house(30) else { return };
-    let Some((_server, url)) = redis(&house) else { return };
+    let Some((_server, url)) = redis() else { return };
     let (mut worker, log) =
         worker(&house, &format!("-A proj worker -b {url} -n w1@%n --pidfile pid -c 2 -l INFO --without-gossip"));
     let doctor = house.run(&format!("doctor --json -b {url}")).json();

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 pub const ABORTS: &str = "this page aborts its child";
 /// A page whose text is this keeps its child busy for a second, so that a test can kill it there.
 pub const SLOW: &str = "this page takes its time";
+pub const SLOWER: &str = "this page takes much more time";
 
 /// The library, where scripts put it.
 pub fn pdfium() -> Option<PathBuf> {
@@ -67,6 +68,7 @@ fn fault(text: &str) {
     match text.trim() {
         ABORTS => std::process::abort(),
         SLOW => std::thread::sleep(Duration::from_secs(1)),
+        SLOWER => std::thread::sleep(Duration::from_secs(4)),
         _ => {}
     }
 }

@@ -8,7 +8,7 @@ use chrono::{TimeDelta, Utc};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::house::{House, SLOW, compact, numbered, pdf};
+use super::house::{House, SLOW, SLOWER, compact, numbered, pdf};
 use super::trial;
 
 pub fn trials() -> Vec<Trial> {
@@ -75,8 +75,8 @@ async fn before() {
 
 async fn cut_off() {
     let house = House::with(|documents| documents.cancel_grace = Duration::ZERO);
-    // Each page sleeps for a second in its child, and there are two children: the third of three waits for one.
-    let path = house.file("slow.pdf", &pdf(&vec![SLOW.to_owned(); 3]));
+    // Each page sleeps in its child for longer than it takes until somebody looks whether it may go on.
+    let path = house.file("slow.pdf", &pdf(&vec![SLOWER.to_owned(); 3]));
     let id = house.send(json!({"path": path, "job_id": "slow"})).await;
     let mut news = house.ledger.follow().await.unwrap();
     while house.ledger.get("slow").await.unwrap().is_none_or(|entry| entry.pages.count(|state| state == PageState::Running) < 3) {
@@ -91,14 +91,14 @@ async fn cut_off() {
 
 async fn deadline() {
     let house = House::new();
-    let path = house.file("late.pdf", &pdf(&vec![SLOW.to_owned(); 20]));
-    let deadline = Some(Utc::now() + TimeDelta::milliseconds(2500));
+    let path = house.file("late.pdf", &pdf(&vec![SLOW.to_owned(); 60]));
+    let deadline = Some(Utc::now() + TimeDelta::seconds(6));
     house.ledger.create("late", Submission { deadline, ..Submission::default() }).await.unwrap();
     let meta = house.process(json!({"path": path, "job_id": "late"})).await;
     assert_eq!(compact(&meta)["job"]["status"], "partial");
     let entry = entry(&house, "late").await;
     assert_eq!((entry.status, &entry.partial_reasons[..]), (JobStatus::Partial, &[PartialReason::Deadline][..]));
-    assert!(entry.done() >= 1 && entry.done() < 20, "{}", entry.pages);
+    assert!(entry.done() >= 1 && entry.done() < 60, "{}", entry.pages);
     house.close().await;
 }
 
