@@ -1,6 +1,6 @@
 //! A private redis-server on a free port, killed when it is dropped. Included by path where a test binary needs one.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it, and some have it as a private module")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

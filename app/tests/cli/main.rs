@@ -1,5 +1,5 @@
 //! The program from outside: what it prints, and the codes it ends with.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
