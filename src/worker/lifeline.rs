@@ -2,15 +2,21 @@
 //! own, over connections of their own.
 //!
 //! A task that computes without ever awaiting holds a thread of the program's runtime; as many of them as it has threads stop everything
-//! on it. The worker would look dead to its monitors, and its messages would go to others while it works on them.
+//! on it. The worker would look dead to its monitors, and its messages would go to others while it works on them. That one such task
+//! holds up no more than its own thread is seen to from there, too.
 //!
 //! # Celery
 //! The main process of the prefork pool, which runs no task; its `threads`, `gevent` and `solo` pools have nothing of the kind.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// For how long at most a task that computes holds up more than its thread.
+const STIR: Duration = Duration::from_millis(50);
 
 /// Where those loops run.
 #[derive(Debug)]
@@ -38,6 +44,31 @@ impl Lifeline {
             Some(runtime) => loops.spawn_on(task, runtime.handle()),
             None => loops.spawn(task),
         };
+    }
+
+    /// Stirs the program's runtime while it is `busy`: one of its threads waits for sockets and timers, and where that one wakes up to a
+    /// task that computes without ever awaiting, nobody waits for them until another has run something and goes to sleep again
+    /// (<https://github.com/tokio-rs/tokio/issues/4730>).
+    pub(super) fn stir(&self, loops: &mut JoinSet<()>, busy: impl Fn() -> bool + Send + 'static, ended: CancellationToken) {
+        let Some(runtime) = &self.runtime else { return };
+        let program = Handle::current();
+        let stirring = async move {
+            let mut turns = JoinSet::new();
+            loop {
+                tokio::time::sleep(STIR).await;
+                if busy() {
+                    turns.spawn_on(std::future::ready(()), &program);
+                    turns.join_next().await;
+                }
+            }
+        };
+        let until_the_end = async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = stirring => {}
+            }
+        };
+        loops.spawn_on(until_the_end, runtime.handle());
     }
 
     /// Does something there and waits for it: a connection belongs to the runtime on which it was made. `None`: it panicked.

@@ -50,6 +50,11 @@ impl Loops {
         self.lifeline.spawn(&mut self.working, task);
     }
 
+    /// Keeps a task that computes from holding up more than its thread.
+    pub(super) fn stir(&mut self, busy: impl Fn() -> bool + Send + 'static) {
+        self.lifeline.stir(&mut self.working, busy, self.ended.clone());
+    }
+
     /// Starts to send events.
     pub(super) fn send(&mut self, sender: EventSender) {
         self.lifeline.spawn(&mut self.sending, sender.run(self.sent.clone()));

@@ -169,6 +169,8 @@ impl Worker {
             leases: Arc::clone(leases),
             batches,
         };
+        let slots = Arc::clone(&shared.window.slots);
+        loops.stir(move || slots.free() < slots.size());
         loops.spawn(stopping::watch(Arc::clone(shared), loops.ended()));
         loops.spawn(dump::listen(Arc::clone(shared), Arc::clone(leases), loops.ended()));
         loops.spawn(fetcher.run());

@@ -122,3 +122,16 @@ def test_no_task_waits_behind_a_long_one_while_a_neighbour_has_nothing_to_do(
         assert [result.get(timeout=30) for result in others] == list(range(1, 21))
         assert not slow.ready()
         assert slow.get(timeout=30) == 0
+
+
+def test_a_task_that_computes_holds_up_no_more_than_its_thread(client, environment, interop_worker_program, tmp_path):
+    env = {**environment, "TOKIO_WORKER_THREADS": "2"}
+    with celeriac(interop_worker_program, "computing", tmp_path, env, concurrency=4) as worker:
+        wait_until(lambda: client.control.ping(timeout=10, limit=1), 30, "the worker")
+        # On one core its threads seldom run side by side: the one that waits for sockets is the one that computes.
+        for thread in os.listdir(f"/proc/{worker.pid}/task"):
+            os.sched_setaffinity(int(thread), {min(os.sched_getaffinity(0))})
+        client.send_task("proj.busy", (60,))
+        for n in range(20):
+            assert client.send_task("proj.add", (n, 1)).get(timeout=20) == n + 1
+        worker.kill_9()
