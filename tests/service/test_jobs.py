@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 import threading
 
@@ -170,6 +171,37 @@ def test_a_job_that_is_archived_while_it_is_deleted_does_not_come_back(service):
         archive.execute(f"INSERT INTO celeriac_jobs VALUES ({', '.join('?' * len(row))})", row)
         archive.commit()
     wait_until(lambda: service.get(f"/v1/jobs/{job_id}").status_code == 404, 30, "it is gone for good")
+
+
+def test_a_job_that_is_deleted_while_it_runs_stops_and_leaves_nothing(service):
+    job_id = submit(service, "deleted.pdf", 400)
+    wait_until(lambda: service.job(job_id)["counts"]["ok"] > 5, 60, "some pages are done")
+    assert service.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert service.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert service.post(f"/v1/jobs/{job_id}/cancel").status_code == 404
+    kept = service.folder / "store/jobs" / job_id
+    wait_until(lambda: not any(path.is_file() for path in kept.rglob("*")), 60, "nothing of it is left")
+    queues = lambda: service.get("/v1/stats").json()["queues"]  # noqa: E731
+    wait_until(lambda: not any(queue["waiting"] for queue in queues().values()), 30, "nothing of it waits")
+    assert len(re.findall(r"tasks.process_page\[.*succeeded", service.output())) < 300, "its pages did not run"
+    assert job_id not in [job["job_id"] for job in service.get("/v1/jobs", params={"limit": 100}).json()["jobs"]]
+    again = submit(service, "deleted.pdf", 2, job_id=job_id)
+    assert again == job_id and service.job_ended(job_id)["status"] == "completed"
+
+
+def test_a_job_that_is_deleted_while_it_waits_is_not_run(tmp_path):
+    with RedisServer(tmp_path) as server:
+        server.ready()
+        env = {"CELERY_BROKER_URL": server.broker_url, "CELERY_RESULT_BACKEND": server.result_backend}
+        with Service(tmp_path, env=env) as service:
+            gone = submit(service, "gone.pdf", 2)
+            assert service.delete(f"/v1/jobs/{gone}").status_code == 204
+        with Service(tmp_path, "--with-worker", env=env) as service:
+            kept = submit(service, "kept.pdf", 2)
+            assert service.job_ended(kept)["status"] == "completed"
+            assert service.get(f"/v1/jobs/{gone}").status_code == 404
+            assert [job["job_id"] for job in service.get("/v1/jobs").json()["jobs"]] == [kept]
+            assert not list((tmp_path / "store/jobs").glob(f"{gone}/**/*.json")), "nothing was written"
 
 
 def test_the_document_of_the_api_names_every_route_of_it(service):

@@ -121,6 +121,18 @@ def test_events_of_the_whole_tell_of_each_document(place):
         assert kind != "document" or data["job_id"].startswith(job["job_id"] + "~")
 
 
+def test_a_job_that_is_deleted_while_its_documents_run_stops_them_and_leaves_nothing(place):
+    job = place.post("/v1/jobs", json={"documents": paths(place, [f"stop{n}.pdf" for n in range(8)], 100)}).json()["job_id"]
+    wait_until(lambda: place.job(job)["counts"]["ok"] > 5, 60, "some pages are done")
+    parts = [part["job_id"] for part in documents(place, job)]
+    assert place.delete(f"/v1/jobs/{job}").status_code == 204
+    files = lambda: [path for path in (place.folder / "store/jobs").glob(f"{job}*/**/*") if path.is_file()]  # noqa: E731
+    wait_until(lambda: not files(), 60, "nothing of it is left")
+    queues = lambda: place.get("/v1/stats").json()["queues"]  # noqa: E731
+    wait_until(lambda: not any(queue["waiting"] for queue in queues().values()), 30, "nothing of it waits")
+    assert not files() and all(place.get(f"/v1/jobs/{one}").status_code == 404 for one in [job, *parts])
+
+
 def test_a_deleted_job_takes_its_documents_along(place):
     job = place.post("/v1/jobs", params={"wait": 60}, json={"documents": paths(place, ["gone1.pdf", "gone2.pdf"], 1)}).json()
     parts = [part["job_id"] for part in documents(place, job["job_id"])]

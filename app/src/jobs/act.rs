@@ -5,11 +5,14 @@ use std::time::Duration;
 use celeriac_tasks::ledger::{Chore, Entry, PageState};
 use celeriac_tasks::store::{Key, PageFile};
 
+use futures::future::try_join_all;
+
 use super::refusal::Refusal;
+use super::together::of;
 use super::{Desk, Result};
 
-/// For how long at most whoever archives a job goes by what it was at his last look.
-const ARCHIVING: Duration = Duration::from_secs(5);
+/// After how long what was about to be done for a job when it was deleted is mostly done.
+const SOON_OVER: Duration = Duration::from_secs(5);
 
 /// Which pages are done again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,23 +74,37 @@ impl Desk {
         if !entry.status.is_terminal() {
             self.ledger.cancel(job_id).await?;
         }
-        self.forget(job_id).await?;
+        // The whole first: what it says of its parts does not change with each that goes.
+        self.delete_one(job_id).await?;
+        let mut rest = Some(of(job_id));
+        while let Some(parts) = self.next_parts(&mut rest).await? {
+            try_join_all(parts.iter().map(|part| self.delete_one(&part.job_id))).await?;
+        }
         if let Some(archive) = &self.archive {
             archive.remove(job_id).await?;
-            // Whoever was about to archive it may still do so.
-            self.ledger.remind(&Chore::deleted(job_id), ARCHIVING).await?;
         }
         Ok(entry)
     }
 
-    /// Removes what the ledger and the store keep of a job and its parts; what was archived stays.
-    pub(crate) async fn forget(&self, job_id: &str) -> Result<()> {
-        // The whole first: what it says of its parts does not change with each that goes.
-        self.forget_one(job_id).await?;
-        self.forget_parts(job_id).await
+    async fn delete_one(&self, job_id: &str) -> Result<()> {
+        if self.ledger.delete(job_id).await? {
+            self.store.delete_job(job_id).await?;
+        }
+        // What runs still may write, and whoever was about to archive it may still do so.
+        Ok(self.ledger.remind(&Chore::deleted(job_id), SOON_OVER).await?)
     }
 
-    pub(super) async fn forget_one(&self, job_id: &str) -> Result<()> {
+    /// Removes what the ledger and the store keep of a job and its parts; what was archived stays.
+    pub(crate) async fn forget(&self, job_id: &str) -> Result<()> {
+        self.forget_one(job_id).await?;
+        let mut rest = Some(of(job_id));
+        while let Some(parts) = self.next_parts(&mut rest).await? {
+            try_join_all(parts.iter().map(|part| self.forget_one(&part.job_id))).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_one(&self, job_id: &str) -> Result<()> {
         self.store.delete_job(job_id).await?;
         self.ledger.remove(job_id).await?;
         Ok(())

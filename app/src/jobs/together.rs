@@ -177,25 +177,20 @@ impl Desk {
         }
         let again = |part: &Entry| part.status.is_terminal() && (*what == Retry::All || part.status != JobStatus::Completed);
         let mut rest = Some(of(&whole.job_id));
-        while let Some(query) = rest {
-            let found = self.ledger.find(&query).await?;
-            try_join_all(found.jobs.iter().filter(|part| again(part)).map(|part| self.retry_one(part, what))).await?;
-            rest = found.next.map(|cursor| Query { cursor: Some(cursor), ..query });
+        while let Some(parts) = self.next_parts(&mut rest).await? {
+            try_join_all(parts.iter().filter(|part| again(part)).map(|part| self.retry_one(part, what))).await?;
         }
         // Where none has begun yet, neither has the whole.
         self.ledger.settle_parts(&whole.job_id).await?;
         self.job(&whole.job_id).await
     }
 
-    /// Removes what the ledger and the store keep of the parts of a job.
-    pub(super) async fn forget_parts(&self, job_id: &str) -> Result<()> {
-        let mut rest = Some(of(job_id));
-        while let Some(query) = rest {
-            let found = self.ledger.find(&query).await?;
-            try_join_all(found.jobs.iter().map(|part| self.forget_one(&part.job_id))).await?;
-            rest = found.next.map(|cursor| Query { cursor: Some(cursor), ..query });
-        }
-        Ok(())
+    /// The next parts of a job, and in `rest` those after them.
+    pub(super) async fn next_parts(&self, rest: &mut Option<Query>) -> Result<Option<Vec<Entry>>> {
+        let Some(query) = rest.take() else { return Ok(None) };
+        let found = self.ledger.find(&query).await?;
+        *rest = found.next.map(|cursor| Query { cursor: Some(cursor), ..query });
+        Ok(Some(found.jobs))
     }
 
     /// The parts of a job after a place among them, the first first: from the ledger, or, once that has forgotten the job, the archive.
@@ -209,7 +204,7 @@ impl Desk {
 }
 
 /// The parts of a job, as many as are changed at once.
-fn of(job_id: &str) -> Query {
+pub(super) fn of(job_id: &str) -> Query {
     Query { parent: Some(job_id.to_owned()), limit: AT_ONCE, ..Query::default() }
 }
 

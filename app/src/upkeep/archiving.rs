@@ -14,11 +14,3 @@ pub(super) async fn archive(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
     }
     Ok(Done::Yes)
 }
-
-/// Of a job that was deleted: goes again if it was put there meanwhile, unless there is another of its id by now.
-pub(super) async fn deleted(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
-    if let (Some(archive), None) = (&desk.archive, desk.ledger.get(&chore.job_id).await?) {
-        archive.remove(&chore.job_id).await?;
-    }
-    Ok(Done::Yes)
-}

@@ -29,8 +29,8 @@ pub(crate) fn start(desk: &Desk, teller: Teller, jobs_max: u64) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     if desk.archive.is_some() {
         loops.spawn(chores(desk.clone(), Chore::ARCHIVE, archiving::archive));
-        loops.spawn(chores(desk.clone(), Chore::DELETED, archiving::deleted));
     }
+    loops.spawn(chores(desk.clone(), Chore::DELETED, retention::deleted));
     loops.spawn(chores(desk.clone(), Chore::PAGES, retention::pages));
     loops.spawn(retention::entries(desk.clone()));
     loops.spawn(chores(desk.clone(), Chore::DOCUMENTS, stray::documents));

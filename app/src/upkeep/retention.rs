@@ -11,6 +11,8 @@ use crate::jobs::{Desk, Refusal};
 
 /// How often jobs are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether what is left of a deleted job's work has stopped.
+const STOPPED_EVERY: Duration = Duration::from_secs(30);
 /// How many are removed at once.
 const AT_ONCE: usize = 200;
 
@@ -23,6 +25,19 @@ pub(super) async fn pages(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
         desk.store.delete(&key).await?;
     }
     tracing::info!(job_id = chore.job_id, "pages removed: their time is over");
+    Ok(Done::Yes)
+}
+
+/// What was kept of a job while and after it was deleted, unless there is another of its id by now.
+pub(super) async fn deleted(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
+    match desk.ledger.left_of(&chore.job_id).await? {
+        Some(entry) if !entry.deleted => return Ok(Done::Yes),
+        Some(entry) if !entry.status.is_terminal() => return Ok(Done::Again(chore, STOPPED_EVERY)),
+        _ => desk.store.delete_job(&chore.job_id).await?,
+    }
+    if let Some(archive) = &desk.archive {
+        archive.remove(&chore.job_id).await?;
+    }
     Ok(Done::Yes)
 }
 

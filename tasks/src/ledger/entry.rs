@@ -168,6 +168,9 @@ pub struct Entry {
     /// Whether its task was handed to the broker.
     #[serde(default)]
     pub sent: bool,
+    /// It was deleted: nobody finds it any more, and what is left of its work stops by this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 impl Entry {
@@ -188,6 +191,7 @@ impl Entry {
             times: JobTimes { created: Some(now), queued: Some(now), ..JobTimes::default() },
             runs: 0,
             sent: false,
+            deleted: false,
         }
     }
 

@@ -117,21 +117,30 @@ impl Ledger {
 
     /// A job as it is now.
     pub async fn get(&self, job_id: &str) -> Result<Option<Entry>> {
-        let Some(Versioned { mut entry, .. }) = self.shelf.load(job_id).await? else { return Ok(None) };
+        let Some(mut entry) = self.left_of(job_id).await?.filter(|entry| !entry.deleted) else { return Ok(None) };
         self.count_parts(&mut entry).await?;
         Ok(Some(entry))
+    }
+
+    /// The same, or what is left of one that was deleted.
+    pub async fn left_of(&self, job_id: &str) -> Result<Option<Entry>> {
+        Ok(self.shelf.load(job_id).await?.map(|found| found.entry))
     }
 
     /// Enters a job. The same under the same id is found again; something else under that id is refused.
     pub async fn create(&self, job_id: &str, submission: Submission) -> Result<Created> {
         loop {
-            if let Some(Versioned { entry, .. }) = self.shelf.load(job_id).await? {
-                let same = entry.submission.fingerprint == submission.fingerprint;
-                return Ok(if same { Created::Same(Box::new(entry)) } else { Created::Different(Box::new(entry)) });
-            }
+            let version = match self.shelf.load(job_id).await? {
+                Some(Versioned { entry, version }) if entry.deleted => version,
+                Some(Versioned { entry, .. }) => {
+                    let same = entry.submission.fingerprint == submission.fingerprint;
+                    return Ok(if same { Created::Same(Box::new(entry)) } else { Created::Different(Box::new(entry)) });
+                }
+                None => 0,
+            };
             let entry = Entry::new(job_id, submission.clone(), Utc::now());
             let told = vec![entry.state_event()];
-            if self.shelf.commit(self.commit_of(None, &entry, told)).await? {
+            if self.shelf.commit(Commit { version, ..self.commit_of(None, &entry, told) }).await? {
                 return Ok(Created::New(Box::new(entry)));
             }
         }
@@ -175,7 +184,7 @@ impl Ledger {
 
     /// Whether work on a job goes on.
     pub async fn verdict(&self, job_id: &str) -> Result<Verdict> {
-        Ok(self.get(job_id).await?.map_or(Verdict::Go, |entry| entry.verdict(Utc::now())))
+        Ok(self.left_of(job_id).await?.map_or(Verdict::Go, |entry| entry.verdict(Utc::now())))
     }
 
     /// It came to another stage: the job as it is then, and whether work on it goes on.
@@ -204,7 +213,7 @@ impl Ledger {
                 (entry.clone(), taken)
             })
             .await?;
-        match cancelled {
+        match cancelled.filter(|(entry, _)| !entry.deleted) {
             Some((entry, true)) if entry.parts.is_some() => {
                 self.cancel_parts(job_id).await?;
                 Ok(self.get(job_id).await?.map(|entry| (entry, true)))
@@ -215,11 +224,29 @@ impl Ledger {
 
     /// It is to run again: the entry as it is then, and whether it had ended before.
     pub async fn restart(&self, job_id: &str) -> Result<Option<(Entry, bool)>> {
-        self.change(job_id, |entry, now, events| {
-            let taken = entry.restart(now, events);
+        let restarted = self.change(job_id, |entry, now, events| {
+            let taken = !entry.deleted && entry.restart(now, events);
             (entry.clone(), taken)
-        })
-        .await
+        });
+        Ok(restarted.await?.filter(|(entry, _)| !entry.deleted))
+    }
+
+    /// Deletes a job: nobody finds it any more. Of one that was stopped a mark stays for a week, by which what is left of its work knows
+    /// that it is to do nothing. `false`: some of it runs still, and may write.
+    pub async fn delete(&self, job_id: &str) -> Result<bool> {
+        let mark = |entry: &mut Entry, _, _: &mut Vec<Event>| {
+            entry.deleted = entry.parts.is_none() && matches!(entry.status, JobStatus::Cancelling | JobStatus::Cancelled);
+            entry.clone()
+        };
+        match self.change(job_id, mark).await? {
+            Some(Entry { deleted: true, status, submission, .. }) => {
+                if let Some(parent) = &submission.parent {
+                    self.follow_parts(parent, true).await?;
+                }
+                Ok(status.is_terminal())
+            }
+            _ => self.remove(job_id).await.map(|_| true),
+        }
     }
 
     /// Writes a line into its log.
@@ -339,6 +366,9 @@ impl Ledger {
             let Some(found) = self.shelf.load(job_id).await? else { return Ok(None) };
             let (mut entry, mut events) = (found.entry.clone(), Vec::new());
             let told = change(&mut entry, Utc::now(), &mut events);
+            if entry.deleted {
+                events.clear();
+            }
             if self.write(&found, &entry, events).await? {
                 let ended = entry.status.is_terminal();
                 if let Some(parent) = entry.submission.parent.as_ref().filter(|_| ended || entry.status != found.entry.status) {
@@ -361,6 +391,7 @@ impl Ledger {
         let (old, new) = (before.map(|found| places(&found.entry)).unwrap_or_default(), places(entry));
         let ended = entry.status.is_terminal() && before.is_none_or(|found| !found.entry.status.is_terminal());
         let chores = match before {
+            _ if entry.deleted => Vec::new(),
             None if entry.parts.is_some() => vec![(Chore::documents(&entry.job_id), together::ENTERING)],
             _ if ended => self.chores_of(entry),
             _ => Vec::new(),
@@ -374,7 +405,7 @@ impl Ledger {
             chores,
             // By itself only where nobody asks which are [`Ledger::over`], and removes them with all that belongs to them.
             entry_expires: self.kept_for(entry).map(|kept| kept.saturating_add(SLACK)),
-            events_expire: entry.status.is_terminal().then_some(self.retention.events),
+            events_expire: (entry.deleted || entry.status.is_terminal()).then_some(self.retention.events),
         }
     }
 
@@ -394,6 +425,7 @@ impl Ledger {
     /// For how long an entry is kept; one that has not ended has no end.
     fn kept_for(&self, entry: &Entry) -> Option<Duration> {
         match entry.status {
+            _ if entry.deleted => Some(Duration::ZERO),
             JobStatus::Completed | JobStatus::Partial => Some(self.retention.completed),
             status if status.is_terminal() => Some(self.retention.failed),
             _ => None,
@@ -403,6 +435,9 @@ impl Ledger {
 
 /// Where an entry stands in the indexes, and by which time.
 fn places(entry: &Entry) -> Vec<(Index, i64)> {
+    if entry.deleted {
+        return Vec::new();
+    }
     let created = entry.times.created.unwrap_or_default().timestamp_millis();
     let is_whole = entry.submission.parent.is_none();
     let mut places = vec![(if is_whole { Index::Whole } else { Index::Part }, created), (Index::Status(entry.status), created)];

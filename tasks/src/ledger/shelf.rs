@@ -95,7 +95,7 @@ pub struct Chore {
 impl Chore {
     /// Its result goes into the archive.
     pub const ARCHIVE: &'static str = "archive";
-    /// It was deleted, and is not to be in the archive again.
+    /// It was deleted: what was kept of it since goes, too.
     pub const DELETED: &'static str = "deleted";
     /// Somebody is told.
     pub const WEBHOOK: &'static str = "webhook";

@@ -1,6 +1,8 @@
 //! From a submission to an end, and who may change what.
 
-use celeriac_tasks::ledger::{Created, Ending, PageChange, PageState, Submission, Verdict, Webhook};
+use std::time::Duration;
+
+use celeriac_tasks::ledger::{Chore, Created, Ending, PageChange, PageState, Query, Submission, Verdict, Webhook};
 use celeriac_tasks::result::{JobStatus, PartialReason, Phase};
 
 use crate::ground::Ground;
@@ -12,6 +14,7 @@ on_both!(
     changes_of_many_at_once_are_all_kept,
     what_is_cancelled_stops_and_is_taken_up_again,
     nothing_is_left_of_what_is_removed,
+    what_is_left_of_the_work_of_a_deleted_job_stops,
 );
 
 fn asked(fingerprint: &str) -> Submission {
@@ -93,4 +96,39 @@ async fn nothing_is_left_of_what_is_removed(ground: Ground) {
     assert!(ledger.get("j").await.unwrap().is_none());
     assert_eq!(ledger.count(JobStatus::Cancelled).await.unwrap(), 0);
     assert!(ledger.events("j", Default::default(), 100).await.unwrap().is_empty());
+}
+
+async fn what_is_left_of_the_work_of_a_deleted_job_stops(ground: Ground) {
+    let (ledger, stop) = (&ground.ledger, Verdict::Stop(PartialReason::Cancelled));
+    let ending = || Ending { status: JobStatus::Cancelled, partial_reasons: vec![PartialReason::Cancelled], error: None };
+
+    // One that waits for its worker.
+    ledger.create("waits", asked("a")).await.unwrap();
+    ledger.cancel("waits").await.unwrap();
+    assert!(ledger.delete("waits").await.unwrap(), "nothing of it runs");
+    assert_eq!(ground.other().begin("waits", Phase::Render, Submission::default).await.unwrap(), stop);
+    ledger.finish("waits", ending()).await.unwrap();
+
+    // One that runs: it may write until it has ended.
+    ground.running("runs", 40).await;
+    ledger.cancel("runs").await.unwrap();
+    assert!(!ledger.delete("runs").await.unwrap(), "some of it runs");
+    assert_eq!(ground.other().verdict("runs").await.unwrap(), stop);
+    assert_eq!(ledger.pages("runs", &[PageChange::new(1, PageState::Running)]).await.unwrap().unwrap().1, stop);
+    ledger.finish("runs", ending()).await.unwrap();
+    assert!(ledger.left_of("runs").await.unwrap().unwrap().status.is_terminal());
+
+    for id in ["waits", "runs"] {
+        assert_eq!(ledger.get(id).await.unwrap(), None);
+        assert_eq!((ledger.cancel(id).await.unwrap(), ledger.restart(id).await.unwrap()), (None, None));
+        assert_eq!(ledger.verdict(id).await.unwrap(), stop);
+    }
+    assert!(ledger.find(&Query::default()).await.unwrap().jobs.is_empty());
+    assert_eq!((ledger.len().await.unwrap(), ledger.oldest(9).await.unwrap()), (0, vec![]));
+    assert!(ledger.chores(Chore::ARCHIVE, 9, Duration::ZERO).await.unwrap().iter().all(|chore| chore.job_id == "waits"));
+
+    // The id is free for another.
+    assert!(matches!(ledger.create("runs", asked("b")).await.unwrap(), Created::New(_)));
+    assert_eq!(ledger.verdict("runs").await.unwrap(), Verdict::Go);
+    assert_eq!(ledger.find(&Query::default()).await.unwrap().jobs.len(), 1);
 }
