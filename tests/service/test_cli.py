@@ -12,11 +12,11 @@ from processes import RedisServer
 
 
 class House(Service):
-    """A service with a worker on a Redis of its own, and the program beside it."""
+    """A service on a Redis of its own, with a worker unless told otherwise, and the program beside it."""
 
-    def __init__(self, folder, redis):
+    def __init__(self, folder, redis, flags=("--with-worker",)):
         self.urls = {"CELERY_BROKER_URL": redis.broker_url, "CELERY_RESULT_BACKEND": redis.result_backend}
-        super().__init__(folder, "--with-worker", env=self.urls)
+        super().__init__(folder, *flags, env=self.urls)
 
     def environment(self, **more):
         return {**os.environ, **self.urls, "CELERIAC_STORE": str(self.folder / "store"), "NO_COLOR": "1", **more}
@@ -168,6 +168,20 @@ def test_old_jobs_are_pruned_and_stay_in_the_archive(house):
     assert job_id in house.told("jobs", "prune", "--older-than", "0s", "-f")["removed"]
     assert house.told("jobs", "list", "--tag", "old")["jobs"] == []
     assert history() == [job_id] and house.told("jobs", "show", job_id)["status"] == "completed"
+
+
+def test_a_job_that_was_cancelled_while_it_waited_is_not_run_though_it_was_pruned(tmp_path):
+    with RedisServer(tmp_path) as redis:
+        redis.ready()
+        with House(tmp_path, redis, flags=()) as house:
+            job_id = house.submitted("waits.pdf", 1)
+            assert house.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
+            house.archived(job_id)
+            assert house.told("jobs", "prune", "--older-than", "0s", "-f")["removed"] == [job_id]
+        with House(tmp_path, redis) as house:
+            after = house.done("after.pdf", 1)
+            assert house.job(job_id)["status"] == "cancelled", "the archive still has it"
+            assert house.told("jobs", "list")["jobs"][0]["job_id"] == after and len(house.told("jobs", "list")["jobs"]) == 1
 
 
 def test_recover_finds_nothing_where_all_is_well(house):

@@ -87,7 +87,7 @@ impl Desk {
     }
 
     async fn delete_one(&self, job_id: &str) -> Result<()> {
-        if self.ledger.delete(job_id).await? {
+        if self.ledger.remove(job_id).await? {
             self.store.delete_job(job_id).await?;
         }
         // What runs still may write, and whoever was about to archive it may still do so.

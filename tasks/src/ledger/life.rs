@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 
-use super::entry::{Batch, Entry, Opened};
+use super::entry::{Batch, Entry, Opened, Submission};
 use super::event::{Event, Kind};
 use super::states::{PageState, PageStates};
 use crate::error::ErrorRecord;
@@ -188,6 +188,15 @@ impl Entry {
             _ => return false,
         }
         true
+    }
+
+    /// Of one that was stopped, only what stops its work stays.
+    pub(super) fn mark(&mut self) {
+        if self.parts.is_none() && matches!(self.status, JobStatus::Cancelling | JobStatus::Cancelled) {
+            self.deleted = true;
+            self.submission = Submission::default();
+            self.opened.iter_mut().for_each(|opened| opened.title = None);
+        }
     }
 
     /// What has not begun will not: all of it at once, for its messages tell nothing any more.

@@ -114,6 +114,9 @@ impl Shelf for MemoryShelf {
             state.remind(chore, after(delay));
             state.bound(&kind, self.chores_max);
         }
+        if commit.entry.deleted {
+            state.events.retain(|told| told.event.job_id != job_id);
+        }
         state.entries.insert(job_id, Versioned { entry: commit.entry, version: commit.version + 1 });
         for event in commit.events {
             let told = Told { id: state.next_id(), event };

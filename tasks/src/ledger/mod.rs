@@ -231,22 +231,30 @@ impl Ledger {
         Ok(restarted.await?.filter(|(entry, _)| !entry.deleted))
     }
 
-    /// Deletes a job: nobody finds it any more. Of one that was stopped a mark stays for a week, by which what is left of its work knows
-    /// that it is to do nothing. `false`: some of it runs still, and may write.
-    pub async fn delete(&self, job_id: &str) -> Result<bool> {
+    /// Removes a job: nobody finds it any more. Of one that was stopped a mark stays for a week, by which what is left of its work, such
+    /// as a message that still waits, knows that it is to do nothing. `false`: some of it runs still, and may write.
+    pub async fn remove(&self, job_id: &str) -> Result<bool> {
         let mark = |entry: &mut Entry, _, _: &mut Vec<Event>| {
-            entry.deleted = entry.parts.is_none() && matches!(entry.status, JobStatus::Cancelling | JobStatus::Cancelled);
-            entry.clone()
+            let parent = entry.submission.parent.clone();
+            entry.mark();
+            (entry.deleted, entry.status.is_terminal(), parent)
         };
-        match self.change(job_id, mark).await? {
-            Some(Entry { deleted: true, status, submission, .. }) => {
-                if let Some(parent) = &submission.parent {
-                    self.follow_parts(parent, true).await?;
-                }
-                Ok(status.is_terminal())
-            }
-            _ => self.remove(job_id).await.map(|_| true),
+        let (ended, parent) = match self.change(job_id, mark).await? {
+            Some((true, ended, parent)) => (ended, parent),
+            Some((false, _, parent)) => (self.remove_whole(job_id).await?, parent),
+            None => (self.shelf.remove(job_id, &places_of_expired()).await.map(|_| true)?, None),
+        };
+        if let Some(parent) = &parent {
+            self.follow_parts(parent, true).await?;
         }
+        Ok(ended)
+    }
+
+    async fn remove_whole(&self, job_id: &str) -> Result<bool> {
+        if let Some(found) = self.shelf.load(job_id).await? {
+            self.shelf.remove(job_id, &places(&found.entry)).await?;
+        }
+        Ok(true)
     }
 
     /// Writes a line into its log.
@@ -254,18 +262,6 @@ impl Ledger {
         self.change(job_id, |entry, _, events| events.push(entry.event(Kind::Log, json!({"level": level, "text": text}))))
             .await
             .map(drop)
-    }
-
-    /// Removes everything that is known of it. `false`: nothing was.
-    pub async fn remove(&self, job_id: &str) -> Result<bool> {
-        let Some(found) = self.shelf.load(job_id).await? else {
-            return self.shelf.remove(job_id, &places_of_expired()).await;
-        };
-        let removed = self.shelf.remove(job_id, &places(&found.entry)).await?;
-        if let Some(parent) = &found.entry.submission.parent {
-            self.follow_parts(parent, true).await?;
-        }
-        Ok(removed)
     }
 
     /// Jobs that fit, youngest first.
@@ -405,7 +401,10 @@ impl Ledger {
             chores,
             // By itself only where nobody asks which are [`Ledger::over`], and removes them with all that belongs to them.
             entry_expires: self.kept_for(entry).map(|kept| kept.saturating_add(SLACK)),
-            events_expire: (entry.deleted || entry.status.is_terminal()).then_some(self.retention.events),
+            events_expire: match entry.status.is_terminal() {
+                _ if entry.deleted => Some(Duration::ZERO),
+                ended => ended.then_some(self.retention.events),
+            },
         }
     }
 

@@ -92,7 +92,9 @@ async fn nothing_is_left_of_what_is_removed(ground: Ground) {
     ledger.create("j", submission).await.unwrap();
     ledger.cancel("j").await.unwrap();
     assert!(ledger.remove("j").await.unwrap());
-    assert!(!ledger.remove("j").await.unwrap());
+    assert!(ledger.remove("j").await.unwrap(), "once more is as well");
+    let left = serde_json::to_string(&ledger.left_of("j").await.unwrap()).unwrap();
+    assert!(left.contains("deleted") && !["report", "example.com", r#""u""#].iter().any(|told| left.contains(told)), "{left}");
     assert!(ledger.get("j").await.unwrap().is_none());
     assert_eq!(ledger.count(JobStatus::Cancelled).await.unwrap(), 0);
     assert!(ledger.events("j", Default::default(), 100).await.unwrap().is_empty());
@@ -105,14 +107,14 @@ async fn what_is_left_of_the_work_of_a_deleted_job_stops(ground: Ground) {
     // One that waits for its worker.
     ledger.create("waits", asked("a")).await.unwrap();
     ledger.cancel("waits").await.unwrap();
-    assert!(ledger.delete("waits").await.unwrap(), "nothing of it runs");
+    assert!(ledger.remove("waits").await.unwrap(), "nothing of it runs");
     assert_eq!(ground.other().begin("waits", Phase::Render, Submission::default).await.unwrap(), stop);
     ledger.finish("waits", ending()).await.unwrap();
 
     // One that runs: it may write until it has ended.
     ground.running("runs", 40).await;
     ledger.cancel("runs").await.unwrap();
-    assert!(!ledger.delete("runs").await.unwrap(), "some of it runs");
+    assert!(!ledger.remove("runs").await.unwrap(), "some of it runs");
     assert_eq!(ground.other().verdict("runs").await.unwrap(), stop);
     assert_eq!(ledger.pages("runs", &[PageChange::new(1, PageState::Running)]).await.unwrap().unwrap().1, stop);
     ledger.finish("runs", ending()).await.unwrap();
