@@ -73,10 +73,11 @@ def main():
     if not options.report:
         scratch = Path(tempfile.mkdtemp(prefix="suite-", dir=options.results)).resolve()
         try:
-            for name in options.only:
-                measure_part(name, options, scratch)
+            known = {piece for name in options.only for piece in measure_part(name, options, scratch)}
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        if unknown := [piece for piece in options.pieces if piece not in known]:
+            sys.exit(f"no such piece: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     page = the_page(options)
     verdicts = report.write(page, {name: Part.load(options.results, name) for name in PARTS})
     print(report.target_table(verdicts))
@@ -94,6 +95,7 @@ def the_page(options):
 
 
 def measure_part(name, options, scratch):
+    """Measures a part; the pieces it has."""
     part = begun(name, options)
     part.data |= {"machine": machine.describe(ROOT, options.bullmq), "rounds": options.rounds, "absent": {}}
     programs = {key: path.resolve() for key in ("celeriac", "pdfium", "floor", "render") if (path := getattr(options, key)) and path.exists()}
@@ -112,6 +114,7 @@ def measure_part(name, options, scratch):
     finally:
         meter.close()
     say(f"{name}: {time.monotonic() - began:.0f} s")
+    return meter.pieces
 
 
 def note_absent(part, meter, absent):
