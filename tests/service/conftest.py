@@ -59,6 +59,11 @@ class Service(Process):
         jobs = lambda: self.get("/v1/history", params={"limit": 100}).json()["jobs"]  # noqa: E731
         wait_until(lambda: any(job["job_id"] == job_id for job in jobs()), 30, f"{job_id} is archived")
 
+    def drained(self):
+        """Waits until no message waits."""
+        queues = lambda: self.get("/v1/stats").json()["queues"]  # noqa: E731
+        wait_until(lambda: not any(queue["waiting"] for queue in queues().values()), 30, "nothing waits")
+
     def document(self, name, pages):
         """A PDF in the folder that may be read; its path."""
         path = self.folder / "in" / name

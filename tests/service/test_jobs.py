@@ -181,8 +181,7 @@ def test_a_job_that_is_deleted_while_it_runs_stops_and_leaves_nothing(service):
     assert service.post(f"/v1/jobs/{job_id}/cancel").status_code == 404
     kept = service.folder / "store/jobs" / job_id
     wait_until(lambda: not any(path.is_file() for path in kept.rglob("*")), 60, "nothing of it is left")
-    queues = lambda: service.get("/v1/stats").json()["queues"]  # noqa: E731
-    wait_until(lambda: not any(queue["waiting"] for queue in queues().values()), 30, "nothing of it waits")
+    service.drained()
     assert len(re.findall(r"tasks.process_page\[.*succeeded", service.output())) < 300, "its pages did not run"
     assert job_id not in [job["job_id"] for job in service.get("/v1/jobs", params={"limit": 100}).json()["jobs"]]
     again = submit(service, "deleted.pdf", 2, job_id=job_id)

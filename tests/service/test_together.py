@@ -128,8 +128,7 @@ def test_a_job_that_is_deleted_while_its_documents_run_stops_them_and_leaves_not
     assert place.delete(f"/v1/jobs/{job}").status_code == 204
     files = lambda: [path for path in (place.folder / "store/jobs").glob(f"{job}*/**/*") if path.is_file()]  # noqa: E731
     wait_until(lambda: not files(), 60, "nothing of it is left")
-    queues = lambda: place.get("/v1/stats").json()["queues"]  # noqa: E731
-    wait_until(lambda: not any(queue["waiting"] for queue in queues().values()), 30, "nothing of it waits")
+    place.drained()
     assert not files() and all(place.get(f"/v1/jobs/{one}").status_code == 404 for one in [job, *parts])
 
 
