@@ -93,9 +93,9 @@ def runs(worker, result):
     return worker.output().count(f"[{result.id}] received")
 
 
-def goes_back(worker, broker, result):
+def goes_back(worker, broker, result, status=(0,)):
     """After a cold stop: the task is the next to be taken, and nothing is left of it."""
-    assert worker.ended() == 0
+    assert worker.ended() in status, worker.output()
     assert (queued(broker), broker.hlen("unacked")) == ([result.id], 0)
     assert f"[{result.id}] succeeded" not in worker.output()
 
@@ -137,7 +137,8 @@ def test_a_cold_stop_hands_back_what_is_acked_late(start, call, broker, side, si
         time.sleep(AGAIN)
     worker.signal(getattr(signal, signals[-1]))
 
-    goes_back(worker, broker, slow)
+    # Python's says 1 after SIGINT where its event loop has turned before the second one (`on_SIGINT` of celery/apps/worker.py).
+    goes_back(worker, broker, slow, status=(0, 1) if side == "python" and "SIGINT" in signals else (0,))
 
 
 @both
