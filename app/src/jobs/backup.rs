@@ -48,7 +48,7 @@ pub(crate) enum Imported {
 impl Desk {
     /// What is archived of a job beside its entry, as it is now: with the keys of the store, not with today's addresses.
     pub(crate) async fn to_archive(&self, job_id: &str) -> Result<Archived> {
-        let result = self.store.get_json(&Key::job(job_id, "result.json")?).await?;
+        let result = self.store.get_large_json(&Key::job(job_id, "result.json")?).await?;
         let told = self.ledger.events(job_id, EventId::default(), EVENTS).await?;
         Ok(Archived { result, log: archive::log(&told) })
     }

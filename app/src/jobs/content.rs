@@ -53,7 +53,7 @@ fn page_key(job_id: &str, page: u32, file: PageFile) -> Result<Key> {
 impl Desk {
     /// The result as it was last written; `None` where there is none yet.
     pub(crate) async fn result(&self, job_id: &str) -> Result<Option<DocumentResult>> {
-        let kept = self.store.get_json::<DocumentResult>(&Key::job(job_id, "result.json")?).await?;
+        let kept = self.store.get_large_json::<DocumentResult>(&Key::job(job_id, "result.json")?).await?;
         let archived = match (&kept, &self.archive) {
             (None, Some(archive)) => archive.get(job_id).await?.and_then(|archived| archived.result),
             _ => None,

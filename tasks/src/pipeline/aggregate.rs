@@ -44,7 +44,7 @@ pub(super) async fn conclude(ctx: &Context, documents: &Documents, mut result: D
     result.job.phase = Phase::Done;
     let started = result.job.times.started.unwrap_or_else(Utc::now);
     result.timings.wall_ms = u64::try_from((Utc::now() - started).num_milliseconds()).unwrap_or_default();
-    save(documents, &result).await.map_err(|error| failed(ctx, error))?;
+    let result = save(documents, result).await.map_err(|error| failed(ctx, error))?;
     let last = !follows(ctx);
     if last || result.job.status == JobStatus::Failed {
         let ending = Ending {
@@ -86,11 +86,11 @@ pub(super) async fn stopped(documents: &Documents, result: &mut DocumentResult) 
 pub(super) async fn load(documents: &Documents, job_id: &str) -> Result<DocumentResult, DocumentError> {
     let missing =
         || DocumentError::new(Code::StorageFailed, Stage::Store, format!("the result of job {job_id} is not in the store"));
-    documents.store.get_json(&key(job_id)?).await?.ok_or_else(missing)
+    documents.store.get_large_json(&key(job_id)?).await?.ok_or_else(missing)
 }
 
-pub(super) async fn save(documents: &Documents, result: &DocumentResult) -> Result<(), DocumentError> {
-    documents.store.put_json(&key(&result.job.job_id)?, result).await
+async fn save(documents: &Documents, result: DocumentResult) -> Result<DocumentResult, DocumentError> {
+    documents.store.put_large_json(&key(&result.job.job_id)?, result).await
 }
 
 /// Where a job's result lies.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutPayload};
 
-use super::{Key, Store, failure};
-use crate::error::{Code, DocumentError, Stage};
+use super::{Key, Store, blocking, failure};
+use crate::error::DocumentError;
 
 impl Store {
     /// Writes files in order, each whole or not at all.
@@ -20,9 +20,7 @@ impl Store {
             }
             return Ok(());
         };
-        let written =
-            tokio::task::spawn_blocking(move || files.iter().try_for_each(|(key, bytes)| write(&root.join(key.as_str()), bytes)));
-        written.await.map_err(|error| DocumentError::new(Code::Internal, Stage::Store, error.to_string()))?
+        blocking(move || files.iter().try_for_each(|(key, bytes)| write(&root.join(key.as_str()), bytes))).await
     }
 }
 
@@ -49,6 +47,7 @@ fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     #[tokio::test]
     async fn files_written_together_are_read_one_by_one_in_a_folder_and_elsewhere() {

@@ -57,6 +57,11 @@ impl Spool {
         Ok((self.size, sha256))
     }
 
+    /// Where it is being written.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How the document begins.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head

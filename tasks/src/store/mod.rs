@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::error::DocumentError;
+use crate::error::{Code, DocumentError, Stage};
 
 pub use key::{Key, PageFile};
 pub(crate) use local::{Spool, hexadecimal, too_large};
@@ -119,4 +119,10 @@ impl Store {
         let path = object_store::path::Path::from(key.as_str());
         self.prefix.parts().chain(path.parts()).collect()
     }
+}
+
+/// Work with files on a thread of its own, beside the tasks that wait for others.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, DocumentError> + Send + 'static) -> Result<T, DocumentError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| DocumentError::new(Code::Internal, Stage::Store, error.to_string()))?
 }
