@@ -236,8 +236,15 @@ impl Entry {
         self.batches_where(|_| true)
     }
 
-    /// Those of them whose pages are wanted; what is not is not counted.
-    pub(super) fn batches_where(&self, wanted: impl Fn(&[u32]) -> bool) -> Vec<Batch> {
+    /// Those of them that these pages are in. The others are not counted: with each page that ends that would cost more the more there are.
+    pub(super) fn batches_of(&self, pages: &[u32]) -> Vec<Batch> {
+        if pages.is_empty() {
+            return Vec::new();
+        }
+        self.batches_where(|batch| pages.iter().any(|page| batch.first() <= Some(page) && Some(page) <= batch.last()))
+    }
+
+    fn batches_where(&self, wanted: impl Fn(&[u32]) -> bool) -> Vec<Batch> {
         let Some(opened) = &self.opened else { return Vec::new() };
         let asked: Vec<u32> = self.pages.iter().filter(|(_, state)| *state != PageState::Skipped).map(|(page, _)| page).collect();
         let batches = split(&asked, opened.threshold, opened.batch_size).unwrap_or_default();

@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 
-use super::entry::{Batch, Entry, Opened, Submission};
+use super::entry::{Entry, Opened, Submission};
 use super::event::{Event, Kind};
 use super::states::{PageState, PageStates};
 use crate::error::ErrorRecord;
@@ -123,21 +123,19 @@ impl Entry {
 
     /// Something happened to pages.
     pub(super) fn change_pages(&mut self, changes: &[PageChange], now: DateTime<Utc>, events: &mut Vec<Event>) {
-        // Batches of other pages stay as they are: to count them all for each page would cost more the more there are.
-        let touched = |pages: &[u32]| {
-            let within = |page: &u32| pages.first() <= Some(page) && Some(page) <= pages.last();
-            changes.iter().any(|change| within(&change.page))
-        };
-        let complete = |entry: &Self| entry.batches_where(touched).into_iter().filter(Batch::is_complete).collect::<Vec<_>>();
-        let before: Vec<u32> = complete(self).iter().map(|batch| batch.number).collect();
+        let mut ended = Vec::new();
         for change in changes {
             // What is told twice counts once.
-            if self.pages.set(change.page, change.state).is_some_and(|earlier| earlier != change.state) {
-                change.usage.iter().for_each(|usage| self.spent.add(usage));
-                events.push(self.page_event(change));
+            let Some(earlier) = self.pages.set(change.page, change.state).filter(|earlier| *earlier != change.state) else {
+                continue;
+            };
+            if change.state.has_ended() && !earlier.has_ended() {
+                ended.push(change.page);
             }
+            change.usage.iter().for_each(|usage| self.spent.add(usage));
+            events.push(self.page_event(change));
         }
-        for batch in complete(self).iter().filter(|batch| !before.contains(&batch.number)) {
+        for batch in self.batches_of(&ended).iter().filter(|batch| batch.is_complete()) {
             let data = json!({"batch": batch.number, "ok": batch.pages - batch.failed, "failed": batch.failed});
             events.push(self.event(Kind::Batch, data));
         }
@@ -306,6 +304,16 @@ mod tests {
         assert_eq!(events.len(), 2);
         assert_eq!((entry.pages.to_string().as_str(), entry.percent(), entry.done()), ("coqq", 50.0, 2));
         assert!(entry.batches()[0].is_complete() && !entry.batches()[1].is_active());
+
+        // Both pages of the other batch at once, of which one had begun.
+        events.clear();
+        entry.change_pages(&[PageChange::new(3, PageState::Running)], Utc::now(), &mut events);
+        entry.change_pages(&[PageChange::new(3, PageState::Ok), PageChange::new(4, PageState::Failed)], Utc::now(), &mut events);
+        assert_eq!(kinds(&events), [Kind::Page, Kind::Page, Kind::Page, Kind::Batch]);
+        assert_eq!(events[3].data, json!({"batch": 2, "ok": 1, "failed": 1}));
+        // A page of a complete batch that ends otherwise completes nothing.
+        entry.change_pages(&[PageChange::new(4, PageState::Ok)], Utc::now(), &mut events);
+        assert_eq!(kinds(&events[4..]), [Kind::Page]);
     }
 
     #[test]

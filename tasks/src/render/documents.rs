@@ -1,6 +1,6 @@
 //! The documents a child keeps open between calls: a few, the last used first, and closed again when others come.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pdfium_render::prelude::{PdfDocument, Pdfium};
 
@@ -11,8 +11,10 @@ use super::{OpenArgs, Opened, pdf};
 /// More would cost memory and hardly ever be asked for: a child is given pages of the document it has.
 const KEPT: usize = 3;
 /// After so many pages a document is opened anew: PDFium keeps all that it has read of one, fonts, images and the contents of pages, for
-/// as long as it is open. Opening costs as much as half a page; one that takes more milliseconds than this is opened anew after as many pages.
+/// as long as it is open. Opening costs as much as half a page; with a long document, whose every entry is read, it costs more.
 const WORN: u32 = 64;
+/// So a document is kept for as many pages as make this the most that opening costs each of them.
+const OPENING_A_PAGE: Duration = Duration::from_micros(100);
 
 /// An open PDF.
 struct Open {
@@ -67,7 +69,8 @@ impl Documents {
         self.open.truncate(KEPT - 1);
         let began = Instant::now();
         let document = pdf::load(pdfium, &wanted.path, wanted.password.as_deref())?;
-        let took = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-        Ok(Open { args: wanted.clone(), document, pages: 0, worn: WORN.max(took) })
+        let worth = began.elapsed().as_micros() / OPENING_A_PAGE.as_micros();
+        let worn = WORN.max(u32::try_from(worth).unwrap_or(u32::MAX));
+        Ok(Open { args: wanted.clone(), document, pages: 0, worn })
     }
 }
