@@ -209,7 +209,7 @@ def run(chosen, folder):
             hanging = wait_for_ends(chords, results, chosen.patience)
             seconds = time.monotonic() - began
             # The last copies come after the last chord has ended: they must start nothing again, under kills too.
-            wait_until(lambda: not duplicator.waiting(), chosen.later + 5, "all copies are delivered")
+            wait_until(lambda: not duplicator.waiting(), chosen.later + 30, "all copies are delivered")
             fleet.leave_alone()
             wait_for_quiet(broker, duplicator, chosen.patience)
             duplicator.end()

@@ -32,7 +32,7 @@ def fairness(play):
         found = Found(settled=stage.rest(), lost=len(stage.lost()), tasks=len(sent))
         waits = waited_beside_idle_slots(stage.oracle.entries(), began, sent, pids)
         found.update({f"waited while a slot was idle, {name}": value for name, value in spread(waits).items()})
-        bar = play.at_most(BAR, short=0.3)
+        bar = play.at_most(BAR, short=0.8)
         late = sum(seconds > bar for seconds in waits)
         found[f"waited longer than {bar} s"] = late
         found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")

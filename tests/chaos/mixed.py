@@ -16,7 +16,7 @@ CLAIMED = 0.5
 @scenario(
     "R5",
     "tasks of three visibility timeouts, and as far away, while Python peers sweep",
-    short={"timeout": 4, "lease": 2},
+    short={"timeout": 8, "lease": 4},
     full={"timeout": 10, "lease": 4},
 )
 def long_tasks(play):

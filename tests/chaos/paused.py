@@ -35,7 +35,7 @@ class Announced(threading.Thread):
         self._listening.close()
 
 
-@scenario("R4", "SIGSTOP for less and for more than the lease", short={"rounds": 1, "lease": 6}, full={"rounds": 3})
+@scenario("R4", "SIGSTOP for less and for more than the lease", short={"rounds": 1, "lease": 10}, full={"rounds": 3})
 def stopped(play):
     with Stage(play) as stage:
         found = Found(stops=0)

@@ -9,7 +9,7 @@ KINDS = ["abort", "segv", "ill", "overflow", "exit", "zero", "kill", "oom", "han
 LIMIT = 3
 DEAD_LETTERS = "celeriac.dead_letters"
 # Of what a neighbour takes. A child that hangs or stands still is ended by this limit, in seconds.
-NEIGHBOUR, TIME_LIMIT = 0.05, 1
+NEIGHBOUR, TIME_LIMIT = 0.05, 3
 
 
 @scenario("R11", "children that die of their task", short={"neighbours": 200}, full={"neighbours": 4000})

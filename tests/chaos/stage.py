@@ -196,7 +196,7 @@ def went_on(stage, found, resumed, ends, at):
     found.fault_if(without, f"tasks {without[:10]} have no result")
     found.fault_if(not found["settled"], "messages are left that nobody takes")
     found.fault_if(ends, "the worker ended or stood still")
-    found.fault_if(resumed and found[f"resumed after, {at}"] >= stage.play.at_most(2, short=5), "the worker took too long to go on")
+    found.fault_if(resumed and found[f"resumed after, {at}"] >= stage.play.at_most(2, short=10), "the worker took too long to go on")
     return found
 
 

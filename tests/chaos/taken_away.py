@@ -138,6 +138,6 @@ def half_open(play):
         found.fault_if(found["lost"], f"tasks {stage.lost()[:10]} were lost")
         found.fault_if(not found["settled"], "messages are left that nobody takes")
         found.fault_if(not found["alive"], "the worker ended")
-        found.fault_if(max(noticed) > 10, "the worker noticed too late")
-        found.fault_if(None in resumed or max(resumed) > play.at_most(2, short=5), "the worker took too long to go on")
+        found.fault_if(max(noticed) > play.at_most(10, short=15), "the worker noticed too late")
+        found.fault_if(None in resumed or max(resumed) > play.at_most(2, short=10), "the worker took too long to go on")
         return found

@@ -42,7 +42,7 @@ def all_settled(broker, *queues, prefix=""):
                 look.llen(prefix + queue)
             if any(look.hlen(f"{prefix}unacked").zcard(f"{prefix}celeriac.parked_index").execute()):
                 return False
-        time.sleep(0.05)
+        time.sleep(0.2)
     return True
 
 

@@ -142,7 +142,7 @@ def test_a_task_is_called_and_its_result_printed_as_celery_prints_it(fleet, queu
     assert failed.returncode == 1 and "ended in FAILURE: ValueError('broken')" in failed.stderr
     later = fleet.ours("call", "proj.add", "-a", "[1, 1]", "--queue", queue, "--countdown", 60).strip()
     assert fleet.ended("result", later, "--timeout", 0.3).returncode == 124
-    fleet.ours("control", "revoke", later)
+    fleet.ours("control", "revoke", later, "-t", 10)
 
 
 def test_a_traceback_is_printed_as_celery_prints_it(fleet):
@@ -184,11 +184,11 @@ def test_bindings_are_listed_as_celery_lists_them(fleet):
 
 def test_events_of_both_sides_are_printed_until_it_is_interrupted(fleet):
     dump = fleet.run("events", [fleet.program, "-A", "proj", "events", "--json"])
-    lines = lambda: [json.loads(line) for line in dump.output().splitlines()]
+    lines = lambda: [json.loads(line) for line in dump.output().split("\n")[:-1]]
     heard = lambda kind: {event["hostname"] for event in lines() if event["type"] == kind}
     # Asked for heartbeats, both show themselves at once.
     wait_until(lambda: set(fleet.nodes) <= heard("worker-heartbeat"), 20, "both are heard")
-    fleet.ours("control", "enable_events")
+    fleet.ours("control", "enable_events", "-t", 10)
     for queue in ("celery", "python"):
         fleet.ours("call", "proj.add", "-a", "[1, 1]", "--queue", queue, "--wait", "--timeout", 30)
     wait_until(lambda: set(fleet.nodes) <= heard("task-succeeded"), 20, "both tell of their tasks")

@@ -41,9 +41,12 @@ def test_three_workers_keep_the_rate_of_a_cluster_and_other_tasks_are_not_held_u
         assert other.get(timeout=10) == 3
         done = sorted(finished(limited, 10 * RATE_SECONDS))
     assert other.date_done < done[len(done) // 2], "it came last and did not wait"
-    measured = (len(done) - 1) / (done[-1] - done[0]).total_seconds()
-    print(f"{len(done)} runs, {measured:.2f} a second of {rate}")
-    assert rate * (1 - RATE_BELOW) <= measured <= rate * 1.02, measured
+    speed = lambda some: (len(some) - 1) / (some[-1] - some[0]).total_seconds()
+    # Never too fast; and not too slow for longer than the machine may have stood still.
+    third, measured = len(done) // 3, speed(done)
+    fastest = max(speed(done[n : n + third]) for n in (0, third, 2 * third))
+    print(f"{len(done)} runs, {measured:.2f} a second of {rate}, {fastest:.2f} in the best third")
+    assert measured <= rate * 1.02 and fastest >= rate * (1 - RATE_BELOW), (measured, fastest)
 
 
 def test_a_rate_is_changed_while_tasks_wait_for_their_turn(client, environment, interop_worker_program, tmp_path):
@@ -61,8 +64,8 @@ def test_a_rate_is_changed_while_tasks_wait_for_their_turn(client, environment, 
 
 def test_a_pool_grows_and_shrinks_between_its_bounds_without_flapping(client, environment, interop_worker_program, tmp_path):
     env = {**environment, "AUTOSCALING_INTERVAL": "3"}
+    results = [client.send_task("proj.part", kwargs={"x": n, "seconds": 1}) for n in range(24)]
     with celeriac(interop_worker_program, "scaled", tmp_path, env, flags=["--autoscale=6,1"]) as worker:
-        results = [client.send_task("proj.part", kwargs={"x": n, "seconds": 1}) for n in range(24)]
         assert [result.get(timeout=60) for result in results] == list(range(24))
         sizes = lambda: [int(size) for size in re.findall(r"Scaling \w+ \d+ processes\..*slots=(\d+)", worker.output())]
         wait_until(lambda: sizes()[-1:] == [1], 30, "the pool is back at its least")
@@ -85,7 +88,7 @@ def test_a_restart_of_the_pool_replaces_its_children(side, client, environment, 
     with worker:
         before = child()
         assert child() == before
-        [reply] = client.control.broadcast("pool_restart", reply=True, timeout=5)
+        [reply] = client.control.broadcast("pool_restart", reply=True, timeout=20, limit=1)
         assert list(reply.values()) == [{"ok": "reload started"}]
         wait_until(lambda: child() != before, 20, "another child")
 
@@ -117,7 +120,7 @@ def test_no_task_waits_behind_a_long_one_while_a_neighbour_has_nothing_to_do(
         # Short tasks: both hold messages beside the one that runs, from now on.
         for result in [client.send_task("proj.add", (n, 0)) for n in range(200)]:
             result.get(timeout=30)
-        slow = client.send_task("proj.part", kwargs={"x": 0, "seconds": 8})
+        slow = client.send_task("proj.part", kwargs={"x": 0, "seconds": 15})
         others = [client.send_task("proj.part", kwargs={"x": n, "seconds": 0.05}) for n in range(1, 21)]
         assert [result.get(timeout=30) for result in others] == list(range(1, 21))
         assert not slow.ready()

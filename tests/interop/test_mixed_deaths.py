@@ -10,7 +10,7 @@ from celery import chord
 from processes import CeleriacWorker, PythonWorker, wait_until
 
 # What one of celeriac's leases lasts here, in seconds; it is renewed four times as often.
-LEASE = 4
+LEASE = 8
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def tags(broker):
 
 def test_a_chord_ends_right_though_celeriac_dies_in_the_middle_of_it(client, call, start):
     dying, _, _ = start("celeriac", "dying"), start("celeriac", "heir"), start("python", "python")
-    result = chord([call("part", n, 0.02) for n in range(150)], app=client)(call("echo"))
+    result = chord([call("part", n, 0.1) for n in range(150)], app=client)(call("echo"))
     wait_until(lambda: dying.output().count("succeeded") >= 10, 30, "some parts are done", poll=0.01)
 
     dying.kill_9()
@@ -73,7 +73,7 @@ def test_a_chord_ends_right_though_celeriac_dies_in_the_middle_of_it(client, cal
 
 def test_what_celeriac_held_comes_back_to_python_where_only_python_is_left(client, call, start, broker):
     dying = start("celeriac", "dying")
-    parts = chord([call("part", n, 1) for n in range(4)], app=client)(call("xsum"))
+    parts = chord([call("part", n, 4) for n in range(4)], app=client)(call("xsum"))
     wait_until(lambda: len(tags(broker)["celeriac"]) == 2, 20, "celeriac holds two messages")
     dying.kill_9()
     start("python", "python")
@@ -87,7 +87,7 @@ def test_what_celeriac_held_comes_back_to_python_where_only_python_is_left(clien
 
 def test_what_python_held_comes_back_by_its_own_time_out_and_never_by_celeriac(client, call, start, broker):
     dying = start("python", "dying")
-    parts = chord([call("part", n, 1) for n in range(4)], app=client)(call("xsum"))
+    parts = chord([call("part", n, 4) for n in range(4)], app=client)(call("xsum"))
     wait_until(lambda: len(tags(broker)["python"]) >= 2, 20, "Python holds messages")
     dying.kill_9()
     held = tags(broker)["python"]
@@ -95,7 +95,7 @@ def test_what_python_held_comes_back_by_its_own_time_out_and_never_by_celeriac(c
 
     # Celeriac looks for orphans several times while it works for longer than its lease.
     call("part", 100, LEASE * 1.5).delay().get(timeout=30)
-    assert tags(broker)["python"] == held
+    assert set(tags(broker)["python"]) == set(held)
     assert "put back" not in celeriac.output()
 
     # What Python's messages wait for: its visibility_timeout, an hour by default.
@@ -121,7 +121,7 @@ def test_a_task_that_takes_longer_than_pythons_time_out_is_not_delivered_twice(c
 def test_the_same_time_out_takes_a_slow_task_from_python(client, call, start, broker):
     """The counterpart of the test above: the sweep does find what is not renewed."""
     python = start("python", "python")
-    slow = call("part", 7, LEASE).delay()
+    slow = call("part", 7, 60).delay()
     wait_until(lambda: begins(python, slow), 20, "Python has begun")
 
     wait_until(lambda: sweep(client, LEASE / 2) or begins(python, slow) >= 2, 20, "it is delivered a second time")

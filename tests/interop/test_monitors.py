@@ -44,7 +44,7 @@ def fits(value, shape):
 
 
 def test_status_sees_it_and_nobody_else(monitored):
-    assert f"{monitored.node}: OK" in monitored.celery("status")
+    assert f"{monitored.node}: OK" in monitored.celery("status", "-t", 5)
     assert "No nodes replied within time constraint" in monitored.celery("status", "-d", "nobody@nowhere", "-t", 0.2, status=69)
 
 
@@ -194,6 +194,6 @@ def test_events_dump_tells_the_life_of_a_task(monitored):
 
 def test_the_python_client_s_own_inspect_of_every_worker_is_answered_at_once(monitored):
     begun = time.monotonic()
-    scheduled = monitored.client.control.inspect([monitored.node], timeout=5).scheduled()
+    scheduled = monitored.client.control.inspect([monitored.node], timeout=60).scheduled()
     # It did not wait for others that might answer too.
-    assert json.dumps(scheduled) and time.monotonic() - begun < 2.5
+    assert json.dumps(scheduled) and time.monotonic() - begun < 30

@@ -54,11 +54,11 @@ class Fleet:
         return result.state, str(result.result)
 
     def revoked(self, node):
-        return self.app.control.inspect([node], timeout=5).revoked()[node]
+        return self.app.control.inspect([node], timeout=20).revoked()[node]
 
     def place(self, task, node):
         """Where a worker has the task."""
-        found = self.app.control.inspect([node], timeout=5).query_task(task)[node]
+        found = self.app.control.inspect([node], timeout=20).query_task(task)[node]
         return found[task][0] if found else None
 
 
@@ -80,7 +80,7 @@ def fleet(tmp_path_factory, interop_worker_program):
 @pytest.mark.parametrize("side", SIDES)
 def test_a_task_that_was_revoked_before_it_was_sent_is_not_run(fleet, side):
     task = f"before-{side}"
-    fleet.app.control.revoke(task, reply=True, timeout=5, limit=2)
+    fleet.app.control.revoke(task, reply=True, timeout=20, limit=2)
     result = fleet.app.send_task("proj.add", (1, 2), task_id=task, queue=side)
     wait_until(lambda: result.state == "REVOKED", 20, "it is revoked")
     assert fleet.app.send_task("proj.add", (1, 2), queue=side).get(timeout=20) == 3
@@ -90,20 +90,20 @@ def test_a_task_that_was_revoked_before_it_was_sent_is_not_run(fleet, side):
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_task_that_is_revoked_while_it_waits_is_not_run_and_one_that_runs_goes_on(fleet, side):
-    running = fleet.app.send_task("proj.part", (7, 5), queue=side)
+    running = fleet.app.send_task("proj.part", (7, 10), queue=side)
     wait_until(lambda: fleet.place(running.id, fleet.nodes[side]) == "active", 20, "it runs")
     waiting = fleet.app.send_task("proj.add", (1, 2), queue=side)
-    fleet.app.control.revoke([running.id, waiting.id], reply=True, timeout=5, limit=2)
+    fleet.app.control.revoke([running.id, waiting.id], reply=True, timeout=20, limit=2)
     wait_until(lambda: waiting.state == "REVOKED", 20, "the other is revoked")
     # Meanwhile a worker that does not run it has stored it as revoked, as Celery's do.
-    wait_until(lambda: fleet.stored(running.id) == ("SUCCESS", "7"), 20, "the one that runs ends")
+    wait_until(lambda: fleet.stored(running.id) == ("SUCCESS", "7"), 40, "the one that runs ends")
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_running_task_is_terminated_and_its_slot_is_free(fleet, side):
     running = fleet.app.send_task("proj.part", (7, 60), queue=side)
     wait_until(lambda: fleet.place(running.id, fleet.nodes[side]) == "active", 20, "it runs")
-    replies = fleet.app.control.revoke(running.id, terminate=True, signal="SIGKILL", reply=True, timeout=5, limit=2)
+    replies = fleet.app.control.revoke(running.id, terminate=True, signal="SIGKILL", reply=True, timeout=20, limit=2)
     said = {node: reply["ok"] for answer in replies for node, reply in answer.items()}
     other = "celeriac" if side == "python" else "python"
     assert said == {fleet.nodes[side]: f"terminate: {running.id}", fleet.nodes[other]: "terminate: tasks unknown"}
@@ -116,14 +116,14 @@ def test_a_running_task_is_terminated_and_its_slot_is_free(fleet, side):
 def test_a_task_that_has_ended_keeps_its_result(fleet, side):
     result = fleet.app.send_task("proj.add", (1, 2), queue=side)
     assert result.get(timeout=20) == 3
-    fleet.app.control.revoke(result.id, reply=True, timeout=5, limit=2)
+    fleet.app.control.revoke(result.id, reply=True, timeout=20, limit=2)
     assert fleet.app.AsyncResult(result.id).state == "SUCCESS"
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_tasks_are_revoked_by_a_stamp(fleet, side):
     stamp = f"tenant-{side}"
-    fleet.app.control.revoke_by_stamped_headers({"tenant": [stamp]}, reply=True, timeout=5, limit=2)
+    fleet.app.control.revoke_by_stamped_headers({"tenant": [stamp]}, reply=True, timeout=20, limit=2)
 
     def send(tenant):
         signature = fleet.app.signature("proj.add", (1, 2), queue=side)
@@ -138,23 +138,23 @@ def test_tasks_are_revoked_by_a_stamp(fleet, side):
 def test_a_query_shows_where_each_task_is(fleet, side):
     later = fleet.app.send_task("proj.add", (1, 2), queue=side, countdown=60)
     wait_until(lambda: fleet.place(later.id, fleet.nodes[side]) == "scheduled", 20, "it is scheduled")
-    running = fleet.app.send_task("proj.part", (7, 5), queue=side)
+    running = fleet.app.send_task("proj.part", (7, 10), queue=side)
     wait_until(lambda: fleet.place(running.id, fleet.nodes[side]) == "active", 20, "it runs")
-    shown = fleet.app.control.inspect([fleet.nodes[side]], timeout=5).query_task([running.id, later.id, "nothing"])
+    shown = fleet.app.control.inspect([fleet.nodes[side]], timeout=20).query_task([running.id, later.id, "nothing"])
     assert {task: place for task, (place, _) in shown[fleet.nodes[side]].items()} == {running.id: "active", later.id: "scheduled"}
-    fleet.app.control.revoke(later.id, reply=True, timeout=5, limit=2)
-    assert running.get(timeout=20) == 7
+    fleet.app.control.revoke(later.id, reply=True, timeout=20, limit=2)
+    assert running.get(timeout=40) == 7
 
 
 def test_what_was_revoked_outlives_every_worker(empty_fleet):
     first, _ = empty_fleet.start("celeriac", "first")
     tasks = [f"task-{number}" for number in range(1000)]
-    empty_fleet.app.control.revoke(tasks, reply=True, timeout=5, limit=1)
+    empty_fleet.app.control.revoke(tasks, reply=True, timeout=20, limit=1)
     assert first.stop() == 0
     results = [empty_fleet.app.send_task("proj.echo", (task,), task_id=task, queue="celeriac") for task in tasks]
     _, node = empty_fleet.start("celeriac", "second")
     wait_until(lambda: all(result.state == "REVOKED" for result in results), 60, "all are revoked")
-    assert empty_fleet.app.control.inspect([node], timeout=5).stats()[node]["total"] == {}
+    assert empty_fleet.app.control.inspect([node], timeout=20).stats()[node]["total"] == {}
     assert sorted(empty_fleet.revoked(node)) == sorted(tasks)
 
 
@@ -179,11 +179,13 @@ def test_a_parked_task_that_is_revoked_is_discarded_when_it_is_due(empty_fleet):
     wait_until(lambda: result.state == "REVOKED" and keys.zcard("celeriac.parked_index") == 0, 30, "it is discarded")
 
 
+# Both ask once, and wait a second for the answer.
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("first, second", [("python", "celeriac"), ("celeriac", "python")])
 def test_a_worker_that_starts_learns_from_its_neighbours(empty_fleet, first, second):
     _, elder = empty_fleet.start(first, "elder")
     # To this node alone, so that nothing is kept on the broker.
-    empty_fleet.app.control.revoke("known", destination=[elder], reply=True, timeout=5)
+    empty_fleet.app.control.revoke("known", destination=[elder], reply=True, timeout=20)
     _, younger = empty_fleet.start(second, "younger")
     wait_until(lambda: empty_fleet.revoked(younger) == ["known"], 10, "the younger knows")
 
@@ -199,6 +201,6 @@ def test_an_older_worker_learns_from_one_that_starts(empty_fleet):
 
 def test_a_worker_that_was_told_not_to_mingle_asks_nobody(empty_fleet):
     _, elder = empty_fleet.start("celeriac", "elder")
-    empty_fleet.app.control.revoke("known", destination=[elder], reply=True, timeout=5)
+    empty_fleet.app.control.revoke("known", destination=[elder], reply=True, timeout=20)
     _, younger = empty_fleet.start("celeriac", "younger", flags=["--without-mingle"])
     assert empty_fleet.revoked(younger) == []

@@ -93,7 +93,7 @@ def test_no_secret_is_told_anywhere(place, celeriac_program):
 
     said = {}
     for command in ("conf", "stats", "report", "active", "reserved", "scheduled"):
-        said[f"inspect {command}"] = place.run(place.program, "inspect", command, "--json")
+        said[f"inspect {command}"] = place.run(place.program, "inspect", command, "--json", "-t", "10")
         assert "talks@" in said[f"inspect {command}"], said[f"inspect {command}"]
     said["inspect conf yes"] = place.run(place.program, "inspect", "conf", "yes", "--json")
     said["inspect query_task"] = place.run(place.program, "inspect", "query_task", running.id, waiting.id, "--json")

@@ -32,7 +32,7 @@ def test_a_python_client_and_a_celeriac_worker_follow_the_master(interop_worker_
     with CeleriacWorker(interop_worker_program, "rust", ["celery"], tmp_path, watched.environment()) as worker:
         wait_until(lambda: worker.check() and " ready." in worker.output(), 30, "the worker is ready")
         assert client.send_task("proj.add", (2, 3)).get(timeout=20) == 5
-        assert list(client.control.ping(timeout=5, limit=1)[0]) == [f"rust@{hostname()}"]
+        assert list(client.control.ping(timeout=20, limit=1)[0]) == [f"rust@{hostname()}"]
 
         change(watched)
 
@@ -55,7 +55,7 @@ def test_workers_of_both_languages_share_a_queue(interop_worker_program, watched
         parts = [client.send_task("proj.part", (n, 0.1)) for n in range(40)]
 
         assert [part.get(timeout=20) for part in parts] == list(range(40))
-        ran = [worker["total"].get("proj.part", 0) for worker in client.control.inspect(timeout=5).stats().values()]
+        ran = [worker["total"].get("proj.part", 0) for worker in client.control.inspect(timeout=20, limit=2).stats().values()]
         assert len(ran) == 2 and min(ran) > 0 and sum(ran) == 40, ran
 
 

@@ -17,6 +17,8 @@ LEASE = 2
 TIMEOUT = 30
 # The same signal within 0.2 s counts once.
 AGAIN = 0.3
+# Within which a worker leaves, whatever holds it up; its last quarter, or 5 s, is for cutting off.
+GRACE = 20
 
 both = pytest.mark.parametrize("side", ["celeriac", "python"])
 
@@ -103,7 +105,7 @@ def goes_back(worker, broker, result, status=(0,)):
 @both
 def test_a_warm_stop_finishes_what_runs_and_hands_the_rest_back(start, call, broker, side):
     worker = start(side)
-    slow = call("part", 1, 2.5).delay()
+    slow = call("part", 1, 6).delay()
     running(slow)
     rest = [call("part", x).delay() for x in (2, 3)]
     worker.signal(signal.SIGTERM)
@@ -163,6 +165,8 @@ def test_sigterm_can_be_remapped_to_a_cold_stop(start, call, broker, side):
     goes_back(worker, broker, slow)
 
 
+# Where the machine stands still for 0.2 s between the two, they are no longer the same signal.
+@pytest.mark.flaky(reruns=2)
 def test_a_second_sigterm_is_a_cold_stop_and_the_same_one_twice_is_not(start, call, broker):
     worker = start("celeriac")
     slow = call("part", 1, 60).delay()
@@ -192,13 +196,13 @@ def test_a_cold_stop_says_of_an_early_ack_that_the_task_was_cut_off(start, call,
 
 @both
 def test_a_soft_stop_lets_what_runs_finish(start, call, side):
-    worker = start(side, CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT="3")
-    short = call("part", 1, 2.0).delay()
+    worker = start(side, CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT="10")
+    short = call("part", 1, 5).delay()
     running(short)
     worker.signal(signal.SIGQUIT)
-    logged(worker, "Initiating Soft Shutdown, terminating in 3")
+    logged(worker, "Initiating Soft Shutdown, terminating in 10")
 
-    assert short.get(timeout=5) == 1
+    assert short.get(timeout=TIMEOUT) == 1
     assert worker.ended() == 0
 
 
@@ -227,34 +231,34 @@ def test_one_more_signal_cuts_a_soft_stop_short(start, call, broker):
 
 
 def test_a_warm_stop_turns_cold_before_the_grace_is_over(start, call, broker):
-    worker = start("celeriac", concurrency=3, CELERIAC_SHUTDOWN_GRACE="8")
+    worker = start("celeriac", concurrency=3, CELERIAC_SHUTDOWN_GRACE=str(GRACE))
     slow = [call("part", x, 60).delay() for x in (1, 2, 3)]
     for result in slow:
         running(result)
     waiting = call("part", 4).delay()
     begun = time.monotonic()
 
-    assert worker.stop() == 0
-    assert 5.9 < time.monotonic() - begun < 8
+    assert worker.stop(2 * GRACE) == 0
+    assert GRACE - 5.1 < time.monotonic() - begun < GRACE
     assert (queued(broker), broker.hlen("unacked")) == ([result.id for result in [*slow, waiting]], 0)
     assert "stopped, with tasks cut off" in worker.output()
 
 
 def test_a_worker_whose_every_thread_is_busy_leaves_within_its_grace(start, call, broker):
-    worker = start("celeriac", concurrency=64, CELERIAC_SHUTDOWN_GRACE="8")
+    worker = start("celeriac", concurrency=64, CELERIAC_SHUTDOWN_GRACE=str(GRACE))
     # More than there are threads.
     busy = [call("busy", 60).delay() for _ in range(64)]
     wait_until(lambda: worker.output().count(" received") >= 2, TIMEOUT, "some run")
     begun = time.monotonic()
 
-    assert worker.stop() in (0, 1)
-    assert time.monotonic() - begun < 8
+    assert worker.stop(2 * GRACE) in (0, 1)
+    assert time.monotonic() - begun < GRACE
     assert broker.hlen("unacked") + len(queued(broker)) == len(busy)
 
 
 def test_a_task_of_a_killed_worker_runs_on_another(start, call, broker):
     worker = start("celeriac", "first")
-    slow = call("part", 1, 2.5).delay()
+    slow = call("part", 1, 6).delay()
     running(slow)
     worker.kill_9()
     assert broker.hlen("unacked") == 1
@@ -265,13 +269,13 @@ def test_a_task_of_a_killed_worker_runs_on_another(start, call, broker):
 
 
 def test_a_worker_leaves_within_its_grace_while_redis_is_away(start, call, redis):
-    worker = start("celeriac", "first", CELERIAC_SHUTDOWN_GRACE="8")
-    slow = call("part", 1, 2.5).delay()
+    worker = start("celeriac", "first", CELERIAC_SHUTDOWN_GRACE=str(GRACE))
+    slow = call("part", 1, 6).delay()
     running(slow)
     redis.signal(signal.SIGSTOP)
     begun = time.monotonic()
-    assert worker.stop() == 1, "it could not hand back"
-    assert time.monotonic() - begun < 8
+    assert worker.stop(2 * GRACE) == 1, "it could not hand back"
+    assert time.monotonic() - begun < GRACE
     redis.signal(signal.SIGCONT)
 
     start("celeriac", "second")
@@ -340,7 +344,7 @@ def test_a_child_that_dies_is_replaced(start, call, side):
 def test_a_soft_time_limit_ends_a_task_in_a_child(start, call, side):
     start(side)
     with pytest.raises(SoftTimeLimitExceeded):
-        call("child_sleeps", 60).set(soft_time_limit=1).delay().get(timeout=TIMEOUT)
+        call("child_sleeps", 60).set(soft_time_limit=3).delay().get(timeout=TIMEOUT)
     assert call("child_sleeps", 0).delay().get(timeout=TIMEOUT)
 
 
@@ -355,7 +359,7 @@ def test_a_child_past_its_limits_is_replaced(start, call, side):
 @both
 def test_sighup_finishes_what_runs_and_begins_anew(start, call, side):
     worker = start(side)
-    slow = call("part", 1, 1.0).delay()
+    slow = call("part", 1, 5).delay()
     running(slow)
     worker.signal(signal.SIGHUP)
 
@@ -383,14 +387,14 @@ def test_sighup_reads_the_configuration_anew_and_goes_on_with_the_old_if_it_is_w
 
 def test_a_quiet_worker_finishes_what_it_has_and_still_answers(start, call, client, broker):
     worker = start("celeriac", "quiet")
-    slow = call("part", 1, 1.0).delay()
+    slow = call("part", 1, 5).delay()
     running(slow)
     worker.signal(signal.SIGTSTP)
     logged(worker, "SIGTSTP: quiet")
     next_one = call("part", 2).delay()
 
     assert slow.get(timeout=TIMEOUT) == 1
-    assert client.control.inspect().ping()
+    assert client.control.inspect(timeout=20, limit=1).ping()
     assert queued(broker) == [next_one.id]
     start("celeriac", "other")
     assert next_one.get(timeout=TIMEOUT) == 2
@@ -418,7 +422,7 @@ def test_sigusr1_writes_the_state_down_and_sigusr2_changes_nothing(start, call):
 def test_a_run_that_may_lose_its_lease_is_cut_off_if_the_settings_say_so(start, call, redis, cancels):
     setting = {"CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS": str(cancels).lower()}
     worker = start("celeriac", **setting)
-    slow = call("part", 1, 3).delay()
+    slow = call("part", 1, 8).delay()
     running(slow)
     redis.signal(signal.SIGSTOP)
     if cancels:

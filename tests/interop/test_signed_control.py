@@ -81,11 +81,11 @@ def test_the_command_line_signs(workers, interop_worker_program, environment, tm
         environ = {**os.environ, **environment, **variables}
         return subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60).stdout
 
-    limit = ["control", "--timeout", "5", "--json", "rate_limit", "proj.add", "5/m"]
+    limit = ["control", "--timeout", "30", "--json", "rate_limit", "proj.add", "5/m"]
     assert "needs a signature" in said(*limit)
     assert said(*limit, CELERIAC_CONTROL_KEY=KEY).count("new rate limit set successfully") == 2
 
-    shown = said("inspect", "--timeout", "5", "--json", "conf")
+    shown = said("inspect", "--timeout", "30", "--json", "conf")
     assert "control_key" in shown and KEY not in shown
 
 
