@@ -59,6 +59,8 @@ impl Desk {
             let key = Key::page(job_id, page, PageFile::Record)?;
             self.store.delete(&key).await?;
         }
+        // Before: a job that runs again must not be taken for one that its task has left, by how the run before ended.
+        self.forget_state(job_id).await?;
         let (entry, taken) = self.ledger.restart(job_id).await?.ok_or_else(|| Refusal::unknown(job_id))?;
         match taken {
             true if *what == Retry::GoOn => self.send(&entry).await?,
@@ -90,8 +92,14 @@ impl Desk {
         if self.ledger.remove(job_id).await? {
             self.store.delete_job(job_id).await?;
         }
+        self.forget_state(job_id).await?;
         // What runs still may write, and whoever was about to archive it may still do so.
         Ok(self.ledger.remind(&Chore::deleted(job_id), SOON_OVER).await?)
+    }
+
+    /// What the backend keeps of how a job's own task ended.
+    pub(crate) async fn forget_state(&self, job_id: &str) -> Result<()> {
+        Ok(self.app.async_result(job_id).forget().await?)
     }
 
     /// Removes what the ledger and the store keep of a job and its parts; what was archived stays.

@@ -76,6 +76,26 @@ pub(crate) struct Desk {
 type Result<T> = std::result::Result<T, Refusal>;
 
 impl Desk {
+    /// In memory, with its files in a folder.
+    #[cfg(test)]
+    pub(crate) fn in_memory(folder: &std::path::Path, retention: celeriac_tasks::ledger::Retention) -> Self {
+        let (broker, backend) = celeriac::broker::memory::pair();
+        let app = App::builder(celeriac::config::Settings::default());
+        Self {
+            app: app.connect_with(std::sync::Arc::new(broker), std::sync::Arc::new(backend)),
+            store: Store::local(folder).unwrap(),
+            ledger: Ledger::in_memory(retention),
+            archive: None,
+            max_waiting: 1000,
+            priority: Priority::default(),
+            analyzer: String::new(),
+            page_parallelism: 0,
+            counts: None,
+            heard: fleet::Heard::default(),
+            remembered: progress::Remembered::default(),
+        }
+    }
+
     /// With an archive, so that jobs the ledger has forgotten are known still.
     pub(crate) fn with_archive(self, archive: Archive) -> Self {
         Self { archive: Some(archive), ..self }

@@ -6,6 +6,8 @@ pub(crate) mod alerts;
 mod archiving;
 mod retention;
 pub(crate) mod stray;
+#[cfg(test)]
+mod tests;
 mod webhooks;
 
 use std::future::Future;

@@ -35,6 +35,7 @@ pub(super) async fn deleted(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
         Some(entry) if !entry.status.is_terminal() => return Ok(Done::Again(chore, STOPPED_EVERY)),
         _ => desk.store.delete_job(&chore.job_id).await?,
     }
+    desk.forget_state(&chore.job_id).await?;
     if let Some(archive) = &desk.archive {
         archive.remove(&chore.job_id).await?;
     }
