@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use celeriac_tasks::ledger::{Chore, Entry, PageState};
+use celeriac_tasks::ledger::{Chore, Entry, Limits, PageState};
+use celeriac_tasks::result::PartialReason;
 use celeriac_tasks::store::{Key, PageFile};
 
+use chrono::Utc;
 use futures::future::try_join_all;
 
 use super::refusal::Refusal;
@@ -40,6 +42,11 @@ impl Desk {
 
     /// Does again what is missing of a job that has ended, or the pages named; of several documents, those that are not whole.
     pub(crate) async fn retry(&self, job_id: &str, what: &Retry) -> Result<Entry> {
+        self.retry_within(job_id, what, Limits::default()).await
+    }
+
+    /// The same with limits that are said anew: one that has reached its own, and is given no others, is refused.
+    pub(crate) async fn retry_within(&self, job_id: &str, what: &Retry, limits: Limits) -> Result<Entry> {
         let entry = self.job(job_id).await?;
         if !entry.status.is_terminal() {
             return Err(Refusal::Conflict(format!(
@@ -48,20 +55,21 @@ impl Desk {
             )));
         }
         match entry.parts {
-            Some(_) => self.retry_parts(&entry, what).await,
-            None => self.retry_one(&entry, what).await,
+            Some(_) => self.retry_parts(&entry, what, limits).await,
+            None => self.retry_one(&entry, what, limits).await,
         }
     }
 
-    pub(super) async fn retry_one(&self, entry: &Entry, what: &Retry) -> Result<Entry> {
+    pub(super) async fn retry_one(&self, entry: &Entry, what: &Retry, limits: Limits) -> Result<Entry> {
         let job_id = &entry.job_id;
+        may_go_on(entry, limits)?;
         for page in again(entry, what)? {
             let key = Key::page(job_id, page, PageFile::Record)?;
             self.store.delete(&key).await?;
         }
         // Before: a job that runs again must not be taken for one that its task has left, by how the run before ended.
         self.forget_state(job_id).await?;
-        let (entry, taken) = self.ledger.restart(job_id).await?.ok_or_else(|| Refusal::unknown(job_id))?;
+        let (entry, taken) = self.ledger.restart(job_id, limits).await?.ok_or_else(|| Refusal::unknown(job_id))?;
         match taken {
             true if *what == Retry::GoOn => self.send(&entry).await?,
             true => self.send_again(&entry).await?,
@@ -119,6 +127,20 @@ impl Desk {
     }
 }
 
+/// Refuses a job that would be stopped again before anything of it is done.
+pub(super) fn may_go_on(entry: &Entry, limits: Limits) -> Result<()> {
+    let job_id = &entry.job_id;
+    match entry.beyond(limits, Utc::now()) {
+        None => Ok(()),
+        Some(PartialReason::Deadline) => {
+            Err(Refusal::Conflict(format!("the deadline of job {job_id} is over: give it another, deadline_s from now")))
+        }
+        Some(_) => Err(Refusal::Conflict(format!(
+            "the budget of job {job_id} is spent: give it a larger one, max_cost_usd or max_tokens for all its runs together"
+        ))),
+    }
+}
+
 /// The pages whose records must go so that they are done again; those that are missing have none that counts.
 fn again(entry: &Entry, what: &Retry) -> Result<Vec<u32>> {
     let asked = |state: PageState| state != PageState::Skipped;
@@ -131,5 +153,39 @@ fn again(entry: &Entry, what: &Retry) -> Result<Vec<u32>> {
             }
             None => Ok(pages.clone()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use celeriac_tasks::ledger::{Ending, Retention, Submission};
+    use celeriac_tasks::result::JobStatus;
+    use chrono::TimeDelta;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_has_reached_its_limits_runs_again_only_with_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = Desk::in_memory(folder.path(), Retention::default());
+        let call = json!({"path": "/a.pdf"}).as_object().unwrap().clone();
+        let submission = Submission { call, deadline: Some(Utc::now()), max_tokens: Some(0), ..Submission::default() };
+        desk.ledger.create("j", submission).await.unwrap();
+        desk.ledger.finish("j", Ending { status: JobStatus::Partial, partial_reasons: vec![], error: None }).await.unwrap();
+        let page = Key::page("j", 1, PageFile::Record).unwrap();
+        desk.store.put(&page, "{}").await.unwrap();
+
+        let deadline = Some(Utc::now() + TimeDelta::hours(1));
+        for (limits, word) in [(Limits::default(), "deadline"), (Limits { deadline, ..Limits::default() }, "budget")] {
+            let refused = desk.retry_within("j", &Retry::All, limits).await.unwrap_err();
+            assert!(matches!(&refused, Refusal::Conflict(text) if text.contains(word)), "{refused:?}");
+        }
+        assert_eq!(desk.job("j").await.unwrap().status, JobStatus::Partial);
+        assert!(desk.store.exists(&page).await.unwrap());
+
+        let entry =
+            desk.retry_within("j", &Retry::GoOn, Limits { deadline, max_tokens: Some(1), ..Limits::default() }).await.unwrap();
+        assert_eq!((entry.status, entry.submission.deadline, entry.submission.max_tokens), (JobStatus::Queued, deadline, Some(1)));
     }
 }

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use celeriac_tasks::ledger::{Created, Entry, Query, Submission};
+use celeriac_tasks::ledger::{Created, Entry, Limits, Query, Submission};
 use celeriac_tasks::result::JobStatus;
 use celeriac_tasks::store::Key;
 use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::act::Retry;
+use super::act::{Retry, may_go_on};
 use super::refusal::Refusal;
 use super::submit::{Asked, Submitted, accepted, is_id};
 use super::{Desk, Result};
@@ -167,7 +167,7 @@ impl Desk {
     }
 
     /// Does again what is missing of the parts of a job that has ended, or all of them.
-    pub(super) async fn retry_parts(&self, whole: &Entry, what: &Retry) -> Result<Entry> {
+    pub(super) async fn retry_parts(&self, whole: &Entry, what: &Retry, limits: Limits) -> Result<Entry> {
         if let Retry::Pages(_) = what {
             let text = format!(
                 "job {} is of several documents, which have pages: name one of them, as GET /v1/jobs?parent= lists them",
@@ -178,7 +178,10 @@ impl Desk {
         let again = |part: &Entry| part.status.is_terminal() && (*what == Retry::All || part.status != JobStatus::Completed);
         let mut rest = Some(of(&whole.job_id));
         while let Some(parts) = self.next_parts(&mut rest).await? {
-            try_join_all(parts.iter().filter(|part| again(part)).map(|part| self.retry_one(part, what))).await?;
+            let parts = parts.iter().filter(|part| again(part)).collect::<Vec<_>>();
+            // All of them before any of them.
+            parts.iter().try_for_each(|part| may_go_on(part, limits))?;
+            try_join_all(parts.into_iter().map(|part| self.retry_one(part, what, limits))).await?;
         }
         // Where none has begun yet, neither has the whole.
         self.ledger.settle_parts(&whole.job_id).await?;

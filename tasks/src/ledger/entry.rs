@@ -10,7 +10,7 @@ use crate::error::ErrorRecord;
 use crate::job::{BatchSize, split};
 use crate::result::{JobStatus, JobTimes, ModelUsage, PartialReason, Phase};
 
-/// What was asked, as it was handed in; nothing of it changes.
+/// What was asked, as it was handed in; nothing of it changes but its limits, when it is to run again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Submission {
@@ -65,6 +65,17 @@ pub struct Submission {
     /// How many documents were handed in together, where it is such a job; each is a job of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<u32>,
+}
+
+/// How far a job may go, where that is said anew: what is not said stays as it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Limits {
+    /// When it is stopped.
+    pub deadline: Option<DateTime<Utc>>,
+    /// What it may cost at most, all its runs together.
+    pub max_cost_usd: Option<f64>,
+    /// How many tokens it may take at most, all its runs together.
+    pub max_tokens: Option<u64>,
 }
 
 fn is_zero(number: &u32) -> bool {

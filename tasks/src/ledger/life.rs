@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 
-use super::entry::{Entry, Opened, Submission};
+use super::entry::{Entry, Limits, Opened, Submission};
 use super::event::{Event, Kind};
 use super::states::{PageState, PageStates};
 use crate::error::ErrorRecord;
@@ -73,14 +73,30 @@ pub struct Ending {
 impl Entry {
     /// Whether more may be begun at this time.
     pub fn verdict(&self, now: DateTime<Utc>) -> Verdict {
-        let asked = &self.submission;
-        let tokens = self.spent.input_tokens + self.spent.output_tokens;
-        let dear = asked.max_cost_usd.is_some_and(|most| self.spent.cost_usd >= most);
         match self.status {
             JobStatus::Cancelling | JobStatus::Cancelled | JobStatus::Expired => Verdict::Stop(PartialReason::Cancelled),
-            _ if asked.deadline.is_some_and(|deadline| deadline <= now) => Verdict::Stop(PartialReason::Deadline),
-            _ if dear || asked.max_tokens.is_some_and(|most| tokens >= most) => Verdict::Stop(PartialReason::Budget),
-            _ => Verdict::Go,
+            _ => self.beyond(Limits::default(), now).map_or(Verdict::Go, Verdict::Stop),
+        }
+    }
+
+    /// Which of its limits it has reached, once these are its own.
+    pub fn beyond(&self, limits: Limits, now: DateTime<Utc>) -> Option<PartialReason> {
+        let Limits { deadline, max_cost_usd, max_tokens } = self.within(limits);
+        let tokens = self.spent.input_tokens + self.spent.output_tokens;
+        let dear = max_cost_usd.is_some_and(|most| self.spent.cost_usd >= most);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(PartialReason::Deadline);
+        }
+        (dear || max_tokens.is_some_and(|most| tokens >= most)).then_some(PartialReason::Budget)
+    }
+
+    /// Its limits, with what is said anew.
+    fn within(&self, limits: Limits) -> Limits {
+        let asked = &self.submission;
+        Limits {
+            deadline: limits.deadline.or(asked.deadline),
+            max_cost_usd: limits.max_cost_usd.or(asked.max_cost_usd),
+            max_tokens: limits.max_tokens.or(asked.max_tokens),
         }
     }
 
@@ -209,11 +225,14 @@ impl Entry {
         self.event(Kind::Snapshot, json!({"total": self.total(), "page_states": self.pages.to_string()}))
     }
 
-    /// It is to run again. `false`: it has not ended.
-    pub(super) fn restart(&mut self, now: DateTime<Utc>, events: &mut Vec<Event>) -> bool {
+    /// It is to run again, with these limits. `false`: it has not ended.
+    pub(super) fn restart(&mut self, limits: Limits, now: DateTime<Utc>, events: &mut Vec<Event>) -> bool {
         if !self.status.is_terminal() {
             return false;
         }
+        let Limits { deadline, max_cost_usd, max_tokens } = self.within(limits);
+        let asked = &mut self.submission;
+        (asked.deadline, asked.max_cost_usd, asked.max_tokens) = (deadline, max_cost_usd, max_tokens);
         self.status = JobStatus::Queued;
         self.phase = Phase::Upload;
         self.sent = false;
@@ -346,18 +365,23 @@ mod tests {
         assert_eq!(entry.verdict(now), Verdict::Go);
         entry.spent.output_tokens = 10;
         assert_eq!(entry.verdict(now), Verdict::Stop(PartialReason::Budget));
+        // What is said anew is in place of what was; the rest stays.
+        let more = Limits { max_tokens: Some(11), ..Limits::default() };
+        assert_eq!(entry.beyond(more, now), None);
+        assert_eq!(entry.beyond(Limits { deadline: Some(now), ..more }, now), Some(PartialReason::Deadline));
+        assert_eq!(entry.beyond(Limits { max_cost_usd: Some(1.0), ..Limits::default() }, now), Some(PartialReason::Budget));
     }
 
     #[test]
     fn an_end_stays_until_the_job_is_asked_for_again() {
         let mut entry = running(2);
         let mut events = Vec::new();
-        assert!(!entry.restart(Utc::now(), &mut events));
+        assert!(!entry.restart(Limits::default(), Utc::now(), &mut events));
         entry.finish(Ending { status: JobStatus::Failed, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
         entry.finish(Ending { status: JobStatus::Completed, partial_reasons: vec![], error: None }, Utc::now(), &mut events);
         assert_eq!(entry.status, JobStatus::Failed);
         assert_eq!(entry.pages.to_string(), "cx");
-        assert!(entry.restart(Utc::now(), &mut events));
+        assert!(entry.restart(Limits::default(), Utc::now(), &mut events));
         assert_eq!((entry.pages.to_string().as_str(), entry.percent()), ("c.", 50.0));
         assert_eq!(entry.begin(Phase::Upload, Utc::now(), &mut events), Verdict::Go);
         assert_eq!((entry.status, entry.runs, entry.times.finished), (JobStatus::Processing, 2, None));

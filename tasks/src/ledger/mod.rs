@@ -24,7 +24,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use self::change::{places, places_of_expired};
-pub use self::entry::{Batch, Entry, Opened, Spent, Submission, Webhook};
+pub use self::entry::{Batch, Entry, Limits, Opened, Spent, Submission, Webhook};
 pub use self::event::{Event, EventId, Kind, Told};
 pub use self::life::{Ending, Opening, PageChange, Verdict};
 pub use self::parts::Parts;
@@ -222,9 +222,9 @@ impl Ledger {
     }
 
     /// It is to run again: the entry as it is then, and whether it had ended before.
-    pub async fn restart(&self, job_id: &str) -> Result<Option<(Entry, bool)>> {
+    pub async fn restart(&self, job_id: &str, limits: Limits) -> Result<Option<(Entry, bool)>> {
         let restarted = self.change(job_id, |entry, now, events| {
-            let taken = !entry.deleted && entry.restart(now, events);
+            let taken = !entry.deleted && entry.restart(limits, now, events);
             (entry.clone(), taken)
         });
         Ok(restarted.await?.filter(|(entry, _)| !entry.deleted))

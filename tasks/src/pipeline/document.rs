@@ -36,12 +36,24 @@ pub(super) async fn process_document(ctx: Context, asked: ProcessDocument) -> Re
     }
 }
 
-/// A job that was stopped before any of its work was done.
+/// A job that was stopped before this run of it has begun. What earlier runs have done is its result.
 async fn stopped(ctx: &Context, documents: &Documents, job_id: &str, reason: PartialReason) -> Result<Value, TaskError> {
     let status = if reason == PartialReason::Cancelled { JobStatus::Cancelled } else { JobStatus::Failed };
+    if status == JobStatus::Failed
+        && let Some(record) = begun_before(documents, job_id).await.map_err(|error| failed(ctx, error))?
+    {
+        return Err(ctx.replace(canvas(ctx, &record, &[])));
+    }
     let ending = Ending { status, partial_reasons: vec![reason], error: None };
     documents.finish(job_id, ending).await.map_err(|error| failed(ctx, error))?;
     Ok(to_value(&serde_json::json!({"job_id": job_id, "status": status, "partial_reasons": [reason]}))?)
+}
+
+/// The record of a job of which some page is done.
+async fn begun_before(documents: &Documents, job_id: &str) -> Result<Option<JobRecord>, DocumentError> {
+    let Some(record) = JobRecord::load(&documents.store, job_id).await? else { return Ok(None) };
+    let missing = missing(documents, &record).await?;
+    Ok((missing.len() < record.pages.len()).then_some(record))
 }
 
 /// The job's record, and its pages that are not done.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_tasks::ledger::{Chore, Created, Ending, PageChange, PageState, Query, Submission, Verdict, Webhook};
+use celeriac_tasks::ledger::{Chore, Created, Ending, Limits, PageChange, PageState, Query, Submission, Verdict, Webhook};
 use celeriac_tasks::result::{JobStatus, PartialReason, Phase};
 
 use crate::ground::Ground;
@@ -79,7 +79,7 @@ async fn what_is_cancelled_stops_and_is_taken_up_again(ground: Ground) {
     assert!(!ledger.cancel("j").await.unwrap().unwrap().1);
     assert_eq!(ledger.begin("j", Phase::Upload, Submission::default).await.unwrap(), stop);
 
-    assert!(ledger.restart("j").await.unwrap().unwrap().1);
+    assert!(ledger.restart("j", Limits::default()).await.unwrap().unwrap().1);
     assert_eq!(ledger.begin("j", Phase::Upload, Submission::default).await.unwrap(), Verdict::Go);
     assert_eq!(ledger.get("j").await.unwrap().unwrap().runs, 2);
     assert!(ledger.cancel("nobody").await.unwrap().is_none());
@@ -122,7 +122,7 @@ async fn what_is_left_of_the_work_of_a_deleted_job_stops(ground: Ground) {
 
     for id in ["waits", "runs"] {
         assert_eq!(ledger.get(id).await.unwrap(), None);
-        assert_eq!((ledger.cancel(id).await.unwrap(), ledger.restart(id).await.unwrap()), (None, None));
+        assert_eq!((ledger.cancel(id).await.unwrap(), ledger.restart(id, Limits::default()).await.unwrap()), (None, None));
         assert_eq!(ledger.verdict(id).await.unwrap(), stop);
     }
     assert!(ledger.find(&Query::default()).await.unwrap().jobs.is_empty());

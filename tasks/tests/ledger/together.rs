@@ -1,6 +1,6 @@
 //! Jobs of several documents (S4.1, S4.7): the whole follows from its parts, whoever changes them and in whatever order.
 
-use celeriac_tasks::ledger::{Chore, Cursor, Ending, Entry, EventId, Kind, Query, Submission};
+use celeriac_tasks::ledger::{Chore, Cursor, Ending, Entry, EventId, Kind, Limits, Query, Submission};
 use celeriac_tasks::result::{JobStatus, PartialReason, Phase};
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn a_part_that_runs_again_takes_up_the_whole(ground: Ground) {
     end(&ground, 1, JobStatus::Completed).await;
     end(&ground, 2, JobStatus::Failed).await;
     assert_eq!(whole(&ground).await.status, JobStatus::Partial);
-    assert!(ground.ledger.restart("w~2").await.unwrap().unwrap().1);
+    assert!(ground.ledger.restart("w~2", Limits::default()).await.unwrap().unwrap().1);
     let again = whole(&ground).await;
     assert_eq!((again.status, again.times.finished, again.partial_reasons.len()), (JobStatus::Processing, None, 0));
     begin(&ground, 2).await;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use celeriac_tasks::ledger::{Entry, PageState, Submission, Told};
+use celeriac_tasks::ledger::{Entry, Limits, PageState, Submission, Told};
 use celeriac_tasks::result::{JobStatus, PageStatus, PartialReason};
+use celeriac_tasks::store::{Key, PageFile};
 use chrono::{TimeDelta, Utc};
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -17,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         trial("stopping::a_job_that_was_cancelled_before_it_began_does_nothing", before),
         trial("stopping::a_page_that_runs_on_is_cut_off_after_the_grace", cut_off),
         trial("stopping::a_deadline_ends_a_job_with_what_is_done", deadline),
+        trial("stopping::a_job_whose_time_is_over_before_it_runs_again_keeps_what_was_done", over),
         trial("stopping::the_ledger_tells_a_job_from_its_beginning_to_its_end", told),
         trial("stopping::a_document_that_cannot_be_opened_is_entered_as_failed", failed),
     ]
@@ -52,7 +54,7 @@ async fn cancelled() {
     assert_eq!(result.counts.ok, done);
     assert_eq!(result.pages.iter().filter(|page| page.status == PageStatus::Skipped).count() as u32, 20 - done);
 
-    house.ledger.restart("long").await.unwrap();
+    house.ledger.restart("long", Limits::default()).await.unwrap();
     let meta = house.process(json!({"job_id": "long"})).await;
     assert_eq!(compact(&meta)["job"]["status"], "completed");
     let whole = entry(&house, "long").await;
@@ -99,6 +101,22 @@ async fn deadline() {
     let entry = entry(&house, "late").await;
     assert_eq!((entry.status, &entry.partial_reasons[..]), (JobStatus::Partial, &[PartialReason::Deadline][..]));
     assert!(entry.done() >= 1 && entry.done() < 60, "{}", entry.pages);
+    house.close().await;
+}
+
+async fn over() {
+    let house = House::new();
+    let path = house.file("again.pdf", &pdf(&numbered(3)));
+    house.process(json!({"path": path, "job_id": "again"})).await;
+    // One page is to be done again, and its time comes while it waits.
+    house.store.delete(&Key::page("again", 2, PageFile::Record).unwrap()).await.unwrap();
+    house.ledger.restart("again", Limits { deadline: Some(Utc::now()), ..Limits::default() }).await.unwrap();
+    let meta = house.process(json!({"job_id": "again"})).await;
+    assert_eq!(compact(&meta)["job"]["status"], "partial");
+    let entry = entry(&house, "again").await;
+    assert_eq!((entry.status, &entry.partial_reasons[..]), (JobStatus::Partial, &[PartialReason::Deadline][..]));
+    let result = house.result("again").await;
+    assert_eq!((result.counts.ok, result.pages[1].status), (2, PageStatus::Skipped));
     house.close().await;
 }
 

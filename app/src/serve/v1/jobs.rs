@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use celeriac_tasks::ledger::{self, Cursor, Found};
+use celeriac_tasks::ledger::{self, Cursor, Found, Limits};
 use celeriac_tasks::result::JobStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{JsonBody, Path, Query};
 use super::super::problem::Problem;
+use super::ask::deadline;
 use crate::jobs::{JobView, Retry, view_job};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -176,19 +177,41 @@ async fn cancel(State(api): State<Api>, Path(job_id): Path<String>) -> Result<(S
 
 /// What is done again.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
 struct Again {
     /// These pages; none: what is missing.
     pages: Option<Vec<u32>>,
     /// Everything.
+    #[serde(default)]
     all: bool,
+    /// How far it may go.
+    #[serde(flatten)]
+    limits: Further,
+}
+
+/// How far a job may go that goes on; what is not said stays as it was. Of several documents, each that is done again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+struct Further {
+    /// After how many seconds from now it is ended with what is done.
+    #[schema(exclusive_minimum = 0.0, maximum = 315_360_000.0)]
+    deadline_s: Option<f64>,
+    /// What it may cost at most, what it has cost included.
+    max_cost_usd: Option<f64>,
+    /// How many tokens it may take at most, what it has taken included.
+    max_tokens: Option<u64>,
+}
+
+impl Further {
+    fn limits(&self) -> Result<Limits, Problem> {
+        let deadline = self.deadline_s.map(|seconds| deadline(seconds, Utc::now())).transpose()?;
+        Ok(Limits { deadline, max_cost_usd: self.max_cost_usd, max_tokens: self.max_tokens })
+    }
 }
 
 /// Does again what failed or is missing of a job that has ended, the pages named, or everything.
 #[utoipa::path(post, path = "/jobs/{job_id}/retry", request_body = Option<Again>, responses(
     (status = 202, description = "Sent again", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
-    (status = 409, description = "It has not ended", body = Problem),
+    (status = 409, description = "It has not ended, or its deadline or budget has come and no other is given", body = Problem),
     (status = 422, description = "It has no such page", body = Problem),
     (status = 503, description = "The broker or the ledger does not answer", body = Problem),
 ))]
@@ -198,24 +221,31 @@ async fn retry(
     body: Option<JsonBody<Option<Again>>>,
 ) -> Result<(StatusCode, Json<JobView>), Problem> {
     let again = body.and_then(|JsonBody(again)| again).unwrap_or_default();
+    let limits = again.limits.limits()?;
     let what = match again {
         Again { all: true, .. } => Retry::All,
         Again { pages: Some(pages), .. } => Retry::Pages(pages),
         Again { .. } => Retry::Missing,
     };
-    let entry = api.desk.retry(&job_id, &what).await?;
+    let entry = api.desk.retry_within(&job_id, &what, limits).await?;
     Ok((StatusCode::ACCEPTED, Json(view_job(&entry, Utc::now()))))
 }
 
 /// Goes on with a job that was stopped or failed, where it stopped.
-#[utoipa::path(post, path = "/jobs/{job_id}/resume", responses(
+#[utoipa::path(post, path = "/jobs/{job_id}/resume", request_body = Option<Further>, responses(
     (status = 202, description = "Sent again", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
-    (status = 409, description = "It has not ended", body = Problem),
+    (status = 409, description = "It has not ended, or its deadline or budget has come and no other is given", body = Problem),
+    (status = 422, description = "A limit makes no sense", body = Problem),
     (status = 503, description = "The broker or the ledger does not answer", body = Problem),
 ))]
-async fn resume(State(api): State<Api>, Path(job_id): Path<String>) -> Result<(StatusCode, Json<JobView>), Problem> {
-    let entry = api.desk.retry(&job_id, &Retry::GoOn).await?;
+async fn resume(
+    State(api): State<Api>,
+    Path(job_id): Path<String>,
+    body: Option<JsonBody<Option<Further>>>,
+) -> Result<(StatusCode, Json<JobView>), Problem> {
+    let limits = body.and_then(|JsonBody(further)| further).unwrap_or_default().limits()?;
+    let entry = api.desk.retry_within(&job_id, &Retry::GoOn, limits).await?;
     Ok((StatusCode::ACCEPTED, Json(view_job(&entry, Utc::now()))))
 }
 

@@ -262,7 +262,7 @@ fn document(
     })
 }
 
-fn deadline(seconds: f64, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
+pub(super) fn deadline(seconds: f64, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
     let wait = TimeDelta::milliseconds((seconds.min(DEADLINE_MAX) * 1000.0) as i64);
     if seconds > DEADLINE_MAX || wait <= TimeDelta::zero() {
         return Err(Problem::invalid(format!("deadline_s is a number of seconds above 0, up to {DEADLINE_MAX} (ten years)")));
