@@ -62,7 +62,7 @@ impl Desk {
 
     pub(super) async fn retry_one(&self, entry: &Entry, what: &Retry, limits: Limits) -> Result<Entry> {
         let job_id = &entry.job_id;
-        may_go_on(entry, limits)?;
+        self.may_go_on(entry, limits)?;
         for page in again(entry, what)? {
             let key = Key::page(job_id, page, PageFile::Record)?;
             self.store.delete(&key).await?;
@@ -76,6 +76,23 @@ impl Desk {
             false => {}
         }
         Ok(entry)
+    }
+
+    /// Refuses a job that would be stopped again, or find no document, before anything of it is done.
+    pub(super) fn may_go_on(&self, entry: &Entry, limits: Limits) -> Result<()> {
+        let (job_id, now) = (&entry.job_id, Utc::now());
+        let comes_again = ["path", "url", "store_key"].iter().any(|source| entry.submission.call.contains_key(*source));
+        let why = match entry.beyond(limits, now) {
+            Some(PartialReason::Deadline) => format!("the deadline of job {job_id} is over: give it another, deadline_s from now"),
+            Some(_) => format!(
+                "the budget of job {job_id} is spent: give it a larger one, max_cost_usd or max_tokens for all its runs together"
+            ),
+            None if !comes_again && !self.ledger.keeps_files(entry, now) => {
+                format!("the document of job {job_id} is not kept any more: hand it in again")
+            }
+            None => return Ok(()),
+        };
+        Err(Refusal::Conflict(why))
     }
 
     /// Stops a job if it runs, and removes everything that is kept of it.
@@ -124,20 +141,6 @@ impl Desk {
         self.store.delete_job(job_id).await?;
         self.ledger.remove(job_id).await?;
         Ok(())
-    }
-}
-
-/// Refuses a job that would be stopped again before anything of it is done.
-pub(super) fn may_go_on(entry: &Entry, limits: Limits) -> Result<()> {
-    let job_id = &entry.job_id;
-    match entry.beyond(limits, Utc::now()) {
-        None => Ok(()),
-        Some(PartialReason::Deadline) => {
-            Err(Refusal::Conflict(format!("the deadline of job {job_id} is over: give it another, deadline_s from now")))
-        }
-        Some(_) => Err(Refusal::Conflict(format!(
-            "the budget of job {job_id} is spent: give it a larger one, max_cost_usd or max_tokens for all its runs together"
-        ))),
     }
 }
 

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::act::{Retry, may_go_on};
+use super::act::Retry;
 use super::refusal::Refusal;
 use super::submit::{Asked, Submitted, accepted, is_id};
 use super::{Desk, Result};
@@ -111,12 +111,21 @@ impl Desk {
         let Some(whole) = self.ledger.get(job_id).await?.filter(|entry| entry.parts.is_some_and(|parts| !parts.entered)) else {
             return Ok(());
         };
+        let parts = self.parts_left(&whole).await?;
+        tracing::info!(job_id, documents = parts.len(), "entering the documents of a job that are not entered yet");
+        self.enter(job_id, &parts).await.map(drop)
+    }
+
+    /// The documents of a job as they are written down until all of them are entered.
+    pub(crate) async fn parts_left(&self, whole: &Entry) -> Result<Vec<Submission>> {
+        let job_id = &whole.job_id;
+        if whole.parts.is_none_or(|parts| parts.entered) {
+            return Ok(Vec::new());
+        }
         let lines = self.store.get(&written_at(job_id, &whole.submission)?).await?.unwrap_or_default();
         let parts = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(serde_json::from_slice);
         let parts = parts.collect::<serde_json::Result<Vec<Submission>>>();
-        let parts = parts.map_err(|error| Refusal::Unavailable(format!("the documents of {job_id} cannot be read: {error}")))?;
-        tracing::info!(job_id, documents = parts.len(), "entering the documents of a job that are not entered yet");
-        self.enter(job_id, &parts).await.map(drop)
+        parts.map_err(|error| Refusal::Unavailable(format!("the documents of {job_id} cannot be read: {error}")))
     }
 
     /// Enters the parts and sends them, and says that this was all.
@@ -180,7 +189,7 @@ impl Desk {
         while let Some(parts) = self.next_parts(&mut rest).await? {
             let parts = parts.iter().filter(|part| again(part)).collect::<Vec<_>>();
             // All of them before any of them.
-            parts.iter().try_for_each(|part| may_go_on(part, limits))?;
+            parts.iter().try_for_each(|part| self.may_go_on(part, limits))?;
             try_join_all(parts.into_iter().map(|part| self.retry_one(part, what, limits))).await?;
         }
         // Where none has begun yet, neither has the whole.

@@ -15,7 +15,7 @@ celeriac::settings! {
         failed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
         /// Seconds the events of a job that has ended are kept: for whoever looks at it live, and for its log.
         events_age: Seconds = Seconds::new(3600.0), Kind::Seconds;
-        /// Seconds the images and texts of a job's pages are kept in the store.
+        /// Seconds the images and texts of a job's pages are kept in the store, and the document that was handed in for it.
         artifacts_age: Seconds = Seconds::new(604_800.0), Kind::Seconds;
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 mod archiving;
+mod documents;
 mod retention;
 pub(crate) mod stray;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub(crate) fn start(desk: &Desk, teller: Teller, jobs_max: u64) -> JoinSet<()> {
         let teller = teller.clone();
         async move { teller.tell(&desk, &chore).await }
     }));
+    loops.spawn(documents::watch(desk.clone()));
     loops.spawn(retention::count(desk.clone(), jobs_max));
     loops.spawn(stray::watch(desk.clone()));
     loops

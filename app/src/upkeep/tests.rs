@@ -7,10 +7,13 @@ use celeriac::protocol::state::State;
 use celeriac::settlement::Write;
 use celeriac_tasks::ledger::{Ending, Retention, Submission};
 use celeriac_tasks::result::JobStatus;
+use celeriac_tasks::source::{Document, ImageSet, Upload};
+use celeriac_tasks::store::Key;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::stray;
-use crate::jobs::{Desk, Retry};
+use super::{documents, stray};
+use crate::jobs::{Desk, Refusal, Retry};
 
 /// A desk, and the folder of its files.
 fn desk() -> (Desk, tempfile::TempDir) {
@@ -59,4 +62,88 @@ async fn of_a_job_that_was_deleted_the_backend_keeps_no_result() {
     task_failed(&desk, "j").await;
     desk.delete("j").await.unwrap();
     assert!(desk.app.state_of("j").await.unwrap().is_none());
+}
+
+/// A document that is handed in, made of these words.
+async fn handed_in(desk: &Desk, words: &str) -> Document {
+    let mut upload = Upload::begin(&desk.store, 1000).await.unwrap();
+    upload.write(format!("%PDF-1.7\n{words}").as_bytes()).await.unwrap();
+    upload.finish(None).await.unwrap()
+}
+
+/// A job for it, which ends well.
+async fn job_of(desk: &Desk, job_id: &str, document: &Document) {
+    let key = document.enter(&desk.store).await.unwrap();
+    ended(desk, job_id, call(json!({"document_key": key.as_str()})), JobStatus::Completed).await;
+}
+
+async fn there(desk: &Desk, document: &Document) -> bool {
+    let kept = desk.store.documents().await.unwrap();
+    document.sums().iter().all(|sum| kept.contains_key(*sum))
+}
+
+/// When what was written just now is old enough to go.
+fn later() -> DateTime<Utc> {
+    Utc::now() + TimeDelta::hours(2)
+}
+
+#[tokio::test]
+async fn a_document_goes_once_no_job_has_it_and_nobody_has_handed_it_in_lately() {
+    let (desk, _folder) = desk();
+    let (shared, refused) = (handed_in(&desk, "shared").await, handed_in(&desk, "refused").await);
+    job_of(&desk, "one", &shared).await;
+    job_of(&desk, "other", &shared).await;
+    desk.delete("one").await.unwrap();
+
+    assert_eq!(documents::sweep(&desk, Utc::now()).await.unwrap(), 0, "a job may be about to be entered");
+    assert_eq!(documents::sweep(&desk, later()).await.unwrap(), 1);
+    assert!(there(&desk, &shared).await && !there(&desk, &refused).await);
+    desk.delete("other").await.unwrap();
+    assert_eq!(documents::sweep(&desk, later()).await.unwrap(), 1);
+    assert!(!there(&desk, &shared).await);
+}
+
+#[tokio::test]
+async fn a_document_is_kept_for_whoever_has_it_however_he_names_it() {
+    let (desk, _folder) = desk();
+    let mut set = ImageSet::new(desk.store.clone(), 1000);
+    set.add("iVBORw0KGgo=").await.unwrap();
+    let set = set.finish().unwrap();
+    job_of(&desk, "of images", &set).await;
+    // By a key of the store, and not begun yet.
+    let named = handed_in(&desk, "named").await;
+    let (key, ..) = named.page_file(1).unwrap();
+    desk.ledger.create("waits", call(json!({"store_key": key.as_str()}))).await.unwrap();
+    // By a job that no ledger of ours knows.
+    let fetched = handed_in(&desk, "fetched").await;
+    desk.store.put_json(&Key::job("elsewhere", "job.json").unwrap(), &json!({"source": fetched})).await.unwrap();
+    // By a document of several that is still to be entered.
+    let part = handed_in(&desk, "part").await;
+    let part_key = part.enter(&desk.store).await.unwrap();
+    let whole = Submission { documents: Some(1), fingerprint: "f".into(), ..Submission::default() };
+    let line = serde_json::to_vec(&call(json!({"document_key": part_key.as_str()}))).unwrap();
+    desk.store.put(&Key::job("whole", "documents-f.jsonl").unwrap(), line).await.unwrap();
+    desk.ledger.create("whole", whole).await.unwrap();
+
+    assert_eq!(documents::sweep(&desk, later()).await.unwrap(), 0);
+    for document in [&set, &named, &fetched, &part] {
+        assert!(there(&desk, document).await, "{document:?}");
+    }
+    desk.delete("of images").await.unwrap();
+    assert_eq!(documents::sweep(&desk, later()).await.unwrap(), 2, "the image, and the list of images");
+}
+
+#[tokio::test]
+async fn a_document_is_kept_as_long_as_its_pages_and_no_job_runs_again_without_it() {
+    let (folder, pages) = (tempfile::tempdir().unwrap(), std::time::Duration::from_secs(3600));
+    let desk = Desk::in_memory(folder.path(), Retention { pages, ..Retention::default() });
+    let document = handed_in(&desk, "old").await;
+    job_of(&desk, "j", &document).await;
+    assert_eq!(documents::sweep(&desk, later() - TimeDelta::minutes(1)).await.unwrap(), 0);
+    assert_eq!(documents::sweep(&desk, later() + TimeDelta::minutes(1)).await.unwrap(), 1);
+
+    let desk = Desk::in_memory(folder.path(), Retention { pages: std::time::Duration::ZERO, ..Retention::default() });
+    job_of(&desk, "j", &document).await;
+    let refused = desk.retry("j", &Retry::Missing).await.unwrap_err();
+    assert!(matches!(&refused, Refusal::Conflict(text) if text.contains("not kept any more")), "{refused:?}");
 }

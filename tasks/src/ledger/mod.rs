@@ -339,6 +339,12 @@ impl Ledger {
         Ok(over.map(|(job_id, _)| job_id).collect())
     }
 
+    /// Whether the images and texts of a job's pages are kept still, and with them all it needs to run again.
+    pub fn keeps_files(&self, entry: &Entry, now: DateTime<Utc>) -> bool {
+        let kept = TimeDelta::from_std(self.retention.pages).unwrap_or(TimeDelta::MAX);
+        !entry.status.is_terminal() || entry.times.finished.is_none_or(|finished| now - finished <= kept)
+    }
+
     /// How many jobs are known, parts of others among them.
     pub async fn len(&self) -> Result<u64> {
         Ok(self.whole().await? + self.shelf.count(&Index::Part).await?)

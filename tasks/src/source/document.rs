@@ -60,19 +60,42 @@ pub enum PageImageFile {
 impl Document {
     /// Writes down what was handed in, for a task that is told the key alone.
     pub async fn enter(&self, store: &Store) -> Result<Key, DocumentError> {
-        let key = Key::parse(&format!("{DOCUMENTS}{}{ENTERED}", self.sha256))?;
+        let key = Key::parse(&Self::key_of(&self.sha256))?;
         store.put_json(&key, self).await?;
         Ok(key)
     }
 
     /// Reads it again.
-    pub(super) async fn entered(text: &str, store: &Store) -> Result<Self, DocumentError> {
+    pub async fn entered(text: &str, store: &Store) -> Result<Self, DocumentError> {
         if !text.starts_with(DOCUMENTS) || !text.ends_with(ENTERED) {
             let message = format!("{text:?} is not the key of a document that was handed in");
             return Err(DocumentError::new(Code::SourceRefused, Stage::Fetch, message));
         }
         let missing = || DocumentError::new(Code::SourceMissing, Stage::Fetch, format!("{text} is not in the store"));
         store.get_json(&Key::parse(text)?).await?.ok_or_else(missing)
+    }
+
+    /// The sums by which it lies in the store: its own, and those of its images.
+    pub fn sums(&self) -> Vec<&str> {
+        let images = match &self.content {
+            Content::File { .. } => [].as_slice(),
+            Content::Images { images } => images,
+        };
+        let stored = images.iter().filter_map(|image| match image {
+            PageImageFile::Stored { sha256, .. } => Some(sha256.as_str()),
+            PageImageFile::Broken { .. } => None,
+        });
+        std::iter::once(self.sha256.as_str()).chain(stored).collect()
+    }
+
+    /// The sum of the document that has this key, or a part of which has it.
+    pub fn sum_of(key: &str) -> Option<&str> {
+        key.strip_prefix(DOCUMENTS)?.split('/').next()
+    }
+
+    /// The key under which it was written down.
+    pub fn key_of(sha256: &str) -> String {
+        format!("{DOCUMENTS}{sha256}{ENTERED}")
     }
 
     /// How many pages are known without opening a file.

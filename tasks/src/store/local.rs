@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::error::{Code, DocumentError, Stage};
 
+use super::sweep::{COPIES, used};
 use super::{Key, Store, failure};
 
 const CHUNK: usize = 256 * 1024;
@@ -130,8 +131,8 @@ impl Store {
         if let Some(root) = &self.root {
             return Ok(root.join(key.as_str()));
         }
-        let target = self.spool.join("objects").join(key.as_str());
-        if tokio::fs::metadata(&target).await.is_ok_and(|found| found.len() == size) {
+        let target = self.spool.join(COPIES).join(key.as_str());
+        if used(&target, size).await {
             return Ok(target);
         }
         let mut spool = self.spool(u64::MAX).await?;
@@ -161,6 +162,7 @@ impl Store {
 
     async fn fresh_spool_path(&self) -> Result<PathBuf, DocumentError> {
         tokio::fs::create_dir_all(&self.spool).await.map_err(|error| failure::io("cannot make", &self.spool, &error))?;
+        self.sweep().await;
         Ok(self.spool.join(uuid::Uuid::new_v4().simple().to_string()))
     }
 }

@@ -3,15 +3,18 @@
 //! Every write is whole or not at all, and every key stays under the store's root. Children read documents as files, so
 //! [`Store::local_path`] gives a real path in every case, downloading once where the store is remote.
 
+mod documents;
 mod failure;
 mod files;
 pub(crate) mod json;
 mod key;
 mod local;
 mod open;
+mod sweep;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -19,6 +22,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::error::{Code, DocumentError, Stage};
 
+pub use documents::Kept;
 pub use key::{Key, PageFile};
 pub(crate) use local::{Spool, hexadecimal, too_large};
 pub use open::StoreOptions;
@@ -33,6 +37,8 @@ pub struct Store {
     root: Option<PathBuf>,
     /// The folder for half-written and downloaded files; on the root's file system where there is a root.
     spool: PathBuf,
+    /// When that folder was last looked through.
+    swept: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Store {

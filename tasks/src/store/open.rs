@@ -63,7 +63,7 @@ impl Store {
         let root = root.canonicalize().map_err(made)?;
         let objects = LocalFileSystem::new_with_prefix(&root).map_err(|error| setting(error.to_string()))?;
         let spool = root.join(".spool");
-        Ok(Self { objects: Arc::new(objects), prefix: object_store::path::Path::default(), root: Some(root), spool })
+        Ok(Self { root: Some(root), ..Self::over(Arc::new(objects), spool) })
     }
 
     /// A store in memory; `spool` is for the files that children read.
@@ -73,7 +73,8 @@ impl Store {
 
     /// A store over any implementation, as tests of failures need it.
     pub fn over(objects: Arc<dyn object_store::ObjectStore>, spool: impl Into<PathBuf>) -> Self {
-        Self { objects, prefix: object_store::path::Path::default(), root: None, spool: spool.into() }
+        let prefix = object_store::path::Path::default();
+        Self { objects, prefix, root: None, spool: spool.into(), swept: Arc::default() }
     }
 
     fn s3(url: &Url, options: &StoreOptions) -> Result<Self, DocumentError> {
@@ -92,7 +93,7 @@ impl Store {
         if options.spool.as_os_str().is_empty() {
             return Err(setting("a store on S3 needs a spool folder for the files children read".into()));
         }
-        Ok(Self { objects: Arc::new(objects), prefix, root: None, spool: options.spool.clone() })
+        Ok(Self { prefix, ..Self::over(Arc::new(objects), &options.spool) })
     }
 }
 
