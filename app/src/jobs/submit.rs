@@ -36,7 +36,7 @@ impl Desk {
         let (job_id, mut submission) = entered(asked)?;
         self.priority.set(&mut submission);
         self.room(1).await?;
-        match self.ledger.create(&job_id, submission).await? {
+        match self.create(&job_id, submission).await? {
             Created::New(entry) => {
                 self.send(&entry).await?;
                 Ok(Submitted { entry: *entry, new: true })
@@ -50,6 +50,17 @@ impl Desk {
             }
             Created::Different(_) => Err(Refusal::other_words(&job_id)),
         }
+    }
+
+    /// Enters a job. A password is kept apart: entries, messages and archives are read by more than the job's own task.
+    pub(super) async fn create(&self, job_id: &str, mut submission: Submission) -> Result<Created> {
+        if let Some(serde_json::Value::String(password)) = submission.call.remove("password") {
+            // Under the fingerprint, so that no other submission of this id writes over it.
+            let name = submission.fingerprint.clone();
+            ProcessDocument::keep_password(&self.store, job_id, &name, password).await?;
+            submission.call.insert("password_ref".to_owned(), name.into());
+        }
+        Ok(self.ledger.create(job_id, submission).await?)
     }
 
     /// Hands a job's task to the broker. The task bears the job's id, so that sending it twice makes one result.

@@ -142,7 +142,7 @@ impl Desk {
         let mut said = Instant::now();
         for chunk in parts.chunks(AT_ONCE) {
             let entered =
-                try_join_all(chunk.iter().map(async |part| self.ledger.create(&part_id(job_id, part), part.clone()).await)).await?;
+                try_join_all(chunk.iter().map(async |part| self.create(&part_id(job_id, part), part.clone()).await)).await?;
             let entered = entered.into_iter().map(|created| match created {
                 Created::New(entry) | Created::Same(entry) | Created::Different(entry) => *entry,
             });

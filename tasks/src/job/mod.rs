@@ -2,6 +2,7 @@
 //!
 //! The record lies in the store as `jobs/<job_id>/job.json`; messages carry its id and a page number, nothing more.
 
+mod password;
 mod progress;
 mod record;
 mod request;

@@ -59,6 +59,8 @@ pub struct ProcessDocument {
     pub pdf_base64: Option<String>,
     /// The password of an encrypted PDF.
     pub password: Option<String>,
+    /// In its place: the name under which the service keeps it beside the job's files.
+    pub password_ref: Option<String>,
     /// The job's id; by default the task's id. The same job again does only what is missing.
     pub job_id: Option<String>,
     /// What to call the document.

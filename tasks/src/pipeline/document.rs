@@ -76,7 +76,7 @@ async fn prepare(
                 }
                 earlier => {
                     if earlier.is_some() {
-                        documents.store.delete_job(job_id).await?;
+                        documents.store.delete_job_but(job_id, asked.password_key(job_id)?.as_ref()).await?;
                     }
                     begun(ctx, documents, asked, job_id.to_owned(), wanted, fetched).await?
                 }
@@ -120,11 +120,12 @@ fn continued(mut record: JobRecord, ctx: &Context, asked: &ProcessDocument, docu
 async fn begun(
     ctx: &Context,
     documents: &Documents,
-    asked: ProcessDocument,
+    mut asked: ProcessDocument,
     job_id: String,
     wanted: Wanted,
     fetched: source::Document,
 ) -> Result<JobRecord, DocumentError> {
+    asked.password = asked.password(&documents.store, &job_id).await?;
     let opened = open(ctx, documents, &asked, &fetched).await?;
     let pages = wanted.pages.pages(opened.pages);
     if pages.is_empty() {

@@ -110,8 +110,13 @@ impl Store {
 
     /// Removes everything of a job.
     pub async fn delete_job(&self, job_id: &str) -> Result<(), DocumentError> {
-        for key in self.list(&Key::job_prefix(job_id)?).await? {
-            self.delete(&key).await?;
+        self.delete_job_but(job_id, None).await
+    }
+
+    /// The same, but for one of its files.
+    pub async fn delete_job_but(&self, job_id: &str, kept: Option<&Key>) -> Result<(), DocumentError> {
+        for key in self.list(&Key::job_prefix(job_id)?).await?.iter().filter(|key| Some(*key) != kept) {
+            self.delete(key).await?;
         }
         Ok(())
     }

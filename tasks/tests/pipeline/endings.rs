@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use celeriac_tasks::job::ProcessDocument;
 use celeriac_tasks::result::{JobStatus, PageStatus, PartialReason};
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -94,6 +95,11 @@ async fn encrypted() {
     for asked in [json!({"path": path}), json!({"path": path, "password": "wrong"})] {
         let exception = house.process(asked).await.exception().unwrap();
         assert_eq!(exception.exc_message[1].get("code").and_then(|code| code.as_str()), Some("pdf_encrypted"));
+    }
+    // Kept apart it stays while the rest of the job is made anew, for other wishes.
+    ProcessDocument::keep_password(&house.store, "apart", "name", "secret".to_owned()).await.unwrap();
+    for dpi in [50, 60] {
+        compact(&house.process(json!({"path": path, "password_ref": "name", "job_id": "apart", "dpi": dpi})).await);
     }
     house.close().await;
 }
