@@ -94,6 +94,15 @@ def test_s2_16_a_pdf_in_a_form_is_taken_too(service):
     assert service.job_ended("form")["counts"]["ok"] == 3
 
 
+def test_s2_16_a_pdf_in_the_body_is_taken_too(service):
+    text = base64.b64encode(service.document("body.pdf", 3).read_bytes()).decode()
+    answer = service.post("/process-large-document", json={"job_id": "body", "pdf_base64": text, "num_pages": 3})
+    assert answer.status_code == 200, answer.text
+    assert service.job_ended("body")["counts"]["ok"] == 3
+    large = service.post("/process-large-document", json={"path": "a.pdf", "metadata": {"m": "x" * 70_000}})
+    assert large.status_code == 422 and "65536 bytes at most" in large.json()["detail"]
+
+
 def test_s2_17_nobody_to_work_is_said(idle):
     path = idle.document("a.pdf", 1)
     answer = idle.post("/process-large-document", json={"job_id": "alone", "path": str(path), "num_pages": 100}).json()

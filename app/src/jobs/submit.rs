@@ -14,6 +14,9 @@ use super::priority;
 use super::refusal::Refusal;
 use super::{Desk, Result};
 
+/// The most bytes of what is asked for, the document itself apart.
+const ENTRY_MAX: usize = 64 * 1024;
+
 /// What is handed in: the task's own arguments, which name a source by reference, and what only the service needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
@@ -137,7 +140,20 @@ pub(super) fn accepted(Asked { mut call, mut submission }: Asked) -> Result<Subm
     priority::step(submission.priority.as_ref()).map_err(Refusal::Invalid)?;
     submission.call = arguments(&call);
     submission.fingerprint = fingerprint(&submission);
+    fits(&submission)?;
     Ok(submission)
+}
+
+/// An entry is read and written with every page that ends, and kept for weeks: what is large belongs into a document.
+pub(super) fn fits(submission: &Submission) -> Result<()> {
+    let bytes = serde_json::to_vec(submission).map_or(usize::MAX, |text| text.len());
+    if bytes <= ENTRY_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "what is kept with a job has {ENTRY_MAX} bytes at most (metadata, tags, user_id and all else), and this has {bytes}"
+    );
+    Err(Refusal::Invalid(text))
 }
 
 /// What a document is called where nobody said: the last part of its path, key or address.
@@ -206,6 +222,7 @@ mod tests {
             (json!({"path": "a", "job_id": "a?b"}), "job_id"),
             (json!({"path": "a", "job_id": "a\nb"}), "job_id"),
             (json!({"path": "a", "priority": "soon"}), "priority"),
+            (json!({"path": "a", "metadata": {"m": "x".repeat(40_000)}, "tags": ["y".repeat(30_000)]}), "65536 bytes at most"),
         ] {
             let refusal = entered(asked(call)).unwrap_err();
             assert!(refusal.message().contains(word), "{refusal:?}");

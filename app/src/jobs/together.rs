@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::act::Retry;
 use super::refusal::Refusal;
-use super::submit::{Asked, Submitted, accepted, is_id};
+use super::submit::{Asked, Submitted, accepted, fits, is_id};
 use super::{Desk, Result};
 
 /// How many parts are entered, sent or changed at once.
@@ -92,6 +92,7 @@ impl Desk {
         let parts = (1..).zip(documents).map(part).collect::<Result<Vec<_>>>()?;
         submission.documents = Some(count);
         submission.fingerprint = fingerprint(&submission, &parts);
+        fits(&submission)?;
         Ok((job_id, submission, parts))
     }
 

@@ -15,11 +15,20 @@ const PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_pa
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING);
 
+/// How many characters are decoded at once: whole groups of four.
+const PIECE: usize = 256 * 1024;
+
 /// Appends what `text` stands for.
 pub(super) async fn decode_into(text: &str, spool: &mut Spool) -> Result<(), DocumentError> {
     // Decoded it is three quarters as long: what is too large is told before it is decoded.
     spool.announce(text.len() as u64 / 4 * 3)?;
-    spool.write(&decode(text).map_err(|why| unsupported(&why))?).await
+    let (body, engine) = undressed(text).map_err(|why| unsupported(&why))?;
+    let mut plain = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).peekable();
+    while plain.peek().is_some() {
+        let piece: Vec<u8> = plain.by_ref().take(PIECE).collect();
+        spool.write(&decoded(engine, piece).map_err(|why| unsupported(&why))?).await?;
+    }
+    Ok(())
 }
 
 /// A document of one image a page. An entry that is no image is a broken page, not a broken document.
@@ -105,6 +114,12 @@ fn broken(reason: String) -> PageImageFile {
 
 /// Base64 as browsers and Python write it: with a `data:` prefix or none, padded or not, in one line or many, either alphabet.
 fn decode(text: &str) -> Result<Vec<u8>, String> {
+    let (body, engine) = undressed(text)?;
+    decoded(engine, body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect())
+}
+
+/// Without its prefix, and by which alphabet it is written.
+fn undressed(text: &str) -> Result<(&str, &'static GeneralPurpose), String> {
     let body = match text.trim_start().strip_prefix("data:") {
         Some(rest) => {
             let (head, body) = rest.split_once(',').ok_or("a data: address without a comma")?;
@@ -115,8 +130,10 @@ fn decode(text: &str) -> Result<Vec<u8>, String> {
         }
         None => text,
     };
-    let plain: Vec<u8> = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let engine = if plain.iter().any(|byte| matches!(byte, b'-' | b'_')) { &URL_SAFE } else { &STANDARD };
+    Ok((body, if body.contains(['-', '_']) { &URL_SAFE } else { &STANDARD }))
+}
+
+fn decoded(engine: &GeneralPurpose, plain: Vec<u8>) -> Result<Vec<u8>, String> {
     engine.decode(plain).map_err(|error| format!("not base64: {error}").to_lowercase())
 }
 

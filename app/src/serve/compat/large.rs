@@ -82,8 +82,7 @@ type Taken = (Map<String, Value>, Option<Document>);
 
 async fn body(api: &Api, request: Request) -> Result<Taken, Problem> {
     let given = intake::read_json(request.into_body(), &api.desk.store, api.max_json_bytes).await?;
-    let images = given.images.map(|images| images.finish().map_err(Refusal::from)).transpose()?;
-    Ok((given.fields, images))
+    Ok((given.fields, given.document))
 }
 
 async fn form(api: &Api, request: Request) -> Result<Taken, Problem> {

@@ -7,10 +7,9 @@ use celeriac_tasks::source::{Document, Upload};
 use celeriac_tasks::store::Store;
 
 use super::super::problem::Problem;
+use super::FIELD_MAX;
 use crate::jobs::Refusal;
 
-/// The most bytes a field that is no file may have.
-const FIELD_MAX: usize = 1024 * 1024;
 /// The most fields and files a form may have.
 const PARTS_MAX: usize = 1000;
 

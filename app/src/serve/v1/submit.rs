@@ -61,8 +61,7 @@ async fn handed_in(api: &Api, request: Request) -> Result<Submitted, Problem> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", text));
         }
         let given = intake::read_json(request.into_body(), &api.desk.store, api.max_json_bytes).await?;
-        let images = given.images.map(|images| images.finish().map_err(Refusal::from)).transpose()?;
-        (Ask::of_json(given.fields)?, images.into_iter().collect())
+        (Ask::of_json(given.fields)?, given.document.into_iter().collect())
     };
     let mut sent = entered(api, &documents).await?;
     Ok(if ask.documents.is_some() || sent.len() > 1 {

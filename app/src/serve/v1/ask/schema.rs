@@ -8,13 +8,14 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::{Ask, Part};
 
-/// A JSON body: it may have its images with it.
+/// A JSON body: it may have its images, or its document, with it.
 pub(crate) struct AskJson;
 
 impl PartialSchema for AskJson {
     fn schema() -> RefOr<Schema> {
         let images = ArrayBuilder::new().items(text()).description(Some("In place of a source: one image a page, base64"));
-        with("images_base64", images.min_items(Some(1)).build().into())
+        let pdf = text().description(Some("In place of a source: a document, base64"));
+        with([("images_base64", images.min_items(Some(1)).build().into()), ("pdf_base64", pdf.build().into())])
     }
 }
 
@@ -34,7 +35,7 @@ impl PartialSchema for AskForm {
         let file = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
         let several = ArrayBuilder::new().items(file()).min_items(Some(1));
         let files = AnyOfBuilder::new().item(file()).item(several);
-        with("file", files.description(Some("In place of a source: the document, or several as one job")).build().into())
+        with([("file", files.description(Some("In place of a source: the document, or several as one job")).build().into())])
     }
 }
 
@@ -46,18 +47,19 @@ impl ToSchema for AskForm {
     }
 }
 
-/// What is asked for, with a further property: it has a source, or of this and of documents at least one. What is null is not there.
-fn with(name: &str, property: Schema) -> RefOr<Schema> {
+/// What is asked for, with further properties: it has a source, or of these and of documents at least one. What is null is not there.
+fn with<const N: usize>(properties: [(&str, Schema); N]) -> RefOr<Schema> {
     let source = || Ref::from_schema_name("Source");
     let mut asked = Ask::schema();
     if let RefOr::T(Schema::Object(object)) = &mut asked {
         let maybe = AnyOfBuilder::new().item(source()).item(nothing());
         object.properties.insert("source".to_owned(), Schema::from(maybe.build()).into());
-        object.properties.insert(name.to_owned(), property.into());
+        object.properties.extend(properties.iter().map(|(name, property)| ((*name).to_owned(), property.clone().into())));
     }
     let has = |name: &str| ObjectBuilder::new().required(name);
     let list = ObjectBuilder::new().schema_type(Type::Array);
-    let several = AnyOfBuilder::new().item(has(name)).item(has("documents").property("documents", list));
+    let several = AnyOfBuilder::new().item(has("documents").property("documents", list));
+    let several = properties.iter().fold(several, |several, (name, _)| several.item(has(name)));
     let one = OneOfBuilder::new().item(has("source").property("source", source())).item(several);
     Schema::from(AllOfBuilder::new().item(asked).item(one).build()).into()
 }
