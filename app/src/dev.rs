@@ -25,8 +25,8 @@ const ENV_FILE: &str = ".env";
 /// How long a Redis on this machine may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 const MEMORY: &str = "memory://";
-/// How long requests may go on before a start with another configuration: streams of events would go on for ever.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long a stop may take: who has changed his configuration waits for the start with it.
+const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &DevArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let again = Again::here();
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DevArgs, global: &GlobalArgs) -> Result<Exit, Failure> 
 
     let changed = Arc::new(AtomicBool::new(false));
     let stop = until_changed(args, global, Arc::clone(&changed));
-    let exit = serve::run_until(&around, &all, &chosen, stop, GRACE)?;
+    let exit = serve::run_until(&around, &all, &chosen, stop, Some(GRACE))?;
     if changed.load(Ordering::Relaxed) { Err(again.run()) } else { Ok(exit) }
 }
 

@@ -10,11 +10,13 @@ use celeriac::config::{Env, Loaded};
 use celeriac::pool::ChildPool;
 use celeriac::worker::{Shutdown, StopReason, Worker, WorkerOptions};
 use celeriac_tasks::pipeline::QUEUES;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::resources;
 
 const CHILDREN_GRACE: Duration = Duration::from_millis(500);
+/// Within this time the same signal counts once: process managers send one to a whole group, and shells pass it on.
+const ONCE: Duration = Duration::from_millis(200);
 
 /// The worker.
 pub(crate) struct LocalWorker {
@@ -42,10 +44,35 @@ impl LocalWorker {
     }
 
     /// Ends it; what still runs is cut off.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cold();
-        while self.ended.join_next().await.is_some() {}
+        self.end().await;
+    }
+
+    /// Ends it when what runs is finished, within the settings' grace; each further signal takes the stop a stage on.
+    pub(crate) async fn finish<S: Future<Output = ()>>(self, signal: impl Fn() -> S) {
+        let shutdown = self.shutdown.clone();
+        shutdown.warm();
+        let hurried = async {
+            loop {
+                tokio::time::sleep(ONCE).await;
+                signal().await;
+                shutdown.escalate();
+            }
+        };
+        tokio::select! {
+            ended = self.end() => match ended {
+                Some(Ok(Ok(StopReason::Warm))) => tracing::info!("worker: stopped"),
+                _ => tracing::warn!("worker: stopped, with tasks cut off"),
+            },
+            () = hurried => {}
+        }
+    }
+
+    async fn end(mut self) -> Option<Result<celeriac::Result<StopReason>, JoinError>> {
+        let ended = self.ended.join_next().await;
         self.children.close(CHILDREN_GRACE).await;
+        ended
     }
 
     /// Why the worker ended by itself, which it should not; never without a worker.

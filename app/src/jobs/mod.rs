@@ -47,7 +47,7 @@ pub(crate) use self::refusal::Refusal;
 pub(crate) use self::stats::RedisStats;
 pub(crate) use self::stats::{QueueStats, Stats};
 pub(crate) use self::submit::{Asked, Submitted};
-pub(crate) use self::telling::Telling;
+pub(crate) use self::telling::{News, Telling};
 pub(crate) use self::together::{FIRST, Together};
 pub(crate) use self::view::{JobView, PartView, job as view_job};
 
@@ -188,6 +188,18 @@ fn merged(one: Found, other: Found, limit: usize) -> Found {
     jobs.truncate(limit);
     let next = if cut { jobs.last().map(place) } else { end };
     Found { jobs, next }
+}
+
+#[cfg(test)]
+impl Desk {
+    /// With a broker, a ledger and a store in memory.
+    pub(crate) fn in_memory() -> Self {
+        let text = "broker_url = 'memory://'\nresult_backend = 'memory://'\n[celeriac.storage]\nurl = 'memory://'";
+        let around =
+            celeriac::cli::settings::Surroundings { env: Env::new(), file: Some(("celery_config.toml".into(), text.into())) };
+        let loaded = crate::settings::load(&around, &celeriac::cli::GlobalArgs::default(), Vec::new()).unwrap();
+        Self::open(&loaded, &around.env).unwrap().0
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod router;
 mod ui;
 mod v1;
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,9 @@ use std::time::Duration;
 use celeriac::cli::logging;
 use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
-use futures::FutureExt;
+use celeriac::config::{Loaded, Seconds};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, Archive};
 use crate::args::ServeArgs;
@@ -57,27 +59,33 @@ pub(crate) struct Api {
     pub(crate) metrics: Metrics,
     /// Under which path the dashboard is; `None`: there is none.
     pub(crate) ui: Option<Arc<str>>,
+    /// Cancelled when the service begins to stop: what would go on without an end ends then.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// What the worker in this process is called.
 const OWN_WORKER: &str = "celery@serve";
-/// How long requests may go on after the first signal.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long requests may go on after the first signal, at most.
+const REQUESTS_GRACE: Duration = Duration::from_secs(20);
 
 /// Serves until a signal comes.
 pub(crate) fn run(args: &ServeArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    run_until(&Surroundings::read(global)?, args, global, std::future::pending(), GRACE)
+    run_until(&Surroundings::read(global)?, args, global, std::future::pending(), None)
 }
 
-/// The same in these surroundings, until a signal comes or something else; requests may go on for the grace then.
+/// The same in these surroundings, until a signal comes or something else; the stop takes no longer than the grace, whatever the settings
+/// say.
 pub(crate) fn run_until(
     around: &Surroundings,
     args: &ServeArgs,
     global: &GlobalArgs,
     stop: impl Future<Output = ()> + Send + 'static,
-    grace: Duration,
+    grace: Option<Duration>,
 ) -> Result<Exit, Failure> {
-    let loaded = load(around, global, args.settings())?;
+    let mut loaded = load(around, global, args.settings())?;
+    if let Some(grace) = grace {
+        loaded.settings.celeriac.shutdown_grace = Some(Seconds::new(grace.as_secs_f64()));
+    }
     logging::install(&logging::options(&loaded, around, global, &["celeriac"]))?;
     let settings: ApiSettings = loaded.table(ApiSettings::TABLE.path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -117,8 +125,9 @@ pub(crate) fn run_until(
             max_json_bytes: megabytes(settings.max_json_mb),
             metrics,
             ui: (!args.no_ui).then(|| settings.ui_path.as_str().into()),
+            stopping: CancellationToken::new(),
         };
-        serve(listener, api, &mut worker, stop, grace).await
+        serve(listener, api, &mut worker, stop, requests_grace(&loaded)).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     exit
@@ -133,6 +142,12 @@ async fn listen(settings: &ApiSettings) -> Result<TcpListener, Failure> {
     })
 }
 
+/// Of what a stop may take, what requests may: the rest is for the answers to leave and for the worker to hand back.
+fn requests_grace(loaded: &Loaded) -> Duration {
+    let whole = loaded.settings.celeriac.shutdown_grace.and_then(Seconds::limit);
+    whole.map_or(REQUESTS_GRACE, |whole| REQUESTS_GRACE.min(whole * 2 / 3))
+}
+
 async fn serve(
     listener: TcpListener,
     api: Api,
@@ -144,24 +159,36 @@ async fn serve(
     // Who starts us with port 0 reads the port here.
     terminal::print(&format!("listening on http://{address}\n"))?;
     tracing::info!(%address, "serving");
+    let stopping = api.stopping.clone();
     let service = router(api).into_make_service_with_connect_info::<SocketAddr>();
-    let stopped = async move {
-        tokio::select! {
-            () = signalled() => {}
-            () = stop => {}
-        }
-    };
-    let stopped = stopped.boxed().shared();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stopped.clone());
+    let mut served = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future();
     tokio::select! {
-        ended = served => ended.map_err(|error| Failure::new(Exit::Failure, "serving broke down").why(error))?,
-        () = async { stopped.await; tokio::time::sleep(grace).await } => tracing::warn!("requests were cut off"),
+        ended = &mut served => return ended.map(|()| Exit::Ok).map_err(|error| broke_down(&error)),
+        () = signalled() => {}
+        () = stop => {}
         stopped = LocalWorker::stopped(worker) => return Err(stopped),
     }
-    if let Some(worker) = worker.take() {
-        worker.stop().await;
-    }
+    stopping.cancel();
+    let requests = async {
+        match tokio::time::timeout(grace, served).await {
+            Ok(ended) => ended.map_err(|error| broke_down(&error)),
+            Err(_) => {
+                tracing::warn!("requests were cut off");
+                Ok(())
+            }
+        }
+    };
+    let work = async {
+        if let Some(worker) = worker.take() {
+            worker.finish(signalled).await;
+        }
+    };
+    tokio::join!(requests, work).0?;
     Ok(Exit::Ok)
+}
+
+fn broke_down(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failure, "serving broke down").why(error)
 }
 
 /// TERM or Ctrl-C.

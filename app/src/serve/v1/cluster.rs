@@ -70,6 +70,7 @@ async fn cluster(State(api): State<Api>, Query(asked): Query<Topics>) -> Result<
     let frames = futures::StreamExt::map(telling.stream(), |(kind, data)| {
         Ok::<_, Infallible>(Frame::default().event(kind).data(data.to_string()).retry(RETRY))
     });
+    let frames = futures::StreamExt::take_until(frames, api.stopping.cancelled_owned());
     let sse = Sse::new(frames).keep_alive(KeepAlive::new().interval(PING).text("ping"));
     let unbuffered = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
