@@ -89,16 +89,23 @@ impl Telling {
         };
         // What documents of it did is in their own logs.
         match seen.filter(|_| entry.parts.is_none()) {
-            Some(seen) => {
-                let missed = telling.desk.ledger.events(&telling.job_id, seen, MISSED_MAX).await?;
-                if missed.is_empty() && entry.status.is_terminal() {
-                    telling.snapshot().await?;
-                }
-                missed.into_iter().for_each(|told| telling.take(Arc::new(told)));
-            }
+            Some(seen) => telling.catch_up(seen, entry.status.is_terminal()).await?,
             None => telling.snapshot().await?,
         }
         Ok(telling)
+    }
+
+    /// What happened since the last event he has seen; where that is too much, or not all kept any more, all of the job as it is now.
+    async fn catch_up(&mut self, seen: EventId, ended: bool) -> Result<()> {
+        let missed = self.desk.ledger.events(&self.job_id, seen, MISSED_MAX).await?;
+        // Asked for last: what is kept now was kept when the others were read.
+        let oldest = self.desk.ledger.events(&self.job_id, EventId::default(), 1).await?;
+        let whole = missed.len() < MISSED_MAX && oldest.first().is_some_and(|oldest| oldest.id <= seen);
+        if !whole || (missed.is_empty() && ended) {
+            return self.snapshot().await;
+        }
+        missed.into_iter().for_each(|told| self.take(Arc::new(told)));
+        Ok(())
     }
 
     /// All of the job as it is now; one that has ended is told to its end.
@@ -211,5 +218,49 @@ impl Telling {
     /// Everything to its end.
     pub(crate) fn stream(self) -> impl Stream<Item = News> {
         futures::stream::unfold(self, |mut telling| async move { Some((telling.next().await?, telling)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use celeriac_tasks::ledger::Submission;
+
+    /// A job with so many lines in its log, and the id of the first of its events.
+    async fn logged(desk: &Desk, job_id: &str, lines: usize) -> EventId {
+        desk.ledger.create(job_id, Submission::default()).await.unwrap();
+        for line in 0..lines {
+            desk.ledger.log(job_id, "info", &line.to_string()).await.unwrap();
+        }
+        desk.ledger.events(job_id, EventId::default(), 1).await.unwrap()[0].id
+    }
+
+    async fn kinds(desk: &Desk, last: EventId) -> Vec<&'static str> {
+        let telling = Telling::begin(desk.clone(), "j".to_owned(), Some(last.to_string())).await.unwrap();
+        telling.ready.iter().map(|news| news.kind).collect()
+    }
+
+    #[tokio::test]
+    async fn who_missed_a_few_events_gets_them() {
+        let desk = Desk::in_memory();
+        let first = logged(&desk, "j", 3).await;
+        assert_eq!(kinds(&desk, first).await, ["log", "log", "log"]);
+    }
+
+    #[tokio::test]
+    async fn who_missed_more_than_are_told_gets_a_snapshot() {
+        let desk = Desk::in_memory();
+        let first = logged(&desk, "j", MISSED_MAX).await;
+        assert_eq!(kinds(&desk, first).await, ["snapshot"]);
+    }
+
+    #[tokio::test]
+    async fn who_missed_events_that_are_not_kept_gets_a_snapshot() {
+        let desk = Desk::in_memory();
+        let EventId(at, _) = logged(&desk, "j", 3).await;
+        assert_eq!(kinds(&desk, EventId(at - 1, 0)).await, ["snapshot"], "there may have been others before the first");
+        // Another's events push all of ours out.
+        logged(&desk, "other", 20_000).await;
+        assert_eq!(kinds(&desk, EventId(at + 60_000, 0)).await, ["snapshot"], "none is kept, and the job goes on");
     }
 }
