@@ -263,12 +263,21 @@ def test_webhooks_are_signed_tried_again_and_told_in_the_log(tmp_path):
         assert "s3cret" not in service.output()
 
 
-def test_a_webhook_to_a_private_address_is_refused_unless_allowed(tmp_path):
+def test_a_webhook_that_would_never_be_told_is_refused_when_it_is_asked_for(service):
+    body = {"source": {"kind": "path", "path": str(service.document("never.pdf", 1))}}
+    for hook in [{"url": "http://127.0.0.1:1/x"}, {"url": "https://127.0.0.1:1/x"}, {"url": "https://host/x", "events": ["completed"]}]:
+        answer = service.post("/v1/jobs", json={**body, "webhook": hook})
+        assert answer.status_code == 422 and answer.json()["detail"].startswith("webhook: "), answer.text
+
+
+def test_a_webhook_whose_name_leads_to_a_private_address_is_not_told(tmp_path):
     receiver = Receiver()
     with Service(tmp_path, "--with-worker", settings="[celeriac.webhooks]\nattempts = 1\n") as service:
-        job_id = submit(service, "hook.pdf", 1, webhook={"url": receiver.url})
+        # Only where it leads says that it is this machine's.
+        url = receiver.url.replace("http://127.0.0.1", "https://ip6-localhost")
+        job_id = submit(service, "hook.pdf", 1, webhook={"url": url})
         service.job_ended(job_id)
-        wait_until(lambda: "webhook" in json.dumps(service.get(f"/v1/jobs/{job_id}/log").json()), 60, "the log tells of it")
+        wait_until(lambda: "webhook job.completed: " in json.dumps(service.get(f"/v1/jobs/{job_id}/log").json()), 60, "the log tells of it")
         assert receiver.got == []
 
 

@@ -191,18 +191,6 @@ fn merged(one: Found, other: Found, limit: usize) -> Found {
 }
 
 #[cfg(test)]
-impl Desk {
-    /// With a broker, a ledger and a store in memory.
-    pub(crate) fn in_memory() -> Self {
-        let text = "broker_url = 'memory://'\nresult_backend = 'memory://'\n[celeriac.storage]\nurl = 'memory://'";
-        let around =
-            celeriac::cli::settings::Surroundings { env: Env::new(), file: Some(("celery_config.toml".into(), text.into())) };
-        let loaded = crate::settings::load(&around, &celeriac::cli::GlobalArgs::default(), Vec::new()).unwrap();
-        Self::open(&loaded, &around.env).unwrap().0
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use celeriac_tasks::ledger::Submission;

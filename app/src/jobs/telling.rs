@@ -224,7 +224,11 @@ impl Telling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use celeriac_tasks::ledger::Submission;
+    use celeriac_tasks::ledger::{Retention, Submission};
+
+    fn desk() -> Desk {
+        Desk::in_memory(&std::env::temp_dir(), Retention::default())
+    }
 
     /// A job with so many lines in its log, and the id of the first of its events.
     async fn logged(desk: &Desk, job_id: &str, lines: usize) -> EventId {
@@ -242,21 +246,21 @@ mod tests {
 
     #[tokio::test]
     async fn who_missed_a_few_events_gets_them() {
-        let desk = Desk::in_memory();
+        let desk = desk();
         let first = logged(&desk, "j", 3).await;
         assert_eq!(kinds(&desk, first).await, ["log", "log", "log"]);
     }
 
     #[tokio::test]
     async fn who_missed_more_than_are_told_gets_a_snapshot() {
-        let desk = Desk::in_memory();
+        let desk = desk();
         let first = logged(&desk, "j", MISSED_MAX).await;
         assert_eq!(kinds(&desk, first).await, ["snapshot"]);
     }
 
     #[tokio::test]
     async fn who_missed_events_that_are_not_kept_gets_a_snapshot() {
-        let desk = Desk::in_memory();
+        let desk = desk();
         let EventId(at, _) = logged(&desk, "j", 3).await;
         assert_eq!(kinds(&desk, EventId(at - 1, 0)).await, ["snapshot"], "there may have been others before the first");
         // Another's events push all of ours out.

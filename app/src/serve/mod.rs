@@ -57,6 +57,8 @@ pub(crate) struct Api {
     /// The largest JSON body with documents in it.
     pub(crate) max_json_bytes: u64,
     pub(crate) metrics: Metrics,
+    /// Who tells others of a job's end.
+    pub(crate) teller: Teller,
     /// Under which path the dashboard is; `None`: there is none.
     pub(crate) ui: Option<Arc<str>>,
     /// Cancelled when the service begins to stop: what would go on without an end ends then.
@@ -124,6 +126,7 @@ pub(crate) fn run_until(
             async_upload_max_bytes: megabytes(settings.async_upload_max_mb),
             max_json_bytes: megabytes(settings.max_json_mb),
             metrics,
+            teller,
             ui: (!args.no_ui).then(|| settings.ui_path.as_str().into()),
             stopping: CancellationToken::new(),
         };

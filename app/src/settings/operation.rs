@@ -85,7 +85,7 @@ celeriac::settings! {
         allow_private: bool = false, Kind::Flag;
         /// How often a delivery is tried.
         attempts: u32 = 5, Kind::Integer(1, 100);
-        /// How long one try may take.
+        /// How long one try may take, a minute at most.
         timeout: Seconds = Seconds::new(10.0), Kind::Seconds;
     }
 }

@@ -4,20 +4,23 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use celeriac_tasks::ledger::{Chore, Entry};
+use celeriac_tasks::ledger::{Chore, Entry, Webhook};
 use celeriac_tasks::source::{Guarded, SourceOptions};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::Done;
+use super::{Done, LEASE};
 use crate::jobs::{Desk, Refusal, view_job};
 use crate::metrics::Counters;
 use crate::settings::Webhooks;
 
 /// The first pause; each next one is four times as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What can be told of a job.
+const EVENTS: [&str; 4] = ["job.completed", "job.partial", "job.failed", "job.cancelled"];
 
 /// Tells.
 #[derive(Debug, Clone)]
@@ -55,10 +58,19 @@ impl Teller {
         Self {
             secret: settings.secret.clone().map(Secret),
             attempts: settings.attempts,
-            timeout: settings.timeout.duration(),
+            timeout: settings.timeout.duration().min(LEASE / 2),
             guard,
             tries,
         }
+    }
+
+    /// Refuses a webhook that would never be told: what is wrong is said to who asks for it, who hears nothing of it later. A name may
+    /// still be refused when it is told, by where it leads then.
+    pub(crate) fn check(&self, hook: &Webhook) -> Result<(), Refusal> {
+        if let Some(other) = hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+            return Err(Refusal::Invalid(format!("webhook: there is no event {other:?}; there are {}", EVENTS.join(", "))));
+        }
+        Guarded::check(&hook.url, &self.guard).map_err(|error| Refusal::Invalid(format!("webhook: {}", error.message)))
     }
 
     /// Does a chore: its detail is the event, and after a `#` how often it was tried.
@@ -117,11 +129,16 @@ impl Teller {
         self.attempts
     }
 
+    /// Posts, within the time one try may take, that of finding the address included.
     async fn post(&self, url: &str, delivery: &Signed, guard: &SourceOptions) -> Result<u16, String> {
+        let answer = tokio::time::timeout(self.timeout, self.posted(url, delivery, guard)).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", self.timeout.as_secs_f64())))
+    }
+
+    async fn posted(&self, url: &str, delivery: &Signed, guard: &SourceOptions) -> Result<u16, String> {
         let guarded = Guarded::open(url, guard).await.map_err(|error| error.message)?;
         let mut request = guarded
             .post()
-            .timeout(self.timeout)
             .header("content-type", "application/json")
             .header("webhook-id", &delivery.id)
             .header("webhook-timestamp", delivery.timestamp.to_string());
@@ -151,7 +168,68 @@ fn sign(secret: Option<&str>, id: String, timestamp: i64, body: &Value) -> Signe
 
 #[cfg(test)]
 mod tests {
+    use super::super::{TOLD_AT_ONCE, chores};
     use super::*;
+    use celeriac_tasks::ledger::{Ending, Retention, Submission};
+    use celeriac_tasks::result::JobStatus;
+    use tokio::sync::mpsc;
+    use tokio::task::JoinSet;
+
+    fn hook(url: &str, events: &[&str]) -> Webhook {
+        Webhook { url: url.to_owned(), events: events.iter().map(|event| (*event).to_owned()).collect() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_answer_holds_up_no_other_and_nothing_is_taken_that_is_not_begun() {
+        let desk = Desk::in_memory(&std::env::temp_dir(), Retention::default());
+        for job in 0..=2 * TOLD_AT_ONCE {
+            let submission = Submission { webhook: Some(hook("https://host/hook", &[])), ..Submission::default() };
+            desk.ledger.create(&job.to_string(), submission).await.unwrap();
+            let ending = Ending { status: JobStatus::Completed, partial_reasons: Vec::new(), error: None };
+            desk.ledger.finish(&job.to_string(), ending).await.unwrap();
+        }
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let work = move |_: Desk, chore: Chore| {
+            let told = told.clone();
+            async move {
+                if chore.job_id == "0" {
+                    std::future::pending::<()>().await;
+                }
+                told.send(chore.job_id).unwrap();
+                Ok(Done::Yes)
+            }
+        };
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(chores(desk.clone(), Chore::WEBHOOK, 1, work.clone()));
+        while tokio::time::timeout(LEASE, heard.recv()).await.is_ok() {}
+        let others = desk.ledger.chores(Chore::WEBHOOK, 1000, Duration::ZERO).await.unwrap();
+        assert_eq!(others.len(), 2 * TOLD_AT_ONCE, "they are for whoever has time");
+        upkeep.spawn(chores(desk.clone(), Chore::WEBHOOK, TOLD_AT_ONCE, work));
+        for _ in 0..2 * TOLD_AT_ONCE {
+            assert!(heard.recv().await.is_some());
+        }
+    }
+
+    #[test]
+    fn what_would_never_be_told_is_refused() {
+        let teller = |allow_private| Teller::new(&Webhooks { allow_private, ..Webhooks::default() }, Counters::default());
+        for (url, events, word) in [
+            ("https://host/hook", &["job.completed", "completed"][..], "\"completed\""),
+            ("host/hook", &[], "no address"),
+            ("http://host/hook", &[], "only https"),
+            ("ftp://host/hook", &[], "only https"),
+            ("https://user@host/hook", &[], "user"),
+            ("https://127.0.0.1/hook", &[], "public internet"),
+            ("https://[fd00::1]/hook", &[], "public internet"),
+            ("https://localhost/hook", &[], "public internet"),
+        ] {
+            let refusal = teller(false).check(&hook(url, events)).unwrap_err();
+            assert!(matches!(refusal, Refusal::Invalid(_)) && refusal.message().contains(word), "{url}: {refusal:?}");
+        }
+        assert!(teller(false).check(&hook("https://host/hook", &EVENTS)).is_ok());
+        assert!(teller(true).check(&hook("http://10.0.0.1:8080/hook", &[])).is_ok());
+        assert!(teller(true).check(&hook("ftp://host/hook", &[])).is_err());
+    }
 
     /// The example of the Standard Webhooks specification's libraries.
     #[test]

@@ -70,6 +70,15 @@ impl Guarded {
         Ok(Self { client: client(&url, options).await?, url })
     }
 
+    /// Checks what an address says by itself, and asks nobody what its name leads to.
+    ///
+    /// # Errors
+    /// `source_refused` if it would be refused wherever its name leads.
+    pub fn check(address: &str, options: &SourceOptions) -> Result<(), DocumentError> {
+        let url = Url::parse(address).map_err(|error| refused(format!("this is no address: {error}")))?;
+        written(&url, options).map(drop)
+    }
+
     /// A request to it, which follows no redirect.
     pub fn post(&self) -> reqwest::RequestBuilder {
         self.client.post(self.url.clone())
@@ -95,6 +104,26 @@ async fn client(url: &Url, options: &SourceOptions) -> Result<Client, DocumentEr
 
 /// The host and its addresses, once scheme, host and every address are found good.
 async fn checked(url: &Url, options: &SourceOptions) -> Result<(String, Vec<SocketAddr>), DocumentError> {
+    let (host, address) = written(url, options)?;
+    let addresses = match address {
+        Some(address) => vec![address],
+        None => {
+            let found = options.resolver.resolve(&host, port_of(url)).await;
+            found.map_err(|error| unreachable(format!("{host} has no address: {error}")))?
+        }
+    };
+    if addresses.is_empty() {
+        return Err(unreachable(format!("{host} has no address")));
+    }
+    // One bad address among good ones is enough: which of them is tried first is not ours to say.
+    if !addresses.iter().all(|address| may_be_spoken_to(url, address.ip(), options)) {
+        return Err(not_public(&host));
+    }
+    Ok((host, addresses))
+}
+
+/// The host, with its address where it is written as one, once what is written is found good.
+fn written(url: &Url, options: &SourceOptions) -> Result<(String, Option<SocketAddr>), DocumentError> {
     let plain = match url.scheme() {
         "https" => false,
         "http" if options.allow_loopback_http || options.allow_private => true,
@@ -103,28 +132,26 @@ async fn checked(url: &Url, options: &SourceOptions) -> Result<(String, Vec<Sock
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("an address with a user or password in it is not fetched"));
     }
-    let port = url.port_or_known_default().unwrap_or(443);
-    let (host, addresses) = match url.host() {
-        Some(Host::Ipv4(address)) => (address.to_string(), vec![SocketAddr::new(IpAddr::V4(address), port)]),
-        Some(Host::Ipv6(address)) => (address.to_string(), vec![SocketAddr::new(IpAddr::V6(address), port)]),
+    let (host, address) = match url.host() {
+        Some(Host::Ipv4(address)) => (address.to_string(), Some(IpAddr::V4(address))),
+        Some(Host::Ipv6(address)) => (address.to_string(), Some(IpAddr::V6(address))),
         // Whatever a resolver makes of it, this name means this machine.
         Some(Host::Domain(name)) if !plain && is_local_name(name) => return Err(not_public(name)),
-        Some(Host::Domain(name)) => {
-            let found = options.resolver.resolve(name, port).await;
-            (name.to_owned(), found.map_err(|error| unreachable(format!("{name} has no address: {error}")))?)
-        }
+        Some(Host::Domain(name)) => (name.to_owned(), None),
         None => return Err(refused("an address without a host is not fetched")),
     };
-    if addresses.is_empty() {
-        return Err(unreachable(format!("{host} has no address")));
-    }
-    // One bad address among good ones is enough: which of them is tried first is not ours to say.
-    let good =
-        |address: &SocketAddr| options.allow_private || if plain { address.ip().is_loopback() } else { is_public(address.ip()) };
-    if !addresses.iter().all(good) {
+    if address.is_some_and(|address| !may_be_spoken_to(url, address, options)) {
         return Err(not_public(&host));
     }
-    Ok((host, addresses))
+    Ok((host, address.map(|address| SocketAddr::new(address, port_of(url)))))
+}
+
+fn port_of(url: &Url) -> u16 {
+    url.port_or_known_default().unwrap_or(443)
+}
+
+fn may_be_spoken_to(url: &Url, address: IpAddr, options: &SourceOptions) -> bool {
+    options.allow_private || if url.scheme() == "http" { address.is_loopback() } else { is_public(address) }
 }
 
 fn is_local_name(name: &str) -> bool {

@@ -63,6 +63,7 @@ async fn handed_in(api: &Api, request: Request) -> Result<Submitted, Problem> {
         let given = intake::read_json(request.into_body(), &api.desk.store, api.max_json_bytes).await?;
         (Ask::of_json(given.fields)?, given.document.into_iter().collect())
     };
+    ask.webhook().map_or(Ok(()), |hook| api.teller.check(&hook))?;
     let mut sent = entered(api, &documents).await?;
     Ok(if ask.documents.is_some() || sent.len() > 1 {
         api.desk.submit_together(ask.together(sent)?, FIRST).await?

@@ -199,13 +199,17 @@ impl Ask {
         Ok(options)
     }
 
+    /// Who is told.
+    pub(super) fn webhook(&self) -> Option<Webhook> {
+        self.webhook.as_ref().map(|hook| Webhook { url: hook.url.clone(), events: hook.events.clone() })
+    }
+
     /// What only the service needs.
     fn submission(&self) -> Result<Submission, Problem> {
-        let hook = |hook: &Hook| Webhook { url: hook.url.clone(), events: hook.events.clone() };
         Ok(Submission {
             job_type: self.job_type.clone(),
             priority: self.priority.clone(),
-            webhook: self.webhook.as_ref().map(hook),
+            webhook: self.webhook(),
             deadline: self.deadline_s.map(|seconds| deadline(seconds, Utc::now())).transpose()?,
             max_cost_usd: self.max_cost_usd,
             max_tokens: self.max_tokens,
