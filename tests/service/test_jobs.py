@@ -103,7 +103,8 @@ def test_the_result_and_its_pages_in_every_form(service):
     result = service.get(f"/v1/jobs/{job_id}/result").json()
     assert (result["schema_version"], result["counts"]["ok"], len(result["pages"])) == ("1.0", 3, 3)
     assert (result["job"]["tags"], result["job"]["metadata"]) == (["t"], {"k": "v"})
-    assert result["pages"][1]["image"]["url"] == f"/v1/jobs/{job_id}/pages/2/image"
+    image = result["pages"][1]["image"]
+    assert image["url"] == f"/v1/jobs/{job_id}/pages/2/image?v={image['sha256'][:16]}"
     chosen = service.get(f"/v1/jobs/{job_id}/result", params={"pages": "2-"}).json()
     assert [page["page"] for page in chosen["pages"]] == [2, 3]
     markdown = service.get(f"/v1/jobs/{job_id}/result", params={"format": "md"})
@@ -130,6 +131,27 @@ def test_images_are_served_whole_in_part_and_not_again(service):
     assert service.get(url, headers={"Range": "bytes=99999999-"}).status_code == 416
     assert service.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
     assert len(service.get(url, params={"w": 160}).content) < len(whole.content)
+    # What is at this address may be another after the next run; what is at one that names its content may not.
+    assert whole.headers["cache-control"] == "private, no-cache"
+    image = service.get(f"/v1/jobs/{job_id}/pages/1").json()["image"]
+    for named in (image["url"], image["thumb_url"]):
+        assert "immutable" in service.get(named).headers["cache-control"]
+    assert service.get(image["url"]).content == whole.content
+    assert len(service.get(image["thumb_url"]).content) < len(whole.content)
+
+
+def test_what_is_not_kept_any_more_is_gone_and_what_never_was_is_not_found(tmp_path):
+    with Service(tmp_path, "--with-worker", settings="[celeriac.retention]\nartifacts_age = 0.1\n") as service:
+        job_id = submit(service, "gone.pdf", 2)
+        service.job_ended(job_id)
+        wait_until(lambda: service.get(f"/v1/jobs/{job_id}/pages").status_code == 410, 60, "the pages are removed")
+        for rest in ("/pages/1", "/pages/2/image", "/pages/1/image?w=160", "/pages/2/text"):
+            answer = service.get(f"/v1/jobs/{job_id}{rest}")
+            assert (answer.status_code, answer.json()["code"]) == (410, "gone"), rest
+            assert service.get(f"/v1/jobs/nobody{rest}").status_code == 404
+        assert service.get(f"/v1/jobs/{job_id}/pages/3/image").status_code == 404
+        assert service.get(f"/v1/jobs/{job_id}/pages", params={"status": "f"}).json()["pages"] == []
+        assert service.get(f"/v1/jobs/{job_id}/result").json()["counts"]["ok"] == 2
 
 
 def test_jobs_are_listed_page_by_page_and_found(service):

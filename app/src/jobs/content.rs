@@ -104,8 +104,21 @@ impl Desk {
 
     /// A file of a page.
     pub(crate) async fn page_file(&self, job_id: &str, page: u32, file: PageFile) -> Result<Bytes> {
-        let missing = || Refusal::NotFound(format!("page {page} of job {job_id} has no {} yet", file.name()));
-        self.store.get(&page_key(job_id, page, file)?).await?.ok_or_else(missing)
+        match self.store.get(&page_key(job_id, page, file)?).await? {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.missing(job_id, page).await?),
+        }
+    }
+
+    /// What to say where something of a page is not in the store.
+    pub(crate) async fn missing(&self, job_id: &str, page: u32) -> Result<Refusal> {
+        let entry = self.job(job_id).await?;
+        let was_there = entry.pages.get(page).is_some_and(PageState::is_done);
+        Ok(if was_there {
+            Refusal::pages_gone(job_id)
+        } else {
+            Refusal::NotFound(format!("page {page} of job {job_id} is not there"))
+        })
     }
 
     /// A part of the narration: its media type and its bytes.
@@ -151,9 +164,12 @@ fn address(result: &mut DocumentResult) {
     }
 }
 
+/// An image that is another has another address: a browser need not ask whether it has changed.
 fn address_page(job_id: &str, page: &mut PageRecord) {
     if let Some(image) = &mut page.image {
-        image.url = format!("/v1/jobs/{job_id}/pages/{}/image", page.page);
-        image.thumb_url = Some(format!("/v1/jobs/{job_id}/pages/{}/image?w=160", page.page));
+        let content = image.sha256.get(..16).unwrap_or(&image.sha256);
+        let address = format!("/v1/jobs/{job_id}/pages/{}/image?v={content}", page.page);
+        image.thumb_url = Some(format!("{address}&w=160"));
+        image.url = address;
     }
 }

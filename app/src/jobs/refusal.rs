@@ -9,6 +9,8 @@ use celeriac_tasks::error::{Code, DocumentError};
 pub(crate) enum Refusal {
     /// There is no such thing.
     NotFound(String),
+    /// It was there, and is not kept any more.
+    Gone(String),
     /// It cannot be done in the state it is in.
     Conflict(String),
     /// What was asked makes no sense; what, why, what to do.
@@ -26,6 +28,10 @@ impl Refusal {
         Self::NotFound(format!("there is no job {job_id}"))
     }
 
+    pub(crate) fn pages_gone(job_id: &str) -> Self {
+        Self::Gone(format!("what there was of the pages of job {job_id} is not kept any more"))
+    }
+
     pub(crate) fn other_words(job_id: &str) -> Self {
         Self::Conflict(format!("job {job_id} was asked for in other words; take another id, or none, or delete it first"))
     }
@@ -34,6 +40,7 @@ impl Refusal {
     pub(crate) fn message(&self) -> &str {
         match self {
             Self::NotFound(text)
+            | Self::Gone(text)
             | Self::Conflict(text)
             | Self::Invalid(text)
             | Self::TooLarge(text)

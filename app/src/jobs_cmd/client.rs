@@ -98,7 +98,7 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
     let exit = match refusal {
         Refusal::Invalid(_) => Exit::Usage,
         Refusal::Busy(..) | Refusal::Unavailable(_) => Exit::TryLater,
-        Refusal::NotFound(_) | Refusal::Conflict(_) | Refusal::TooLarge(_) => Exit::Failure,
+        Refusal::NotFound(_) | Refusal::Gone(_) | Refusal::Conflict(_) | Refusal::TooLarge(_) => Exit::Failure,
     };
     let failure = Failure::new(exit, terminal::safe(&redact::text(refusal.message())));
     match refusal {

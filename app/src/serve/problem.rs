@@ -61,6 +61,7 @@ impl From<Refusal> for Problem {
         let detail = refusal.message().to_owned();
         match refusal {
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            Refusal::Gone(_) => Self::new(StatusCode::GONE, "gone", detail),
             Refusal::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             Refusal::Invalid(_) => Self::invalid(detail),
             Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail),

@@ -8,15 +8,28 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 
+/// How long a browser may take a file for what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cached {
+    /// It asks each time whether it has changed, and is told so in a line where it has not.
+    Asking,
+    /// For ever: its address names its content.
+    Ever,
+}
+
 /// Answers a request for these bytes.
-pub(crate) fn served(asked: &HeaderMap, bytes: Bytes, media_type: HeaderValue) -> Result<Response, Problem> {
+pub(crate) fn served(asked: &HeaderMap, bytes: Bytes, media_type: HeaderValue, cached: Cached) -> Result<Response, Problem> {
     let digest = Sha256::digest(&bytes);
     let tag = format!("\"{}\"", digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>());
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let cache_control = match cached {
+        Cached::Asking => "private, no-cache",
+        Cached::Ever => "private, max-age=31536000, immutable",
+    };
     let common = [
         (header::CONTENT_TYPE, media_type),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache_control)),
         (header::ETAG, HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))),
     ];
     if text(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|one| one.trim() == tag || one.trim() == "*")) {

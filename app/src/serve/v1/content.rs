@@ -20,8 +20,8 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{Path, Query};
 use super::super::problem::Problem;
-use super::super::range;
-use crate::jobs::{Form, JobView, view_job, written};
+use super::super::range::{self, Cached};
+use crate::jobs::{Form, JobView, Refusal, view_job, written};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -145,6 +145,7 @@ struct Which {
 #[utoipa::path(get, path = "/jobs/{job_id}/pages", params(Which), responses(
     (status = 200, description = "Their records, and the states of all", body = Object),
     (status = 404, description = "There is no such job", body = Problem),
+    (status = 410, description = "It was there, and is not kept any more", body = Problem),
     (status = 422, description = "It makes no sense", body = Problem),
     (status = 503, description = "The ledger or the store does not answer", body = Problem),
 ))]
@@ -160,6 +161,9 @@ async fn pages(State(api): State<Api>, Path(job_id): Path<String>, Query(which):
             && state.is_none_or(|state| state == found)
     };
     let records = api.desk.pages(&entry, fits).await?;
+    if records.is_empty() && entry.pages.iter().any(|(page, state)| state.is_done() && fits(page, state)) {
+        return Err(Refusal::pages_gone(&job_id).into());
+    }
     let records: Vec<Value> = records.iter().map(|record| chosen(record, which.fields.as_deref())).collect();
     Ok(Json(json!({"job_id": job_id, "total": entry.total(), "page_states": entry.pages.to_string(), "pages": records})))
 }
@@ -174,20 +178,18 @@ fn chosen(record: &PageRecord, fields: Option<&str>) -> Value {
     value
 }
 
-fn absent(job_id: &str, page: u32) -> Problem {
-    let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", format!("page {page} of job {job_id} is not there yet"));
-    Problem { job_id: Some(job_id.to_owned()), ..problem }
-}
-
 /// A page.
 #[utoipa::path(get, path = "/jobs/{job_id}/pages/{page}", responses(
     (status = 200, description = "Its record", body = Object),
     (status = 404, description = "There is no such job or page, or it is not done yet", body = Problem),
+    (status = 410, description = "It was there, and is not kept any more", body = Problem),
     (status = 503, description = "The store does not answer", body = Problem),
 ))]
 async fn page(State(api): State<Api>, Path((job_id, page)): Path<(String, u32)>) -> Result<Json<Value>, Problem> {
-    let record = api.desk.page(&job_id, page).await?.ok_or_else(|| absent(&job_id, page))?;
-    Ok(Json(serde_json::to_value(record).unwrap_or_default()))
+    match api.desk.page(&job_id, page).await? {
+        Some(record) => Ok(Json(serde_json::to_value(record).unwrap_or_default())),
+        None => Err(api.desk.missing(&job_id, page).await?.into()),
+    }
 }
 
 /// How large.
@@ -196,6 +198,8 @@ async fn page(State(api): State<Api>, Path((job_id, page)): Path<(String, u32)>)
 struct Size {
     /// Up to 400: the thumbnail; else the page as it was rendered.
     w: Option<u32>,
+    /// What it is of, as its address in a record has it: the answer may be kept for ever.
+    v: Option<String>,
 }
 
 /// The widest image for which the thumbnail is given.
@@ -207,6 +211,7 @@ const THUMBNAIL_MAX: u32 = 400;
     (status = 206, description = "A part of it", content_type = "image/jpeg", body = Vec<u8>),
     (status = 304, description = "It is the one you have"),
     (status = 404, description = "It is not there", body = Problem),
+    (status = 410, description = "It was there, and is not kept any more", body = Problem),
     (status = 416, description = "It has no such part", body = Problem),
     (status = 503, description = "The store does not answer", body = Problem),
 ))]
@@ -218,13 +223,15 @@ async fn image(
 ) -> Result<Response, Problem> {
     let file = if size.w.is_some_and(|width| width <= THUMBNAIL_MAX) { PageFile::Thumb } else { PageFile::Image };
     let bytes = api.desk.page_file(&job_id, page, file).await?;
-    range::served(&headers, bytes, HeaderValue::from_static("image/jpeg"))
+    let cached = if size.v.is_some() { Cached::Ever } else { Cached::Asking };
+    range::served(&headers, bytes, HeaderValue::from_static("image/jpeg"), cached)
 }
 
 /// The text of a page.
 #[utoipa::path(get, path = "/jobs/{job_id}/pages/{page}/text", responses(
     (status = 200, description = "Its text", content_type = "text/plain", body = String),
     (status = 404, description = "It is not there", body = Problem),
+    (status = 410, description = "It was there, and is not kept any more", body = Problem),
     (status = 503, description = "The store does not answer", body = Problem),
 ))]
 async fn text(State(api): State<Api>, Path((job_id, page)): Path<(String, u32)>) -> Result<Response, Problem> {
@@ -247,5 +254,5 @@ async fn text(State(api): State<Api>, Path((job_id, page)): Path<(String, u32)>)
 ))]
 async fn audio(State(api): State<Api>, Path((job_id, part)): Path<(String, u32)>, headers: HeaderMap) -> Result<Response, Problem> {
     let (media_type, bytes) = api.desk.narration(&job_id, part).await?;
-    range::served(&headers, bytes, HeaderValue::from_static(media_type))
+    range::served(&headers, bytes, HeaderValue::from_static(media_type), Cached::Asking)
 }
