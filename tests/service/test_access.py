@@ -118,8 +118,8 @@ ROLES = [
     ("POST", "/api/jobs/status", {"jobId": "nobody", "action": "retry"}, 403, 404, 404),
     ("POST", "/v1/dlq/requeue", {"ids": ["none"]}, 403, 200, 200),
     ("POST", "/v1/dlq/discard", {"ids": ["none"]}, 403, 403, 200),
-    ("POST", "/v1/queues/default/pause", None, 403, 403, 202),
-    ("POST", "/v1/queues/default/resume", None, 403, 403, 202),
+    ("POST", "/v1/queues/default/pause", None, 403, 403, 409),
+    ("POST", "/v1/queues/default/resume", None, 403, 403, 409),
 ]
 
 

@@ -3,7 +3,9 @@
 from urllib.parse import quote
 
 import pytest
-from conftest import Service, wait_until
+from conftest import PROGRAM, Process, Service, wait_until
+from processes import RedisServer
+from test_cli import House
 
 OWN = "celery@serve"
 
@@ -71,3 +73,29 @@ def test_the_doctor_looks_where_the_service_runs(working):
 def test_a_queue_tells_what_waits_by_priority(working):
     queues = working.get("/v1/queues").json()["queues"]
     assert set(queues["page_processing"]["priorities"].values()) == {0} and queues["page_processing"]["oldest"] is None
+
+
+def serving(service):
+    """Which queues each worker takes from."""
+    return {worker["name"].split("@")[0]: worker["queues"] for worker in service.get("/v1/workers").json()["workers"]}
+
+
+def test_a_queue_is_resumed_by_those_who_took_from_it_and_nobody_else(tmp_path):
+    pages, voices = "page_processing", "audio_generation"
+    with RedisServer(tmp_path) as redis, House(tmp_path, redis.ready(), flags=()) as house:
+        worker = lambda name, queue: Process(  # noqa: E731
+            name, [PROGRAM, "worker", "-Q", queue, "-c", "1", "-n", f"{name}@%h"], tmp_path, house.environment()
+        )
+        with worker("pages", pages), worker("voices", voices):
+            wait_until(lambda: serving(house) == {"pages": [pages], "voices": [voices]}, 60, "both answer")
+            refused = house.post(f"/v1/queues/{pages}/resume")
+            assert refused.status_code == 409 and "is not paused" in refused.json()["detail"], refused.text
+            for _ in range(2):
+                assert house.post(f"/v1/queues/{pages}/pause").status_code == 202, "also once more"
+                wait_until(lambda: serving(house) == {"pages": [], "voices": [voices]}, 30, "nobody takes pages")
+            assert house.post(f"/v1/queues/{pages}/resume").status_code == 202
+            wait_until(lambda: serving(house)["pages"] == [pages], 30, "pages are taken again")
+            assert serving(house) == {"pages": [pages], "voices": [voices]}
+            assert house.post(f"/v1/queues/{pages}/resume").status_code == 409, "once"
+            refused = house.post("/v1/queues/default/pause")
+            assert refused.status_code == 409 and "no worker takes from default" in refused.json()["detail"], refused.text

@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// How long they may take.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How long one may take that is told something.
-const ANSWERED: Duration = Duration::from_secs(2);
+pub(super) const ANSWERED: Duration = Duration::from_secs(2);
 
 /// A worker.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -178,18 +178,18 @@ fn absent(worker: &str) -> Refusal {
     Refusal::NotFound(format!("no worker {worker} answers; /v1/workers names those that do"))
 }
 
+/// The queues a worker serves, as it answers `active_queues`.
+pub(super) fn queue_names(told: &Value) -> impl Iterator<Item = &str> {
+    told.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str())
+}
+
 fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Fleet {
     let count = |map: &Value, name: &str| map[name].as_array().map_or(0, |list| u32::try_from(list.len()).unwrap_or(u32::MAX));
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     let bounds = |told: &Value| Some(Bounds { min: number(&told["min"])?, max: number(&told["max"])? });
     let worker = |(name, told): (&String, &Value)| WorkerView {
         name: name.clone(),
-        queues: queues[name]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|queue| queue["name"].as_str().map(str::to_owned))
-            .collect(),
+        queues: queue_names(&queues[name]).map(str::to_owned).collect(),
         slots: number(&told["pool"]["max-concurrency"]).unwrap_or_default(),
         autoscale: bounds(&told["autoscaler"]),
         active: count(active, name),

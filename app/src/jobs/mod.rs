@@ -9,6 +9,7 @@ mod fleet;
 pub(crate) mod kind;
 mod lines;
 mod page;
+mod paused;
 mod priority;
 mod progress;
 mod rates;

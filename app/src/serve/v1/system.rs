@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use celeriac::dead_letters::Filter;
-use celeriac::protocol::value::Value as Celery;
 use celeriac_tasks::pipeline::QUEUES;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -64,32 +63,30 @@ pub(super) fn known(queue: &str) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::NOT_FOUND, "not_found", text))
 }
 
-async fn consumers(api: &Api, command: &str, queue: &str) -> Result<StatusCode, Problem> {
-    known(queue)?;
-    let arguments = [("queue".to_owned(), Celery::from(queue))].into_iter().collect();
-    api.desk.app.control().broadcast(command, arguments, &[]).await.map_err(Refusal::from)?;
-    api.desk.look_again().await;
-    Ok(StatusCode::ACCEPTED)
-}
-
-/// Tells all workers to take nothing from a queue any more.
+/// Tells the workers that take from a queue to take nothing from it any more.
 #[utoipa::path(post, path = "/queues/{queue}/pause", responses(
     (status = 202, description = "Workers are told"),
     (status = 404, description = "There is no such queue", body = Problem),
+    (status = 409, description = "No worker takes from it", body = Problem),
     (status = 503, description = "Redis does not answer", body = Problem),
 ))]
 async fn pause(State(api): State<Api>, Path(queue): Path<String>) -> Result<StatusCode, Problem> {
-    consumers(&api, "cancel_consumer", &queue).await
+    known(&queue)?;
+    api.desk.pause(&queue).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
-/// Tells all workers to take from a queue again.
+/// Tells the workers that were told to pause, and no others, to take from a queue again.
 #[utoipa::path(post, path = "/queues/{queue}/resume", responses(
     (status = 202, description = "Workers are told"),
     (status = 404, description = "There is no such queue", body = Problem),
+    (status = 409, description = "It is not paused", body = Problem),
     (status = 503, description = "Redis does not answer", body = Problem),
 ))]
 async fn resume(State(api): State<Api>, Path(queue): Path<String>) -> Result<StatusCode, Problem> {
-    consumers(&api, "add_consumer", &queue).await
+    known(&queue)?;
+    api.desk.resume(&queue).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Which dead letters.
