@@ -1,13 +1,11 @@
-"""Which metrics there are, read from the sources of the worker and of the service."""
+"""Which metrics the deployments as shipped tell, read from the sources of the worker and of the service and from the workers' environment."""
 
 import re
 
 import promql_parser
 
-from files import ROOT, text
+from files import ROOT, compose, kubernetes, text
 
-# What only a celery-exporter beside us has.
-EXPORTER = {"celery_active_consumer_count", "celery_task_queue_wait_time"}
 # What Prometheus adds to each target.
 PROMETHEUS = {"up"}
 
@@ -22,6 +20,14 @@ def of_workers():
     return (names - counters - {"celeriac_build"}) | {f"{name}_total" for name in counters} | tasks | {"celeriac_build_info"}
 
 
+def told_by(worker):
+    """The names of a worker that is started so; nothing where it is not scraped."""
+    if not worker.flag("--metrics-addr"):
+        return set()
+    celery = worker.env.get("CELERIAC_METRICS_CELERY_COMPAT") != "false"
+    return {name for name in of_workers() if celery or not name.startswith("celery_")}
+
+
 def registered(file):
     """The names in one of our sources, as they are scraped: a counter's ends in _total, a histogram's endings are left out."""
     names = re.findall(r'"((?:celery|celeriac)_[a-z_]+)"', file.read_text())
@@ -30,19 +36,21 @@ def registered(file):
 
 SERVICE = {name for file in sorted((ROOT / "app/src/metrics").glob("*.rs")) for name in registered(file)}
 PROVIDERS = registered(ROOT / "tasks/src/provider/counts.rs")
-KNOWN = of_workers() | SERVICE | PROVIDERS | EXPORTER | PROMETHEUS
+WORKERS = [command for command in compose() + kubernetes() if command.name == "worker"]
+KNOWN = set.intersection(*map(told_by, WORKERS)) | SERVICE | PROVIDERS | PROMETHEUS
 
-# What every service tells of the whole cluster.
-OF_ALL = registered(ROOT / "app/src/metrics/jobs.rs") | {"celeriac_jobs", "celeriac_pages_per_minute", "celeriac_queue_messages"}
+# What every service tells of the whole cluster, and of that what workers tell of themselves under the same names.
+HEARD = {name for name in registered(ROOT / "app/src/metrics/cluster.rs") & of_workers() if name.startswith("celery_")}
+OF_ALL = registered(ROOT / "app/src/metrics/jobs.rs") | {"celeriac_jobs", "celeriac_pages_per_minute", "celeriac_queue_messages"} | HEARD
 
 
 def counted_twice(expression):
-    """The names of `OF_ALL` in an expression that takes something else than the greatest over the services that tell them."""
+    """The names of `OF_ALL` in an expression that takes something else than the greatest, or the least, over those who tell them."""
     def taken(how, name):
         return re.search(rf"{how}( by \([^)]*\) )?\((rate\(|increase\()?{name}\b", expression)
 
-    names = {name for name in re.findall(r"\bceleriac_[a-z_]+", expression) if re.sub("_(bucket|sum|count)$", "", name) in OF_ALL}
-    return sorted(name for name in names if taken("sum", name) or not taken("max", name))
+    names = {name for name in re.findall(r"\bceler(?:y|iac)_[a-z_]+", expression) if OF_ALL & {name, re.sub("_(bucket|sum|count)$", "", name)}}
+    return sorted(name for name in names if taken("sum", name) or not taken("(max|min)", name))
 
 
 def selectors(expression):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from files import KUBERNETES, ROOT, load, text
-from metric_names import KNOWN, counted_twice, of_workers, unknown
+from metric_names import KNOWN, WORKERS, counted_twice, of_workers, told_by, unknown
 
 ALERTS = [rule for group in load("deploy/prometheus/alerts.yaml")["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads(text("deploy/grafana/celeriac.json"))
@@ -36,6 +36,12 @@ def test_the_metrics_of_workers_are_read_from_their_source():
     assert {"celery_queue_length", "celery_task_failed_total", "celeriac_dlq_length", "process_open_fds", "celeriac_build_info"} <= of_workers()
 
 
+def test_a_worker_that_says_nothing_of_its_tasks_would_be_seen():
+    worker = WORKERS[0]
+    silent = worker._replace(env={**worker.env, "CELERIAC_METRICS_CELERY_COMPAT": "false"})
+    assert "celery_task_failed_total" in told_by(worker) - told_by(silent) and "celeriac_slots" in told_by(silent)
+
+
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_is_about_metrics_that_exist(rule):
     assert unknown(rule["expr"]) == []
@@ -59,6 +65,7 @@ def test_an_alert_counts_nothing_once_for_each_service(rule):
 def test_what_is_counted_twice_would_be_seen():
     assert counted_twice("sum by (outcome) (rate(celeriac_pages_total[5m]))") == ["celeriac_pages_total"]
     assert counted_twice("sum(celeriac_jobs) + max(celeriac_jobs)") == ["celeriac_jobs"]
+    assert counted_twice("sum by (queue_name) (celery_active_worker_count)") == ["celery_active_worker_count"]
     assert counted_twice("sum(max by (outcome) (rate(celeriac_pages_total[5m])))") == []
 
 
