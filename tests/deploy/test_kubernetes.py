@@ -55,6 +55,12 @@ def test_kustomize_makes_what_the_files_say(folder, tmp_path):
         assert container["startupProbe"]["periodSeconds"] < container["readinessProbe"]["periodSeconds"]
 
 
+def test_several_services_share_what_one_alone_would_keep_to_itself():
+    (serve,) = [document for document in of_kind("Deployment") if document["metadata"]["name"] == "celeriac-serve"]
+    assert serve["spec"]["replicas"] > 1
+    assert {"CELERIAC_SESSION_SECRET", "DATABASE_URL"} <= set(variables(text("deploy/k8s/base/secret-serve.env.example")))
+
+
 def test_every_manifest_is_in_the_kustomization():
     for folder in ("base", "keda"):
         listed = {name for name, _ in kubernetes_objects(folder)} | {"kustomization.yaml"}

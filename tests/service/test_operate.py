@@ -70,6 +70,14 @@ def test_the_doctor_looks_where_the_service_runs(working):
     assert told["ok"] == ("fail" not in found.values()) and found["store"] == "ok"
 
 
+def test_a_service_without_an_archive_says_so(working, tmp_path):
+    bucket = {"CELERIAC_STORE": "s3://bucket/prefix", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_REGION": "us-east-1",
+              "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}  # fmt: skip
+    with Service(tmp_path, env=bucket) as service:
+        assert "finished jobs are not archived" in service.output()
+    assert "not archived" not in working.output()
+
+
 def test_a_queue_tells_what_waits_by_priority(working):
     queues = working.get("/v1/queues").json()["queues"]
     assert set(queues["page_processing"]["priorities"].values()) == {0} and queues["page_processing"]["oldest"] is None

@@ -101,7 +101,12 @@ pub(crate) fn run_until(
         };
         let desk = match archive::url(&loaded)? {
             Some(url) => desk.with_archive(Archive::open(&url).await?),
-            None => desk,
+            None => {
+                tracing::warn!(
+                    "finished jobs are not archived: the store is no folder; set DATABASE_URL to sqlite:FILE or postgres://…"
+                );
+                desk
+            }
         };
         let (webhooks, kept): (Webhooks, Retention) = (loaded.table(Webhooks::TABLE.path)?, loaded.table(Retention::TABLE.path)?);
         let metrics = Metrics::new(loaded.settings.celeriac.metrics_celery_compat, desk.counts.as_ref());
