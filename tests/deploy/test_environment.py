@@ -47,6 +47,32 @@ def test_it_has_every_name_that_a_deployment_file_sets():
     assert used - set(EXAMPLE) - OTHERS == set()
 
 
+def groups(words):
+    """The names of the groups of the example whose explanation begins so."""
+    found, inside = set(), False
+    for line in text(".env.example").splitlines():
+        entry = re.match(r"(?:# )?([A-Z][A-Z0-9_]*)=", line)
+        inside = inside if entry else line.startswith(f"# {words}")
+        found |= {entry[1]} if entry and inside else set()
+    return found
+
+
+def test_what_it_calls_unused_is_no_variable_of_a_setting():
+    unused = groups("Not used")
+    assert {"MONGODB_URI", "SENTRY_DSN", "PYTHON_PATH"} <= unused
+    folders = [ROOT / folder for folder in ("src/config", "src/cli", "app/src/settings", "app/src/args")]
+    sources = "".join(file.read_text() for folder in folders for file in folder.rglob("*.rs"))
+    assert '"OCR_WORKERS"' in sources, "the settings are looked for where they are"
+    assert [name for name in sorted(unused) if f'"{name}"' in sources] == []
+
+
+def test_what_it_calls_without_effect_the_program_says_so_of(celeriac):
+    without = groups("Taken, without effect")
+    assert "HEALTH_CHECK_INTERVAL" in without
+    for name in without:
+        assert re.search(f"{name}: .* has no effect", config_check(celeriac, {name: EXAMPLE[name]}).stderr), name
+
+
 def test_examples_hold_no_secret():
     for file in (".env.example", "deploy/k8s/base/secret.env.example", "deploy/k8s/base/secret-serve.env.example"):
         for name, value in variables(text(file), examples=True).items():
