@@ -202,6 +202,7 @@ impl AppBuilder {
         let Self { settings, written, mut registry, states, commands, traces, spill, facts } = self;
         let spill = spill.or_else(|| open::result_store(&settings).ok().flatten());
         registry.annotate(&settings);
+        registry.alias(&settings.celeriac.task_aliases);
         let ours = &settings.celeriac;
         let metrics =
             ours.metrics_addr.is_some().then(|| Arc::new(Metrics::new(ours.metrics_celery_compat, |own| facts.register(own))));

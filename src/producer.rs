@@ -245,7 +245,7 @@ impl Producer {
     fn outgoing(&self, publish: &Publish, address: &Address, queues: Vec<String>) -> Result<impl Iterator<Item = Outgoing>> {
         let settings = &self.settings;
         let task = &publish.message.headers.task;
-        let route = settings.task_routes.route(task);
+        let route = routing::route(settings, task);
         let usual = route.and_then(|route| route.priority).or(settings.task_default_priority).map(i64::from);
         let mut message = publish.message.clone();
         if let Some(traces) = &self.traces {

@@ -6,7 +6,7 @@
 
 use crate::broker::{ExchangeType, Queue};
 use crate::canvas::Publish;
-use crate::config::Settings;
+use crate::config::{Route, Settings};
 use crate::error::{Error, Result};
 
 /// Where a message goes.
@@ -20,9 +20,14 @@ pub(crate) struct Address {
     pub(crate) routing_key: String,
 }
 
+/// The route of what is called by this name, which may be another name of a task (`celeriac.task_aliases`): it goes where the task goes.
+pub(crate) fn route<'a>(settings: &'a Settings, name: &str) -> Option<&'a Route> {
+    settings.task_routes.route(settings.celeriac.task_aliases.get(name).map_or(name, String::as_str))
+}
+
 /// The address of a message. Its own options rank above `task_routes`, these above the queue of the task's author.
 pub(crate) fn address(settings: &Settings, publish: &Publish, author: Option<&str>) -> Result<Address> {
-    let route = settings.task_routes.route(&publish.message.headers.task);
+    let route = route(settings, &publish.message.headers.task);
     let option = |own: &Option<String>, routed: Option<&Option<String>>| own.clone().or_else(|| routed.cloned().flatten());
     let queue = option(&publish.queue, route.map(|route| &route.queue));
     let exchange = option(&publish.exchange, route.map(|route| &route.exchange)).filter(|exchange| !exchange.is_empty());

@@ -6,8 +6,6 @@ use super::env::autoscale;
 use super::table::{Kind, Var};
 use super::values::{Autoscale, Seconds};
 
-const LATER: &str = "for the HTTP service, which comes with later versions";
-
 crate::settings! {
     /// Ours.
     pub struct Celeriac at "celeriac" {
@@ -78,10 +76,12 @@ crate::settings! {
         max_error_rate: f64 = 0.1, Kind::Number, env: &[Var::Is("MAX_ERROR_RATE")];
         /// How many messages may wait before a submission is refused.
         max_queue_size: u64 = 10_000, Kind::Integer(1, i64::MAX), env: &[Var::Is("MAX_QUEUE_SIZE")];
-        /// How often the health of workers is looked at.
-        health_check_interval: Seconds = Seconds::new(30.0), Kind::Seconds, env: &[Var::Is("HEALTH_CHECK_INTERVAL")], inert: LATER;
-        /// Other names under which tasks may be called: `"their.task" = "tasks.ours"`.
-        task_aliases: IndexMap<String, String> = IndexMap::new(), Kind::Mapping, inert: LATER;
+        /// How often the health of workers was looked at.
+        health_check_interval: Seconds = Seconds::new(30.0), Kind::Seconds, env: &[Var::Is("HEALTH_CHECK_INTERVAL")],
+            inert: "health is looked at when it is asked for";
+        /// Other names under which tasks are called, too: `[celeriac.task_aliases] "their.task" = "tasks.ours"`. Options, limits and routes
+        /// are the task's own; results and events bear the name that was called.
+        task_aliases: IndexMap<String, String> = IndexMap::new(), Kind::Mapping;
         /// From which level on the log is written.
         log_level: String = "info".into(), Kind::Choice(&["debug", "info", "warning", "error", "critical", "fatal", "trace", "warn"]),
             env: &[Var::Is("CELERY_WORKER_LOGLEVEL"), Var::Is("CELERY_LOG_LEVEL"), Var::Is("LOG_LEVEL")];

@@ -7,14 +7,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::errback::Errback;
 use super::handler::Handler;
 use super::options::TaskOptions;
+use crate::error::{Error, Result};
 
 /// A registered task.
 #[derive(Clone)]
 pub struct Task {
-    /// The name it is called by.
+    /// Its own name.
     pub name: String,
     /// How it is run.
     pub options: TaskOptions,
@@ -33,6 +36,7 @@ impl fmt::Debug for Task {
 /// The tasks of a program.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
+    /// By the names they are called by, which may be more than their own.
     tasks: HashMap<String, Task>,
 }
 
@@ -58,6 +62,33 @@ impl Registry {
         self.tasks.get(name)
     }
 
+    /// The task whose own name this is.
+    fn own(&self, name: &str) -> Option<&Task> {
+        self.get(name).filter(|task| task.name == name)
+    }
+
+    /// Makes tasks known by other names, too; a task's own name is stronger.
+    pub(crate) fn alias(&mut self, aliases: &IndexMap<String, String>) {
+        for (alias, name) in aliases {
+            if let Some(task) = self.own(name).cloned() {
+                self.tasks.entry(alias.clone()).or_insert(task);
+            }
+        }
+    }
+
+    /// Whether each of these names is another name of a task.
+    pub(crate) fn check_aliases(&self, aliases: &IndexMap<String, String>) -> Result<()> {
+        for (alias, name) in aliases {
+            let wrong = match () {
+                () if self.own(alias).is_some() => format!("{alias} is a task itself"),
+                () if self.own(name).is_none() => format!("there is no task {name}"),
+                () => continue,
+            };
+            return Err(Error::config(format!("celeriac.task_aliases: {alias:?} cannot be another name of {name:?}: {wrong}")));
+        }
+        Ok(())
+    }
+
     /// Whether this name is a new-style errback here.
     pub(crate) fn is_errback(&self, name: &str) -> bool {
         self.get(name).is_some_and(|task| task.errback.is_some())
@@ -65,7 +96,7 @@ impl Registry {
 
     /// The queues that tasks' authors chose, by task.
     pub(crate) fn queues(&self) -> HashMap<String, String> {
-        self.tasks.values().filter_map(|task| Some((task.name.clone(), task.options.queue.clone()?))).collect()
+        self.tasks.iter().filter_map(|(name, task)| Some((name.clone(), task.options.queue.clone()?))).collect()
     }
 
     /// All names, sorted.

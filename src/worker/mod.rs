@@ -117,6 +117,7 @@ impl Worker {
     async fn work(self, shutdown: Shutdown) -> Result<StopReason> {
         control::check_disabled(&self.app)?;
         control::check_key(&self.app)?;
+        self.app.registry().check_aliases(&self.app.settings().celeriac.task_aliases)?;
         self.app.broker().declare(&self.app.declared(&self.options.queues)?).await?;
         let (mut loops, aside) = (Loops::new(Lifeline::new()), Aside::new(&self.app)?);
         let state = Arc::new(self.state());

@@ -21,11 +21,11 @@ impl Panel {
         };
         let name = task.as_str().unwrap_or_default();
         let app = &self.shared.app;
-        if app.registry().get(name).is_none() {
+        let Some(task) = app.registry().get(name) else {
             tracing::error!("Rate limit attempt for unknown task {name}");
             return Ok(nok("unknown task"));
-        }
-        self.shared.state.rates.set(name, rate.clone());
+        };
+        self.shared.state.rates.set(&task.name, rate.clone());
         Ok(match rate {
             Some(rate) => {
                 tracing::info!("New rate limit for tasks of type {name}: {}.", rate.as_str());
@@ -40,12 +40,12 @@ impl Panel {
 
     pub(super) fn time_limit(&self, arguments: Arguments<'_>) -> Value {
         let name = arguments.text("task_name").unwrap_or_default();
-        if self.shared.app.registry().get(name).is_none() {
+        let Some(task) = self.shared.app.registry().get(name) else {
             tracing::error!("Change time limit attempt for unknown task {name}");
             return nok("unknown task");
-        }
+        };
         let (soft, hard) = (arguments.seconds("soft"), arguments.seconds("hard"));
-        self.shared.state.set_time_limits(name, (soft, hard));
+        self.shared.state.set_time_limits(&task.name, (soft, hard));
         tracing::info!(?soft, ?hard, "New time limits for tasks of type {name}");
         ok("time limits set successfully")
     }

@@ -150,7 +150,7 @@ impl Request {
         let asked = info.message.headers.timelimit;
         let seconds = |seconds: Option<f64>| seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
         let default = |limit: Option<Seconds>| limit.and_then(Seconds::limit);
-        let (soft, hard) = self.shared.state.time_limits(info.task()).unwrap_or_else(|| {
+        let (soft, hard) = self.shared.state.time_limits(&task.name).unwrap_or_else(|| {
             let (soft, hard) = (task.options.soft_time_limit, task.options.time_limit);
             (soft.or(default(settings.task_soft_time_limit)), hard.or(default(settings.task_time_limit)))
         });

@@ -44,7 +44,7 @@ impl Request {
             Ok(Some(found)) => found,
             Err(reason) => return Some(Box::pin(self.misuse(info, reason)).await),
         };
-        let (name, lease) = (name(info, &key), self.shared.app.settings().celeriac.lease.duration());
+        let (name, lease) = (name(info, task, &key), self.shared.app.settings().celeriac.lease.duration());
         // A retry has other arguments, perhaps, and the same key.
         info.message.headers.custom.insert(UNIQUE_KEY.to_owned(), Value::from(key));
         match self.take_key(UniqueKey { name: &name, holder: info.id(), lasts, lease, revoked: None }).await {
@@ -94,9 +94,10 @@ impl Request {
 
     /// The key a task may hold.
     pub(super) fn held_key(&self, info: &RequestInfo) -> Option<HeldKey> {
-        let key = key(info, self.task(info)).ok().flatten()?;
+        let task = self.task(info);
+        let key = key(info, task).ok().flatten()?;
         let (holder, tag) = (info.id().to_owned(), self.delivery.tag.clone());
-        Some(HeldKey { name: name(info, &key), holder, tag, fate: KeyFate::Free })
+        Some(HeldKey { name: name(info, task, &key), holder, tag, fate: KeyFate::Free })
     }
 }
 
@@ -128,9 +129,9 @@ fn said<'a>(info: &'a RequestInfo, name: &str) -> Option<&'a Value> {
     found.filter(|value| !value.is_null())
 }
 
-/// Keys are a task's own: what two tasks do for one key is no duplicate.
-fn name(info: &RequestInfo, key: &str) -> String {
-    format!("{}({key})", info.task())
+/// Keys are a task's own, by whatever name it is called: what two tasks do for one key is no duplicate.
+fn name(info: &RequestInfo, task: Option<&Task>, key: &str) -> String {
+    format!("{}({key})", task.map_or(info.task(), |task| &task.name))
 }
 
 /// The same for the same arguments, in whatever order their names come.
