@@ -41,7 +41,7 @@ async fn pulse(state: &WorkerState, freq: Duration) -> Pulse {
 }
 
 /// The machine's load; nothing where the system does not say.
-async fn load_average() -> [f64; 3] {
+pub(super) async fn load_average() -> [f64; 3] {
     let text = tokio::fs::read_to_string("/proc/loadavg").await.unwrap_or_default();
     let mut numbers = text.split_whitespace().map_while(|word| word.parse().ok());
     std::array::from_fn(|_| numbers.next().unwrap_or(0.0))

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { pdf, pictures, report } from "./pdf.mjs";
 import { Service, browser, skipped, until } from "./service.mjs";
-import { drop, letters, page, yes } from "./tab.mjs";
+import { drop, dropAll, letters, page, yes } from "./tab.mjs";
 
 const skip = await skipped();
 
@@ -41,6 +41,38 @@ describe("the dashboard", { skip, timeout: 1_800_000 }, () => {
     await tab.locator("#executive p").first().waitFor();
     await tab.locator(".tabs a", { hasText: "Audio" }).click();
     await until("the narration has a length", () => tab.evaluate(() => document.querySelector("audio")?.duration > 0));
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  });
+
+  test("several files that are dropped are one job, and what cannot be read is named", async () => {
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/jobs`);
+    const files = ["one", "two"].map((name, number) => [`${name}.pdf`, pdf(report(number + 1)), "application/pdf"]);
+    await dropAll(tab, [...files, ["book.epub", Buffer.from("PK"), "application/epub+zip"]]);
+    await tab.locator("#notes .bad", { hasText: "book.epub is left out" }).waitFor();
+    await tab.locator("#hand-in h2", { hasText: "2 documents" }).waitFor();
+    await tab.locator("#hand-in .estimate", { hasText: "3 pages" }).waitFor();
+    await tab.locator("#hand-in button.primary").click();
+    await tab.waitForURL(/\/jobs\/[^/?]+$/);
+    for (const name of ["one.pdf", "two.pdf"]) await tab.locator("a", { hasText: name }).first().waitFor();
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  });
+
+  test("the log grows while one looks at it", async () => {
+    service.reader.set("held", true);
+    const id = await service.submit("log.pdf", pdf(pictures(2)));
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/jobs/${id}/log`);
+    await tab.locator("#live.on").waitFor();
+    await tab.evaluate(() => { document.body.dataset.same = "yes"; });
+    const lines = () => tab.locator("#log li").count();
+    const before = await lines();
+    service.reader.set("held", false);
+    await tab.locator(".document[data-status=completed]").waitFor();
+    await until("there are more lines", async () => await lines() > before);
+    assert.equal(await tab.evaluate(() => document.body.dataset.same), "yes", "it was not loaded again");
     assert.deepEqual(tab.complaints, []);
     await tab.close();
   });

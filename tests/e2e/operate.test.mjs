@@ -44,6 +44,30 @@ describe("a service over Redis", { skip, timeout: 1_800_000 }, () => {
     await tab.close();
   });
 
+  test("throws away what waits in a queue, for who writes its name", async () => {
+    const tab = await page(chromium);
+    await tab.goto(`${service.url}/queues`);
+    const row = tab.locator("tr", { hasText: "page_processing" });
+    assert.equal(await row.locator("button", { hasText: "Purge" }).count(), 0, "nothing waits");
+    await row.locator("button", { hasText: "Pause" }).click();
+    await yes(tab);
+    await row.locator("button", { hasText: "Resume" }).waitFor();
+    const id = await service.submit("thrown.pdf", pdf(report(7)), { page_parallelism: 0 });
+    await row.locator("a", { hasText: "thrown.pdf" }).waitFor();
+    await row.locator("button", { hasText: "Purge" }).click();
+    const go = tab.locator("#ask button[value=yes]");
+    assert.ok(await go.isDisabled());
+    await tab.locator("#ask input").fill("page_processing");
+    await go.click();
+    await until("nothing waits any more", async () => await row.locator("button", { hasText: "Purge" }).count() === 0);
+    assert.equal((await service.get("/v1/queues")).queues.page_processing.waiting, 0);
+    await row.locator("button", { hasText: "Resume" }).click();
+    await row.locator("button", { hasText: "Pause" }).waitFor();
+    await fetch(`${service.url}/v1/jobs/${id}`, { method: "DELETE", headers: { "X-Celeriac-Request": "1" } });
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  });
+
   test("lets a worker grow, shrink and end", async () => {
     const fixed = service.run("worker", "-n", "fixed@e2e", "-c", "2", "-Q", "default");
     const scaled = service.run("worker", "-n", "scaled@e2e", "--autoscale", "4,1", "-Q", "default");
@@ -52,6 +76,8 @@ describe("a service over Redis", { skip, timeout: 1_800_000 }, () => {
     const row = (name) => tab.locator("tr", { hasText: name });
     const told = (name, text) => row(name).locator("small", { hasText: text }).waitFor();
     await told("fixed@e2e", "0 of 2");
+    await told("fixed@e2e", "celeriac ");
+    await told("fixed@e2e", "0 failed");
     await row("fixed@e2e").locator("button", { hasText: "+" }).click();
     await yes(tab);
     await told("fixed@e2e", "0 of 3");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import test from "node:test";
 import { gzipSync } from "node:zlib";
-import { NAMES, call, changes, estimateText, move, next, numbers, pagesOf, price, rowState, size, spell, tally } from "../../app/src/serve/ui/assets/states.js";
+import { NAMES, call, changes, estimateText, move, next, numbers, pagesOf, price, readable, rowState, size, spell, tally } from "../../app/src/serve/ui/assets/states.js";
 
 test("only pages whose state differs are painted", () => {
   assert.deepEqual(changes("qqrr", "qorf"), [[2, "o"], [4, "f"]]);
@@ -57,6 +57,11 @@ test("a PDF's page count is read where it shows", () => {
   assert.equal(pagesOf("<< /Type /Pages /Count 25 >> << /Type /Pages /Kids [] /Count 500 >>"), 500);
   assert.equal(pagesOf("<</Linearized 1/L 32/H[1 2]/O 5/E 9/N 98/T 3>>"), 98);
   assert.equal(pagesOf("%PDF-1.7 nothing"), null);
+});
+
+test("what the service cannot read is known by its type, where there is one", () => {
+  for (const type of ["application/pdf", "image/png", "image/jpeg", "image/webp", "image/tiff", ""]) assert.ok(readable(type), type);
+  for (const type of ["text/html", "application/epub+zip", "image/gif", "image/svg+xml"]) assert.ok(!readable(type), type);
 });
 
 test("an estimate says why it cannot be told", () => {

@@ -12,14 +12,19 @@ export async function page(chromium, options = {}) {
   return opened;
 }
 
-/** Lets a file fall on the page, as a person does. */
-export async function drop(tab, name, bytes) {
-  const given = await tab.evaluateHandle(([base64, name]) => {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+/** Lets a PDF fall on the page, as a person does. */
+export const drop = (tab, name, bytes) => dropAll(tab, [[name, bytes, "application/pdf"]]);
+
+/** The same with several files: name, bytes and type of each. */
+export async function dropAll(tab, files) {
+  const given = await tab.evaluateHandle((files) => {
     const given = new DataTransfer();
-    given.items.add(new File([bytes], name, { type: "application/pdf" }));
+    for (const [base64, name, type] of files) {
+      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+      given.items.add(new File([bytes], name, { type }));
+    }
     return given;
-  }, [bytes.toString("base64"), name]);
+  }, files.map(([name, bytes, type]) => [bytes.toString("base64"), name, type]));
   await tab.dispatchEvent("#drop", "drop", { dataTransfer: given });
 }
 

@@ -39,6 +39,12 @@ pub(crate) struct WorkerView {
     pub(crate) reserved: u32,
     /// How many tasks it has run, by name.
     pub(crate) total: BTreeMap<String, u64>,
+    /// How many runs failed; null: it does not tell, as Python's do not.
+    pub(crate) failed: Option<u64>,
+    /// The load of its machine in the last minute; null: it does not tell.
+    pub(crate) load: Option<f64>,
+    /// The version of celeriac; null: it is another program.
+    pub(crate) version: Option<String>,
     /// Seconds since it was started.
     pub(crate) uptime: u64,
     /// Its process.
@@ -200,6 +206,9 @@ fn read(stats: &Value, queues: &Value, active: &Value, reserved: &Value) -> Flee
             .flatten()
             .filter_map(|(task, count)| Some((task.clone(), count.as_u64()?)))
             .collect(),
+        failed: told["failed"].as_u64(),
+        load: told["loadavg"][0].as_f64(),
+        version: told["version"].as_str().map(str::to_owned),
         uptime: told["uptime"].as_u64().unwrap_or_default(),
         pid: told["pid"].as_i64(),
         max_rss_bytes: told["rusage"]["maxrss"].as_u64().map(|kib| kib * 1024),
@@ -224,7 +233,8 @@ mod tests {
     #[test]
     fn what_workers_tell_is_read_whoever_they_are() {
         let stats = json!({
-            "celery@b": {"pool": {"max-concurrency": 4}, "total": {"t": 3}, "uptime": 7, "pid": 12, "rusage": {"maxrss": 10}},
+            "celery@b": {"pool": {"max-concurrency": 4}, "total": {"t": 3}, "uptime": 7, "pid": 12, "rusage": {"maxrss": 10},
+                "failed": 2, "loadavg": [0.5, 0.4, 0.3], "version": "9.9.9"},
             "celery@a": {
                 "pool": {},
                 "circuits": {"openai": "open", "openai-speech": "closed"},
@@ -242,6 +252,9 @@ mod tests {
         let worker = &fleet.workers[1];
         assert_eq!(worker.held("page_processing"), Held { active: 1, reserved: 0 });
         assert_eq!((worker.held("default"), worker.held("other")), (Held { active: 1, reserved: 1 }, Held::default()));
+        assert_eq!((worker.failed, worker.load, worker.version.as_deref()), (Some(2), Some(0.5), Some("9.9.9")));
+        let other = &fleet.workers[0];
+        assert_eq!((other.failed, other.load, &other.version), (None, None, &None), "Python's tell of none");
         assert_eq!((worker.active, worker.total["t"], worker.max_rss_bytes), (2, 3, Some(10_240)));
     }
 }

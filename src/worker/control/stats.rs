@@ -3,13 +3,14 @@
 //! # Celery
 //! `WorkController.stats`, `TaskPool._get_info` and `utils/debug.py`. Differences: `processes` has one entry a slot, which is a child
 //! process for as many slots as have one and this process for the others; `writes` says that slots share alike, as all of them take from
-//! one line; what the system does not tell of its resources is 0.
+//! one line; what the system does not tell of its resources is 0; `failed`, `loadavg` and `version` are ours.
 
 use url::Url;
 
 use super::{Panel, object};
 use crate::config::Seconds;
 use crate::protocol::value::{Map, Value};
+use crate::worker::heart::load_average;
 
 /// Clock ticks of Linux a second, as `/proc` counts them.
 const TICKS: f64 = 100.0;
@@ -30,6 +31,9 @@ impl Panel {
             ("broker", self.broker()),
             ("prefetch_count", self.reserved_now(concurrency).into()),
             ("rusage", rusage().await),
+            ("failed", state.requests.ended_so_far().failures.into()),
+            ("loadavg", load_average().await.map(Value::Float).into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
         ]);
         let Some(shown) = stats.as_map_mut() else { return stats };
         shown.extend(self.shared.app.facts().figures());

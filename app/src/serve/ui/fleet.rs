@@ -17,6 +17,8 @@ pub(super) struct Queue {
     pub(super) state: &'static str,
     pub(super) tone: &'static str,
     pub(super) waiting: String,
+    /// Whether there is something that nobody has taken, also for its time.
+    pub(super) waits: bool,
     /// How many at each priority, where there is more than one.
     pub(super) steps: String,
     /// The job that waits longest of those whose turn is next.
@@ -64,6 +66,7 @@ pub(super) fn queues(stats: &Stats) -> Vec<Queue> {
             state,
             tone,
             waiting: count(queue.waiting),
+            waits: queue.waiting + queue.delayed > 0,
             steps: steps(queue),
             oldest: queue.oldest.as_ref().map(|job| Oldest {
                 segment: segment(&job.job_id),
@@ -103,6 +106,9 @@ struct Worker {
     most: u32,
     reserved: u32,
     total: String,
+    failed: Option<String>,
+    load: String,
+    version: Option<String>,
     memory: String,
     uptime: String,
     pid: String,
@@ -121,6 +127,9 @@ impl Worker {
             most: worker.slots.max(1),
             reserved: worker.reserved,
             total: count(worker.total.values().sum()),
+            failed: worker.failed.map(count),
+            load: worker.load.map_or_else(|| NOTHING.to_owned(), |load| format!("{load:.2}")),
+            version: worker.version.clone(),
             memory: worker.max_rss_bytes.map_or_else(|| NOTHING.to_owned(), size),
             uptime: spell(i64::try_from(worker.uptime).unwrap_or(i64::MAX)),
             pid: worker.pid.map_or_else(|| NOTHING.to_owned(), |pid| pid.to_string()),

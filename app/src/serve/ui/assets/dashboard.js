@@ -1,5 +1,5 @@
 // Keeps the pages live. The server draws everything; this brings what changed, and asks the API for what is pressed.
-import { NAMES, call, changes, estimateText, move, next, numbers, pagesOf, price, rowState, size, spell, tally } from "./states.js";
+import { NAMES, call, changes, estimateText, move, next, numbers, pagesOf, price, readable, rowState, size, spell, tally } from "./states.js";
 
 const { base, api, events } = document.body.dataset;
 const one = (selector, within = document) => within.querySelector(selector);
@@ -394,19 +394,28 @@ function tick() {
 
 const drop = one("#drop");
 const form = one("#hand-in form");
-let file = null;
+let files = [];
+
+/** How many pages a file has, as far as it shows. */
+async function pagesIn(file) {
+  if (file.type.startsWith("image/")) return file.type === "image/tiff" ? null : 1;
+  const pieces = [file.slice(0, 1 << 20), file.slice(-(1 << 20))];
+  const texts = await Promise.all(pieces.map(async (piece) => new TextDecoder("latin1").decode(await piece.arrayBuffer())));
+  return pagesOf(texts.join("\n"));
+}
 
 async function offered(given) {
-  if (!given) return;
-  file = given;
+  const all = [...given];
+  all.filter((file) => !readable(file.type)).forEach((file) => note(`${file.name} is left out: it is no PDF, PNG, JPEG, WebP or TIFF.`, true));
+  files = all.filter((file) => readable(file.type));
+  if (files.length === 0) return;
   form.reset();
-  one("[data-name]", form).textContent = given.name;
-  one("[data-size]", form).textContent = size(given.size);
+  one("[data-name]", form).textContent = files.length === 1 ? files[0].name : `${files.length} documents`;
+  one("[data-size]", form).textContent = size(files.reduce((sum, file) => sum + file.size, 0));
   one(".estimate", form).textContent = "";
   one("#hand-in").showModal();
-  const pieces = given.type === "application/pdf" ? [given.slice(0, 1 << 20), given.slice(-(1 << 20))] : [];
-  const texts = await Promise.all(pieces.map(async (piece) => new TextDecoder("latin1").decode(await piece.arrayBuffer())));
-  form.elements.count.value = pieces.length ? (pagesOf(texts.join("\n")) ?? "") : 1;
+  const counts = await Promise.all(files.map(pagesIn));
+  form.elements.count.value = counts.every(Boolean) ? counts.reduce((sum, count) => sum + count) : "";
   estimate();
 }
 
@@ -435,7 +444,7 @@ function handed() {
   body.append("options", JSON.stringify(options));
   body.append("priority", priority.value);
   body.append("tags", JSON.stringify(tags.value.split(",").map((tag) => tag.trim()).filter(Boolean)));
-  body.append("file", file, file.name);
+  files.forEach((file) => body.append("file", file, file.name));
   return body;
 }
 
@@ -459,11 +468,11 @@ function hand() {
 }
 
 if (drop) {
-  one("#file").addEventListener("change", (event) => { offered(event.target.files[0]); });
+  one("#file").addEventListener("change", (event) => { offered(event.target.files); });
   for (const kind of ["dragover", "dragleave", "drop"]) drop.addEventListener(kind, (event) => {
     event.preventDefault();
     drop.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") offered(event.dataTransfer.files[0]);
+    if (kind === "drop") offered(event.dataTransfer.files);
   });
   form.elements.count.addEventListener("change", estimate);
   form.addEventListener("submit", (event) => { event.preventDefault(); hand(); });

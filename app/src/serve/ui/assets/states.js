@@ -90,6 +90,9 @@ export function pagesOf(text) {
   return linear ? Number(linear[1]) : null;
 }
 
+/** Whether a file may be a document; one whose type the browser does not know is left to the service. */
+export const readable = (type) => !type || /pdf|^image\/(png|jpe?g|webp|tiff?)$/.test(type);
+
 /** An estimate in words. */
 export function estimateText({ pages, seconds, warning, slots }) {
   if (seconds === null) return `${pages} pages; how long cannot be told: ${warning}.`;
