@@ -47,7 +47,10 @@ impl Desk {
 
     /// The same with limits that are said anew: one that has reached its own, and is given no others, is refused.
     pub(crate) async fn retry_within(&self, job_id: &str, what: &Retry, limits: Limits) -> Result<Entry> {
-        let entry = self.job(job_id).await?;
+        let Some(entry) = self.ledger.get(job_id).await? else {
+            self.job(job_id).await?;
+            return Err(Refusal::Conflict(format!("job {job_id} is in the archive alone: hand its document in again")));
+        };
         if !entry.status.is_terminal() {
             return Err(Refusal::Conflict(format!(
                 "job {job_id} is {}: only one that has ended is tried again",
@@ -135,6 +138,36 @@ impl Desk {
             try_join_all(parts.iter().map(|part| self.forget_one(&part.job_id))).await?;
         }
         Ok(())
+    }
+
+    /// Removes what the ledger keeps of a job that has ended and its parts, unless some of it is still to be archived; their files
+    /// stay as long as they would have.
+    pub(crate) async fn let_go(&self, job_id: &str) -> Result<()> {
+        let Some(entry) = self.ledger.get(job_id).await? else { return self.forget(job_id).await };
+        if !entry.status.is_terminal() || !self.is_archived(&entry).await? {
+            return Ok(());
+        }
+        let mut rest = Some(of(job_id));
+        while let Some(parts) = self.next_parts(&mut rest).await? {
+            let archived = try_join_all(parts.iter().map(|part| self.is_archived(part))).await?;
+            if archived.contains(&false) {
+                return Ok(());
+            }
+        }
+        let now = Utc::now();
+        self.ledger.let_go(&entry, now).await?;
+        let mut rest = Some(of(job_id));
+        while let Some(parts) = self.next_parts(&mut rest).await? {
+            try_join_all(parts.iter().map(|part| self.ledger.let_go(part, now))).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the archive has this end of a job, where there is one.
+    async fn is_archived(&self, entry: &Entry) -> Result<bool> {
+        let Some(archive) = &self.archive else { return Ok(true) };
+        let end = |entry: &Entry| entry.times.finished.map(|at| at.timestamp_millis());
+        Ok(archive.entry(&entry.job_id).await?.is_some_and(|archived| end(&archived) == end(entry)))
     }
 
     async fn forget_one(&self, job_id: &str) -> Result<()> {

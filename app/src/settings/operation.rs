@@ -9,7 +9,7 @@ celeriac::settings! {
     pub(crate) struct Retention at "celeriac.retention" {
         /// Seconds the record of a finished job is kept in the ledger; the archive keeps it on.
         completed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;
-        /// How many jobs the ledger keeps at most, in whatever state they ended; the oldest go first.
+        /// How many jobs that have ended the ledger keeps at most, one of several documents as one; those that ended longest ago go first, once the archive has them. Their files stay as long as `artifacts_age` says.
         completed_count: u64 = 10_000, Kind::Integer(0, i64::MAX);
         /// Seconds the record of a failed or cancelled job is kept in the ledger.
         failed_age: Seconds = Seconds::new(2_592_000.0), Kind::Seconds;

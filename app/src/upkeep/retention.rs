@@ -16,13 +16,17 @@ const STOPPED_EVERY: Duration = Duration::from_secs(30);
 /// How many are removed at once.
 const AT_ONCE: usize = 200;
 
-/// The pages of a job.
+/// The pages of a job, or all its files where no entry tells of them any more.
 pub(super) async fn pages(desk: Desk, chore: Chore) -> Result<Done, Refusal> {
-    if !has_ended(&desk, &chore).await? {
-        return Ok(Done::Yes);
-    }
-    for key in desk.store.list(&Key::job(&chore.job_id, "pages")?).await? {
-        desk.store.delete(&key).await?;
+    match desk.ledger.get(&chore.job_id).await? {
+        // One that runs again leaves this chore anew when it ends.
+        Some(entry) if !entry.status.is_terminal() => return Ok(Done::Yes),
+        Some(_) => {
+            for key in desk.store.list(&Key::job(&chore.job_id, "pages")?).await? {
+                desk.store.delete(&key).await?;
+            }
+        }
+        None => desk.store.delete_job(&chore.job_id).await?,
     }
     tracing::info!(job_id = chore.job_id, "pages removed: their time is over");
     Ok(Done::Yes)
@@ -60,12 +64,7 @@ async fn over(desk: &Desk) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// One that runs again leaves these chores anew when it ends.
-async fn has_ended(desk: &Desk, chore: &Chore) -> Result<bool, Refusal> {
-    Ok(desk.ledger.get(&chore.job_id).await?.is_none_or(|entry| entry.status.is_terminal()))
-}
-
-/// Removes the oldest while there are more than are to be kept.
+/// Removes those that ended longest ago while there are more than are to be kept.
 pub(super) async fn count(desk: Desk, jobs_max: u64) {
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
@@ -75,15 +74,15 @@ pub(super) async fn count(desk: Desk, jobs_max: u64) {
     }
 }
 
-async fn surplus(desk: &Desk, jobs_max: u64) -> Result<(), Refusal> {
-    let surplus = desk.ledger.len().await?.saturating_sub(jobs_max);
+pub(super) async fn surplus(desk: &Desk, jobs_max: u64) -> Result<(), Refusal> {
+    let surplus = desk.ledger.ended().await?.saturating_sub(jobs_max);
     let surplus = usize::try_from(surplus).unwrap_or(AT_ONCE).min(AT_ONCE);
     for job_id in desk.ledger.oldest(surplus).await? {
-        // One may have had thousands of documents, each of which counted.
-        if desk.ledger.len().await? <= jobs_max {
+        // Another service may remove the same.
+        if desk.ledger.ended().await? <= jobs_max {
             break;
         }
-        desk.forget(&job_id).await?;
+        desk.let_go(&job_id).await?;
     }
     Ok(())
 }

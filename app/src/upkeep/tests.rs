@@ -5,14 +5,15 @@ use celeriac::protocol::meta::{Meta, meta_key};
 use celeriac::protocol::serializer::Serializer;
 use celeriac::protocol::state::State;
 use celeriac::settlement::Write;
-use celeriac_tasks::ledger::{Ending, Retention, Submission};
+use celeriac_tasks::ledger::{Chore, Ending, Query, Retention, Submission};
 use celeriac_tasks::result::JobStatus;
 use celeriac_tasks::source::{Document, ImageSet, Upload};
 use celeriac_tasks::store::Key;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::{documents, stray};
+use super::{archiving, documents, retention, stray};
+use crate::archive::Archive;
 use crate::jobs::{Desk, Refusal, Retry};
 
 /// A desk, and the folder of its files.
@@ -146,4 +147,65 @@ async fn a_document_is_kept_as_long_as_its_pages_and_no_job_runs_again_without_i
     job_of(&desk, "j", &document).await;
     let refused = desk.retry("j", &Retry::Missing).await.unwrap_err();
     assert!(matches!(&refused, Refusal::Conflict(text) if text.contains("not kept any more")), "{refused:?}");
+}
+
+/// The jobs whose files' time is over.
+async fn files_over(desk: &Desk) -> Vec<Chore> {
+    let mut due = desk.ledger.chores(Chore::PAGES, 100, std::time::Duration::ZERO).await.unwrap();
+    due.sort_by(|one, other| one.job_id.cmp(&other.job_id));
+    due
+}
+
+#[tokio::test]
+async fn of_jobs_that_have_ended_so_many_are_listed_and_the_others_keep_their_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::in_memory(folder.path(), Retention { pages: std::time::Duration::ZERO, ..Retention::default() });
+    let whole = Submission { documents: Some(2), ..Submission::default() };
+    desk.ledger.create("w", whole).await.unwrap();
+    for part in 1..=2 {
+        let submission = Submission { parent: Some("w".into()), part, ..Submission::default() };
+        ended(&desk, &format!("w~{part}"), submission, JobStatus::Completed).await;
+    }
+    desk.ledger.entered("w").await.unwrap();
+    // By name the later one, where both end in the same millisecond.
+    ended(&desk, "z", Submission::default(), JobStatus::Completed).await;
+    desk.ledger.create("runs", Submission::default()).await.unwrap();
+    let result = Key::job("w~1", "result.json").unwrap();
+    desk.store.put(&result, "{}").await.unwrap();
+    for chore in files_over(&desk).await {
+        retention::pages(desk.clone(), chore.clone()).await.unwrap();
+        desk.ledger.done(&chore).await.unwrap();
+    }
+
+    retention::surplus(&desk, 2).await.unwrap();
+    assert_eq!(desk.ledger.len().await.unwrap(), 5, "what runs does not count, nor do the documents of one job");
+    retention::surplus(&desk, 1).await.unwrap();
+    let mut left: Vec<String> =
+        desk.find(&Query { limit: 10, ..Query::default() }).await.unwrap().jobs.into_iter().map(|job| job.job_id).collect();
+    left.sort();
+    assert_eq!(left, ["runs", "z"]);
+    assert!(desk.store.exists(&result).await.unwrap());
+    // And they go, though no entry tells of them any more.
+    let over = files_over(&desk).await;
+    assert_eq!(over.iter().map(|chore| chore.job_id.as_str()).collect::<Vec<_>>(), ["w", "w~1", "w~2"]);
+    retention::pages(desk.clone(), over[1].clone()).await.unwrap();
+    assert!(!desk.store.exists(&result).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_job_stays_listed_until_the_archive_has_it_and_runs_from_there_no_more() {
+    let (desk, folder) = desk();
+    let desk = desk.with_archive(Archive::open(&format!("sqlite:{}/archive.db", folder.path().display())).await.unwrap());
+    ended(&desk, "j", call(json!({"path": "/a.pdf"})), JobStatus::Failed).await;
+    retention::surplus(&desk, 0).await.unwrap();
+    assert!(desk.ledger.get("j").await.unwrap().is_some());
+
+    for chore in desk.ledger.chores(Chore::ARCHIVE, 10, std::time::Duration::ZERO).await.unwrap() {
+        archiving::archive(desk.clone(), chore).await.unwrap();
+    }
+    retention::surplus(&desk, 0).await.unwrap();
+    assert!(desk.ledger.get("j").await.unwrap().is_none());
+    assert_eq!(desk.job("j").await.unwrap().status, JobStatus::Failed);
+    let refused = desk.retry("j", &Retry::Missing).await.unwrap_err();
+    assert!(matches!(&refused, Refusal::Conflict(text) if text.contains("archive alone")), "{refused:?}");
 }

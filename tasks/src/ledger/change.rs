@@ -76,10 +76,8 @@ impl Ledger {
         let chore = |kind: &str, detail: String| Chore { kind: kind.to_owned(), job_id: entry.job_id.clone(), detail };
         let event = format!("job.{}", entry.status.as_str());
         let hook = entry.submission.webhook.as_ref().filter(|hook| hook.events.is_empty() || hook.events.contains(&event));
-        let mut chores = vec![
-            (chore(Chore::ARCHIVE, String::new()), Duration::ZERO),
-            (chore(Chore::PAGES, String::new()), self.retention.pages),
-        ];
+        let mut chores =
+            vec![(chore(Chore::ARCHIVE, String::new()), Duration::ZERO), (Chore::pages(&entry.job_id), self.retention.pages)];
         chores.extend(hook.map(|_| (chore(Chore::WEBHOOK, event.clone()), Duration::ZERO)));
         chores
     }

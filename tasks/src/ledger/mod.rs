@@ -339,10 +339,23 @@ impl Ledger {
         Ok(over.map(|(job_id, _)| job_id).collect())
     }
 
+    /// Removes a job that has ended before the time of its files is over; they go when it is.
+    pub async fn let_go(&self, entry: &Entry, now: DateTime<Utc>) -> Result<()> {
+        let age = entry.times.finished.and_then(|finished| (now - finished).to_std().ok()).unwrap_or_default();
+        // Anew: it may be done or lost, and nothing else will know of the files.
+        self.remind(&Chore::pages(&entry.job_id), self.retention.pages.saturating_sub(age)).await?;
+        self.remove(&entry.job_id).await.map(drop)
+    }
+
     /// Whether the images and texts of a job's pages are kept still, and with them all it needs to run again.
     pub fn keeps_files(&self, entry: &Entry, now: DateTime<Utc>) -> bool {
         let kept = TimeDelta::from_std(self.retention.pages).unwrap_or(TimeDelta::MAX);
         !entry.status.is_terminal() || entry.times.finished.is_none_or(|finished| now - finished <= kept)
+    }
+
+    /// How many have ended that are no parts of others.
+    pub async fn ended(&self) -> Result<u64> {
+        self.shelf.count(&Index::Ended).await
     }
 
     /// How many jobs are known, parts of others among them.

@@ -99,7 +99,7 @@ impl Chore {
     pub const DELETED: &'static str = "deleted";
     /// Somebody is told.
     pub const WEBHOOK: &'static str = "webhook";
-    /// The images and texts of its pages go; the result stays.
+    /// The images and texts of its pages go; the result stays as long as its entry.
     pub const PAGES: &'static str = "pages";
     /// The documents of a job of several are entered, where whoever began it has not come to the end.
     pub const DOCUMENTS: &'static str = "documents";
@@ -111,6 +111,11 @@ impl Chore {
     /// What is to be done some time after a job was deleted.
     pub fn deleted(job_id: &str) -> Self {
         Self::of(Self::DELETED, job_id)
+    }
+
+    /// The files of a job's pages go.
+    pub(super) fn pages(job_id: &str) -> Self {
+        Self::of(Self::PAGES, job_id)
     }
 
     fn of(kind: &str, job_id: &str) -> Self {

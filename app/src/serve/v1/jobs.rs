@@ -211,7 +211,7 @@ impl Further {
 #[utoipa::path(post, path = "/jobs/{job_id}/retry", request_body = Option<Again>, responses(
     (status = 202, description = "Sent again", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
-    (status = 409, description = "It has not ended, has reached its deadline or budget, or its document is not kept any more", body = Problem),
+    (status = 409, description = "It has not ended, has reached its deadline or budget, its document is not kept any more, or only the archive knows it", body = Problem),
     (status = 422, description = "It has no such page", body = Problem),
     (status = 503, description = "The broker or the ledger does not answer", body = Problem),
 ))]
@@ -235,7 +235,7 @@ async fn retry(
 #[utoipa::path(post, path = "/jobs/{job_id}/resume", request_body = Option<Further>, responses(
     (status = 202, description = "Sent again", body = JobView),
     (status = 404, description = "There is no such job", body = Problem),
-    (status = 409, description = "It has not ended, has reached its deadline or budget, or its document is not kept any more", body = Problem),
+    (status = 409, description = "It has not ended, has reached its deadline or budget, its document is not kept any more, or only the archive knows it", body = Problem),
     (status = 422, description = "A limit makes no sense", body = Problem),
     (status = 503, description = "The broker or the ledger does not answer", body = Problem),
 ))]
