@@ -156,10 +156,15 @@ impl Desk {
 
     /// Finished jobs that fit, youngest first, those the ledger has forgotten among them.
     pub(crate) async fn history(&self, query: &Query) -> Result<Found> {
-        match &self.archive {
-            Some(archive) => archive.find(query).await,
-            None => self.find(query).await,
+        if let Some(archive) = &self.archive {
+            return archive.find(query).await;
         }
+        let asked = |status: &JobStatus| query.status.is_empty() || query.status.contains(status);
+        let status: Vec<JobStatus> = JobStatus::ALL.into_iter().filter(|status| status.is_terminal() && asked(status)).collect();
+        if status.is_empty() {
+            return Ok(Found::default());
+        }
+        self.find(&Query { status, ..query.clone() }).await
     }
 
     /// A job as it is now, or as it was archived.
@@ -205,6 +210,23 @@ mod tests {
 
     fn shown(found: Found) -> (Vec<String>, Option<String>) {
         (found.jobs.into_iter().map(|job| job.job_id).collect(), found.next.map(|next| next.job_id))
+    }
+
+    #[tokio::test]
+    async fn without_an_archive_the_history_is_of_jobs_that_have_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = Desk::in_memory(folder.path(), celeriac_tasks::ledger::Retention::default());
+        for job_id in ["ended", "waits"] {
+            desk.ledger.create(job_id, Submission::default()).await.unwrap();
+        }
+        desk.ledger.cancel("ended").await.unwrap();
+        let told = async |status: &[JobStatus]| {
+            let query = Query { status: status.to_vec(), limit: 10, ..Query::default() };
+            shown(desk.history(&query).await.unwrap()).0
+        };
+        assert_eq!(told(&[]).await, ["ended"]);
+        assert_eq!(told(&[JobStatus::Queued, JobStatus::Cancelled]).await, ["ended"]);
+        assert_eq!(told(&[JobStatus::Queued]).await, [""; 0]);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::result::JobStatus;
 
 /// How many entries are read at once.
 const CHUNK: usize = 100;
-/// How many entries one answer looks at, so that a search for what is not there ends.
-const LOOKED_AT: usize = 5000;
+/// How many entries one answer looks at that do not fit, so that a search for what is not there ends.
+const MISSES_MAX: usize = 5000;
 
 /// A place in a list by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +127,7 @@ async fn youngest(shelf: &dyn Shelf, indexes: &[Index], from: &Cursor) -> Result
 
 pub(super) async fn find(shelf: &dyn Shelf, query: &Query) -> Result<Found, DocumentError> {
     let (indexes, mut cursor) = (query.indexes(), query.cursor.clone().unwrap_or_else(Cursor::start));
-    let (mut jobs, mut skipped, mut looked_at) = (Vec::new(), 0, 0);
+    let (mut jobs, mut skipped, mut misses) = (Vec::new(), 0, 0);
     loop {
         let places = youngest(shelf, &indexes, &cursor).await?;
         let ids: Vec<String> = places.iter().map(|place| place.job_id.clone()).collect();
@@ -139,9 +139,11 @@ pub(super) async fn find(shelf: &dyn Shelf, query: &Query) -> Result<Found, Docu
             if by_time.is_some_and(|after| place.milliseconds <= after.timestamp_millis()) {
                 return Ok(Found { jobs, next: None });
             }
-            looked_at += 1;
             cursor = place;
-            let Some(entry) = entry.filter(|entry| query.fits(entry)) else { continue };
+            let Some(entry) = entry.filter(|entry| query.fits(entry)) else {
+                misses += 1;
+                continue;
+            };
             if skipped < query.skip {
                 skipped += 1;
                 continue;
@@ -154,7 +156,7 @@ pub(super) async fn find(shelf: &dyn Shelf, query: &Query) -> Result<Found, Docu
         if last_chunk {
             return Ok(Found { jobs, next: None });
         }
-        if looked_at >= LOOKED_AT {
+        if misses >= MISSES_MAX {
             return Ok(Found { jobs, next: Some(cursor) });
         }
     }

@@ -8,6 +8,7 @@ use crate::on_both;
 
 on_both!(
     a_list_is_youngest_first_and_every_job_once,
+    what_is_left_out_first_may_be_long,
     jobs_are_found_by_what_they_are,
     what_has_ended_longest_ago_is_named_first,
     what_has_expired_by_itself_leaves_no_place
@@ -39,6 +40,16 @@ async fn a_list_is_youngest_first_and_every_job_once(ground: Ground) {
     assert!(seen.is_sorted_by(|younger, older| younger > older), "{seen:?}");
     let skipped = ground.ledger.find(&Query { skip: 245, limit: 10, ..Query::default() }).await.unwrap();
     assert_eq!((skipped.jobs.len(), skipped.next), (5, None));
+}
+
+async fn what_is_left_out_first_may_be_long(ground: Ground) {
+    let (ground, numbers) = (&ground, (0..5200).collect::<Vec<u32>>());
+    for some in numbers.chunks(100) {
+        let enter = some.iter().map(|n| async move { enter(ground, &n.to_string(), "ann", "tax", "a.pdf").await });
+        futures::future::join_all(enter).await;
+    }
+    let found = ground.ledger.find(&Query { skip: 5190, limit: 50, ..Query::default() }).await.unwrap();
+    assert_eq!((found.jobs.len(), found.next), (10, None));
 }
 
 async fn jobs_are_found_by_what_they_are(ground: Ground) {
