@@ -184,6 +184,16 @@ def test_a_job_that_was_cancelled_while_it_waited_is_not_run_though_it_was_prune
             assert house.told("jobs", "list")["jobs"][0]["job_id"] == after and len(house.told("jobs", "list")["jobs"]) == 1
 
 
+def test_a_document_that_waits_for_workers_elsewhere_is_told_of_as_a_job(tmp_path):
+    with RedisServer(tmp_path) as redis, House(tmp_path, redis.ready(), flags=()) as idle:
+        document = idle.document("waits.pdf", 1)
+        ran = idle.run("process", document, "--submit", "--no-wait", "--job-id", "waits")
+        assert ran.returncode == 0, ran
+        job = idle.told("jobs", "show", "waits")
+        assert (job["status"], job["file_name"]) == ("queued", "waits.pdf")
+        assert idle.told("jobs", "recover") == {"sent": 0, "ended": 0}
+
+
 def test_recover_finds_nothing_where_all_is_well(house):
     assert house.told("jobs", "recover") == {"sent": 0, "ended": 0}
 

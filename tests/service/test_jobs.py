@@ -182,6 +182,17 @@ def test_a_job_is_tried_again_and_deleted(service):
     assert service.get(f"/v1/jobs/{job_id}/pages/1/image").status_code == 404
 
 
+def test_a_job_whose_deadline_has_come_goes_on_with_another(service):
+    job_id = submit(service, "late.pdf", 2, deadline_s=0.001)
+    assert service.job_ended(job_id)["partial_reasons"] == ["deadline"]
+    for body in [None, {"max_tokens": 5}]:
+        refused = service.post(f"/v1/jobs/{job_id}/resume", json=body)
+        assert refused.status_code == 409 and "deadline" in refused.text
+    assert service.post(f"/v1/jobs/{job_id}/resume", json={"deadline_s": -1}).status_code == 422
+    assert service.post(f"/v1/jobs/{job_id}/retry", json={"all": True, "deadline_s": 600}).status_code == 202
+    assert service.job_ended(job_id)["status"] == "completed"
+
+
 def test_a_job_that_is_archived_while_it_is_deleted_does_not_come_back(service):
     job_id = submit(service, "late.pdf", 1)
     service.job_ended(job_id)

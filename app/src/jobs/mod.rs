@@ -47,7 +47,7 @@ pub(crate) use self::refusal::Refusal;
 #[cfg(test)]
 pub(crate) use self::stats::RedisStats;
 pub(crate) use self::stats::{QueueStats, Stats};
-pub(crate) use self::submit::{Asked, Submitted};
+pub(crate) use self::submit::{Asked, Submitted, accepted};
 pub(crate) use self::telling::{News, Telling};
 pub(crate) use self::together::{FIRST, Together};
 pub(crate) use self::view::{JobView, PartView, job as view_job};

@@ -128,7 +128,7 @@ fn entered(mut asked: Asked) -> Result<(String, Submission)> {
 }
 
 /// The entry of what is asked, whatever its id.
-pub(super) fn accepted(Asked { mut call, mut submission }: Asked) -> Result<Submission> {
+pub(crate) fn accepted(Asked { mut call, mut submission }: Asked) -> Result<Submission> {
     call.source()?;
     submission.file_name = call.file_name.clone().or(submission.file_name).or_else(|| last_part(&call));
     submission.user_id = call.user_id.clone().or(submission.user_id);

@@ -7,13 +7,15 @@ use celeriac::app::App;
 use celeriac::cli::{Exit, Failure, terminal};
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::signature::Signature;
+use celeriac_tasks::error::DocumentError;
 use celeriac_tasks::job::ProcessDocument;
-use celeriac_tasks::ledger::Ledger;
+use celeriac_tasks::ledger::{Ledger, Submission};
 use celeriac_tasks::pipeline::{QUEUES, names};
 use celeriac_tasks::source::{self, Source, SourceOptions};
 use celeriac_tasks::store::Store;
 use tokio::task::JoinSet;
 
+use crate::jobs::{Asked, accepted};
 use crate::pipeline;
 use crate::worker::LocalWorker;
 
@@ -65,9 +67,13 @@ impl Runner {
             // Nobody else's document waits here.
             asked.page_parallelism = Some(0);
         }
+        if self.worker.is_none() {
+            self.enter(&job_id, &asked).await?;
+        }
         let begun = Instant::now();
         let sent = self.app.send(Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1])).await?;
         let task_id = sent.id().to_owned();
+        self.ledger.sent(&job_id).await.map_err(unreachable)?;
         if plan.args.no_wait {
             return Ok(Ended::submitted(input, job_id, task_id));
         }
@@ -88,6 +94,14 @@ impl Runner {
                 Err(Failure::new(Exit::Timeout, format!("{} is not done within the time given", input.name)).fix(hint))
             }
         }
+    }
+
+    /// Enters a job for workers elsewhere, so that it is told of, and its document kept, while it waits for one.
+    async fn enter(&self, job_id: &str, asked: &ProcessDocument) -> Result<(), Failure> {
+        let call = ProcessDocument { job_id: None, ..asked.clone() };
+        let submission = accepted(Asked { call, submission: Submission::default() });
+        let submission = submission.map_err(|refusal| Failure::usage("cannot submit this").why(refusal.message().to_owned()))?;
+        self.ledger.create(job_id, submission).await.map(drop).map_err(unreachable)
     }
 
     /// With its source in it. Workers elsewhere cannot read our files: those go through the store.
@@ -156,4 +170,9 @@ fn display(plan: &Plan<'_>, input: &Input) -> Display {
     } else {
         Display::lines(&input.name)
     }
+}
+
+/// A failure of the ledger.
+fn unreachable(error: DocumentError) -> Failure {
+    Failure::new(Exit::TryLater, error.message).fix("`celeriac doctor` tells what is wrong")
 }
