@@ -94,6 +94,20 @@ def test_s2_16_a_pdf_in_a_form_is_taken_too(service):
     assert service.job_ended("form")["counts"]["ok"] == 3
 
 
+def test_s2_16_a_form_has_options_beside_its_file(service):
+    path = service.document("options.pdf", 2)
+    said = {"job_id": "options", "audio": "false", "summary": "false", "dpi": "50", "tags": "a,b", "metadata": '{"m": 1}', "batch_size": "5"}
+    with path.open("rb") as file:
+        answer = service.post("/process-large-document", data={**said, "extra": "is left alone"}, files={"file": file})
+    assert answer.status_code == 200, answer.text
+    job = service.job_ended("options")
+    assert (job["status"], job["tags"], job["metadata"]) == ("completed", ["a", "b"], {"m": 1})
+    for name, value in (("audio", "yes"), ("dpi", '"many"'), ("batch_size", "none")):
+        with path.open("rb") as file:
+            refused = service.post("/process-large-document", data={name: value}, files={"file": file})
+        assert refused.status_code == 422 and refused.json()["detail"].startswith(name), refused.text
+
+
 def test_s2_16_a_pdf_in_the_body_is_taken_too(service):
     text = base64.b64encode(service.document("body.pdf", 3).read_bytes()).decode()
     answer = service.post("/process-large-document", json={"job_id": "body", "pdf_base64": text, "num_pages": 3})

@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import Service
@@ -72,6 +73,33 @@ def test_what_makes_no_sense_is_a_problem_with_words(service, body, status, word
     answer = service.post("/v1/jobs", json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert word in answer.json()["detail"]
+
+
+def test_c8_the_same_key_and_the_same_words_are_the_same_job(idle):
+    source = {"kind": "path", "path": str(idle.document("key.pdf", 1))}
+    key = {"Idempotency-Key": "4f1c-key"}
+    first = idle.post("/v1/jobs", json={"source": source}, headers=key)
+    assert first.status_code == 202, first.text
+    job_id = first.json()["job_id"]
+    for again in (idle.post("/v1/jobs", json={"source": source}, headers=key), idle.post("/v1/jobs", json={"source": source, "idempotency": "4f1c-key"})):
+        assert (again.status_code, again.json()["job_id"]) == (200, job_id), again.text
+    assert idle.post("/v1/jobs", json={"source": source, "tags": ["other"]}, headers=key).status_code == 409
+    assert idle.post("/v1/jobs", json={"source": source}, headers={"Idempotency-Key": "another"}).json()["job_id"] != job_id
+    form = {"data": {"idempotency": "form"}, "files": {"file": ("key.pdf", Path(source["path"]).read_bytes())}}
+    assert [idle.post("/v1/jobs", **form).status_code for _ in range(2)] == [202, 200]
+    assert idle.post("/v1/jobs", json={"source": source, "idempotency": "two"}, headers=key).status_code == 422
+    assert idle.post("/v1/jobs", json={"source": source}, headers={"Idempotency-Key": "a b"}).status_code == 422
+
+
+def test_what_the_service_does_not_know_is_refused_by_its_name(idle):
+    source = {"kind": "path", "path": str(idle.document("unknown.pdf", 1))}
+    for wrong in ({"webhok": {}}, {"max_cost": 1}, {"webhook": {"url": "https://a", "event": []}}, {"deadline_s": "soon"}):
+        refused = idle.post("/v1/jobs", json={"source": source, **wrong})
+        assert refused.status_code == 422 and refused.json()["detail"].startswith(next(iter(wrong))), refused.text
+    form = {"data": {"request": '{"job_id": "x"}'}, "files": {"file": ("a.pdf", Path(source["path"]).read_bytes())}}
+    refused = idle.post("/v1/jobs", **form)
+    assert refused.status_code == 422 and "unknown field `request`" in refused.json()["detail"], refused.text
+    assert idle.get("/v1/jobs", params={"q": "unknown.pdf"}).json()["jobs"] == []
 
 
 def test_events_tell_a_job_from_a_snapshot_to_its_end(service):

@@ -128,6 +128,28 @@ def test_c14_large_files_in_one_form_are_read_within_a_few_megabytes(large):
         assert large.job_ended(job["jobId"])["error"]["code"] == "pdf_corrupt"
 
 
+FORMS = [
+    ("/v1/jobs", "file", 202),
+    ("/process-large-document", "file", 200),
+    ("/api/documents/async-upload", "files", 200),
+    ("/api/process", "file", 200),
+]
+
+
+def test_c14_a_form_is_measured_by_its_files_and_not_as_json(tmp_path):
+    settings = "[celeriac.api]\nmax_json_mb = 1\nmax_upload_mb = 3\nasync_upload_max_mb = 3\n"
+    with Service(tmp_path, settings=settings) as service:
+        for path, field, status in FORMS:
+            answer = service.post(path, files={field: ("a.pdf", b"%PDF-1.4\n" + bytes(2_000_000))})
+            assert answer.status_code == status, (path, answer.text)
+            refused = service.post(path, files={field: ("a.pdf", b"%PDF-1.4\n" + bytes(3_000_000))})
+            assert (refused.status_code, refused.json()["code"]) == (413, "too_large"), (path, refused.text)
+            assert "3 MB" in refused.json()["detail"]
+        # Three of them are more than all of a body of JSON.
+        several = service.post("/v1/jobs", files=[("file", (f"{n}.pdf", b"%PDF-1.4\n" + bytes(1_000_000 + n))) for n in range(3)])
+        assert several.status_code == 202 and several.json()["documents"]["total"] == 3
+
+
 def test_c14_a_body_above_its_limit_is_refused_before_it_is_read_to_its_end(tmp_path):
     with Service(tmp_path, settings="[celeriac.api]\nmax_json_mb = 20\n") as service:
         body = Body(json_of_images(b'"job_id": "large", '))

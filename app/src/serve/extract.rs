@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request}
 use axum::http::StatusCode;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
 
@@ -55,6 +55,16 @@ pub(super) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(given: D) -
         return Err(D::Error::custom("a list, where an object is expected"));
     }
     serde_json::from_value(given).map_err(D::Error::custom)
+}
+
+/// Fields as a type that needs none of them. What is wrong is said of the field that it is wrong of.
+pub(super) fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Problem> {
+    let all = |fields: Map<String, Value>| serde_json::from_value::<T>(fields.into());
+    all(fields.clone()).map_err(|error| {
+        let alone = |(name, value): (String, Value)| all(Map::from_iter([(name.clone(), value)])).err().map(|error| (name, error));
+        let of_one = fields.into_iter().find_map(alone);
+        Problem::invalid(of_one.map_or_else(|| error.to_string(), |(name, error)| format!("{name}: {error}")))
+    })
 }
 
 impl From<PathRejection> for Problem {

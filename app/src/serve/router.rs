@@ -27,7 +27,7 @@ const JSON_MAX: usize = 1024 * 1024;
 
 /// Every route.
 pub(crate) fn router(api: Api) -> Router {
-    let native = v1::routes(api.max_json_bytes).merge(auth::routes());
+    let native = v1::routes().merge(auth::routes());
     let native =
         OpenApiRouter::with_openapi(Document::openapi()).nest("/v1", native).merge(health::routes()).merge(metrics::routes());
     let (routes, described) = native.split_for_parts();
@@ -39,7 +39,7 @@ pub(crate) fn router(api: Api) -> Router {
     });
     routes
         .route("/openapi.json", openapi)
-        .merge(compat::routes(api.max_json_bytes))
+        .merge(compat::routes())
         .merge(auth::pages())
         .merge(api.ui.as_deref().map(ui::routes).unwrap_or_default())
         // Bodies are measured where they are read: most of what is handed in is larger than any limit that would fit the rest.

@@ -1,6 +1,6 @@
 //! The large-document service (S2.16 to S2.21): a document of many images in one JSON body, its batches, its end.
 
-use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,14 +13,14 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::super::auth::Caller;
-use super::super::extract::Path;
+use super::super::extract::{Path, read};
 use super::super::problem::Problem;
 use super::super::{Api, intake};
 use crate::jobs::{Asked, Refusal, view_job};
 
-pub(super) fn routes(body_max: usize) -> Router<Api> {
+pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/process-large-document", post(submit).layer(DefaultBodyLimit::max(body_max)))
+        .route("/process-large-document", post(submit))
         .route("/batch-status/{job_id}", get(status))
         .route("/batch-stats", get(stats))
         .route("/cancel-job/{job_id}", post(cancel))
@@ -40,7 +40,7 @@ async fn submit(State(api): State<Api>, request: Request) -> Result<Json<Value>,
         let key = document.enter(&api.desk.store).await.map_err(Refusal::from)?;
         fields.insert("document_key".to_owned(), key.as_str().into());
     }
-    let call: ProcessDocument = serde_json::from_value(fields.into()).map_err(|error| Problem::invalid(error.to_string()))?;
+    let call: ProcessDocument = read(fields)?;
     let known = document.as_ref().and_then(Document::known_pages).or(announced);
     // Large documents are queued with high priority (S2.22).
     let priority = call.priority.clone().map_or_else(|| "high".into(), Value::from);
@@ -90,8 +90,7 @@ async fn form(api: &Api, request: Request) -> Result<Taken, Problem> {
     if form.files.len() > 1 {
         return Err(Problem::invalid("this route takes one file; /api/documents/async-upload takes several"));
     }
-    let fields = form.fields.into_iter().map(|(name, value)| (name, value.into())).collect();
-    Ok((fields, form.files.pop()))
+    Ok((form.values()?, form.files.pop()))
 }
 
 fn number(pages: &Value) -> Result<u32, Problem> {

@@ -9,8 +9,7 @@ use axum::Router;
 
 use super::Api;
 
-/// All of them; `body_max` is the largest body with documents in it.
-pub(super) fn routes(body_max: u64) -> Router<Api> {
-    let body_max = usize::try_from(body_max).unwrap_or(usize::MAX);
-    large::routes(body_max).merge(uploads::routes(body_max)).merge(process::routes(body_max)).merge(files::routes())
+/// All of them.
+pub(super) fn routes() -> Router<Api> {
+    large::routes().merge(uploads::routes()).merge(process::routes()).merge(files::routes())
 }

@@ -1,7 +1,7 @@
 //! The distributed service (S0.13, S0.14): a document handed in or named by its key, and one route to look and to act.
 
 use axum::body::to_bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,10 +20,8 @@ use crate::jobs::{Asked, Refusal, Retry, view_job};
 /// The largest JSON body.
 const JSON_MAX: usize = 1024 * 1024;
 
-pub(super) fn routes(body_max: usize) -> Router<Api> {
-    Router::new()
-        .route("/api/process", post(submit).layer(DefaultBodyLimit::max(body_max)))
-        .route("/api/jobs/status", get(status).post(act))
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/api/process", post(submit)).route("/api/jobs/status", get(status).post(act))
 }
 
 #[derive(Debug, Deserialize)]

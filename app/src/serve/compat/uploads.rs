@@ -1,6 +1,6 @@
 //! Background processing of uploads (S1.6 to S1.9): several files in a form, a job for each.
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -18,9 +18,8 @@ use super::super::problem::Problem;
 use super::super::{Api, intake};
 use crate::jobs::{Asked, Refusal};
 
-pub(super) fn routes(body_max: usize) -> Router<Api> {
-    let route = post(submit).get(status).layer(DefaultBodyLimit::max(body_max));
-    Router::new().route("/api/documents/async-upload", route)
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/api/documents/async-upload", post(submit).get(status))
 }
 
 /// `POST …/async-upload` (S1.6, S1.7).

@@ -16,9 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
 
-/// All of it; `body_max` is the largest body with documents in it.
-pub(super) fn routes(body_max: u64) -> OpenApiRouter<Api> {
-    submit::routes(usize::try_from(body_max).unwrap_or(usize::MAX))
+/// All of it.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    submit::routes()
         .merge(jobs::routes())
         .merge(content::routes())
         .merge(events::routes())

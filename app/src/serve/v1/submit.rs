@@ -1,13 +1,15 @@
 //! Handing in: by reference as JSON, or files in a form; one document, or several as one job.
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use celeriac_tasks::source::Document;
 use chrono::Utc;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::super::auth::Caller;
 use super::super::extract::Query;
 use super::super::problem::Problem;
 use super::super::{Api, intake};
@@ -15,13 +17,23 @@ use super::ask::{Ask, AskForm, AskJson, Sent};
 use super::jobs::Patience;
 use crate::jobs::{FIRST, JobView, Refusal, Submitted, view_job};
 
-pub(super) fn routes(body_max: usize) -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(submit).layer(DefaultBodyLimit::max(body_max)))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(submit))
+}
+
+/// The header by which a request is known again.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is read from the headers; this is what the document says of it")]
+struct Key {
+    /// In place of a `job_id`: your own key, by which the same request sent again is the same job.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]*$")]
+    key: Option<String>,
 }
 
 /// Hands in a job: by reference as JSON, or a file in a form (`file`, and the other fields by their names). Several documents, as
 /// `documents` or several files, are one job with one more for each of them as its part.
-#[utoipa::path(post, path = "/jobs", params(Patience), request_body(content(
+#[utoipa::path(post, path = "/jobs", params(Patience, Key), request_body(content(
     (AskJson = "application/json"),
     (AskForm = "multipart/form-data"),
 )), responses(
@@ -38,9 +50,10 @@ pub(super) fn routes(body_max: usize) -> OpenApiRouter<Api> {
 async fn submit(
     State(api): State<Api>,
     Query(patience): Query<Patience>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 2], Json<JobView>), Problem> {
-    let mut submitted = handed_in(&api, request).await?;
+    let mut submitted = handed_in(&api, &caller, request).await?;
     if let Some(time) = patience.time() {
         submitted.entry = api.desk.wait(&submitted.entry.job_id, time).await?;
     }
@@ -50,7 +63,8 @@ async fn submit(
     Ok((if over { StatusCode::OK } else { StatusCode::ACCEPTED }, headers, Json(view)))
 }
 
-async fn handed_in(api: &Api, request: Request) -> Result<Submitted, Problem> {
+async fn handed_in(api: &Api, caller: &Caller, request: Request) -> Result<Submitted, Problem> {
+    let headers = request.headers().clone();
     let (ask, documents) = if intake::is_form(&request) {
         let form = intake::form(request, &api.desk.store, api.max_upload_bytes).await?;
         (Ask::of_form(&form)?, form.files)
@@ -63,6 +77,7 @@ async fn handed_in(api: &Api, request: Request) -> Result<Submitted, Problem> {
         let given = intake::read_json(request.into_body(), &api.desk.store, api.max_json_bytes).await?;
         (Ask::of_json(given.fields)?, given.document.into_iter().collect())
     };
+    let ask = ask.by_key(&headers, caller)?;
     ask.webhook().map_or(Ok(()), |hook| api.teller.check(&hook))?;
     let mut sent = entered(api, &documents).await?;
     Ok(if ask.documents.is_some() || sent.len() > 1 {

@@ -1,8 +1,10 @@
 //! What callers ask for, as the desk takes it: one document, or several as one job.
 
+mod idempotency;
 mod options;
 mod schema;
 
+use axum::http::HeaderMap;
 use celeriac_tasks::job::ProcessDocument;
 use celeriac_tasks::ledger::{Submission, Webhook};
 use celeriac_tasks::source::Document;
@@ -14,7 +16,8 @@ use utoipa::ToSchema;
 
 use self::options::Options;
 pub(super) use self::schema::{AskForm, AskJson};
-use super::super::extract::object;
+use super::super::auth::Caller;
+use super::super::extract::{object, read};
 use super::super::intake;
 use super::super::problem::Problem;
 use crate::jobs::{Asked, Together, kind};
@@ -24,11 +27,16 @@ const DEADLINE_MAX: f64 = 315_360_000.0;
 
 /// What is asked for: exactly one source, or several documents; everything else has a default.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
     /// The job's id; the same id with the same words is the same job.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 200, pattern = "^[A-Za-z0-9_.:@-]*[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]*$")]
     job_id: Option<String>,
+    /// A key of your own in place of an id, as the header `Idempotency-Key`: the same key with the same words is the same job.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 255, pattern = "^[!-~]*$")]
+    idempotency: Option<String>,
     /// Where the document is; in a form it is the file.
     #[serde(default, deserialize_with = "object")]
     source: Option<Source>,
@@ -80,7 +88,7 @@ pub(crate) struct Ask {
 
 /// Where a document is.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Source {
     /// Fetched from an `https` address.
     Url { url: String },
@@ -92,6 +100,7 @@ enum Source {
 
 /// Who is told.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Hook {
     /// Where to.
     url: String,
@@ -129,21 +138,20 @@ pub(super) type Sent<'a> = (Key, &'a Document);
 impl Ask {
     /// Of a JSON body.
     pub(super) fn of_json(fields: Map<String, Value>) -> Result<Self, Problem> {
-        serde_json::from_value(fields.into()).map_err(|error| Problem::invalid(error.to_string()))
+        read(fields)
     }
 
-    /// A form's: the fields of the JSON body as fields, those that are no text as JSON, and files in place of `source`.
+    /// A form's: the fields of the JSON body as fields, and files in place of `source`.
     pub(super) fn of_form(form: &intake::Form) -> Result<Self, Problem> {
-        let mut fields = Map::new();
-        for (name, value) in &form.fields {
-            let read = match name.as_str() {
-                "job_id" | "user_id" | "file_name" | "priority" | "job_type" => Ok(value.clone().into()),
-                "tags" if !value.trim_start().starts_with('[') => Ok(value.split(',').map(str::trim).collect()),
-                _ => serde_json::from_str(value).map_err(|error| Problem::invalid(format!("{name} is not JSON: {error}"))),
-            };
-            fields.insert(name.clone(), read?);
-        }
-        Self::of_json(fields)
+        Self::of_json(form.values()?)
+    }
+
+    /// Where it says no id, that of the job which its caller means by the key he gives.
+    pub(super) fn by_key(mut self, headers: &HeaderMap, caller: &Caller) -> Result<Self, Problem> {
+        let key = idempotency::key(headers, self.idempotency.take())?;
+        let meant = key.map(|key| idempotency::job_id(caller.name.as_deref(), &key));
+        self.job_id = self.job_id.or(meant);
+        Ok(self)
     }
 
     /// One document.
