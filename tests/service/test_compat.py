@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from conftest import same_shape
+from conftest import Service, same_shape
 from PIL import Image
 
 
@@ -106,6 +106,18 @@ def test_s2_16_a_form_has_options_beside_its_file(service):
         with path.open("rb") as file:
             refused = service.post("/process-large-document", data={name: value}, files={"file": file})
         assert refused.status_code == 422 and refused.json()["detail"].startswith(name), refused.text
+
+
+def test_s1_6_and_s3_6_of_several_files_all_are_queued_or_none(tmp_path):
+    with Service(tmp_path, settings="[celeriac]\nmax_queue_size = 3\n") as service:
+        path = str(service.document("several.pdf", 1))
+        assert service.post("/v1/jobs", json={"source": {"kind": "path", "path": path}}).status_code == 202
+        files = [("files", (f"{n}.pdf", service.document(f"{n}.pdf", 1).read_bytes())) for n in range(3)]
+        uploaded = service.post("/api/documents/async-upload", files=files)
+        named = service.post("/api/pipeline/process", json={"files": [{"path": path}] * 3})
+        assert (uploaded.status_code, named.status_code) == (429, 429), (uploaded.text, named.text)
+        assert len(service.get("/v1/jobs").json()["jobs"]) == 1
+        assert len(service.post("/api/documents/async-upload", files=files[:2]).json()["jobs"]) == 2
 
 
 def test_s2_16_a_pdf_in_the_body_is_taken_too(service):

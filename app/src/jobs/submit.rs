@@ -36,10 +36,30 @@ pub(crate) struct Submitted {
 impl Desk {
     /// Enters and sends a job. A job of the same id that was asked for in the same words is given back; in other words it is refused.
     pub(crate) async fn submit(&self, asked: Asked) -> Result<Submitted> {
+        let (job_id, submission) = self.checked(asked)?;
+        self.room(1).await?;
+        self.hand_in(&job_id, submission).await
+    }
+
+    /// Several jobs of one request: all are entered, or none because there is no room for all or one makes no sense.
+    pub(crate) async fn submit_each(&self, asked: Vec<Asked>) -> Result<Vec<Entry>> {
+        let checked = asked.into_iter().map(|asked| self.checked(asked)).collect::<Result<Vec<_>>>()?;
+        self.room(checked.len()).await?;
+        let mut entries = Vec::new();
+        for (job_id, submission) in checked {
+            entries.push(self.hand_in(&job_id, submission).await?.entry);
+        }
+        Ok(entries)
+    }
+
+    fn checked(&self, asked: Asked) -> Result<(String, Submission)> {
         let (job_id, mut submission) = entered(asked)?;
         self.priority.set(&mut submission);
-        self.room(1).await?;
-        match self.create(&job_id, submission).await? {
+        Ok((job_id, submission))
+    }
+
+    async fn hand_in(&self, job_id: &str, submission: Submission) -> Result<Submitted> {
+        match self.create(job_id, submission).await? {
             Created::New(entry) => {
                 self.send(&entry).await?;
                 Ok(Submitted { entry: *entry, new: true })
@@ -51,7 +71,7 @@ impl Desk {
                 }
                 Ok(Submitted { entry: *entry, new: false })
             }
-            Created::Different(_) => Err(Refusal::other_words(&job_id)),
+            Created::Different(_) => Err(Refusal::other_words(job_id)),
         }
     }
 

@@ -52,8 +52,7 @@ async fn submit(State(api): State<Api>, JsonBody(asked): JsonBody<Files>) -> Res
     let mut metadata = Map::new();
     metadata.extend(asked.customer.map(|customer| ("customer".to_owned(), customer.into())));
     metadata.extend(asked.classification.map(|classification| ("classification".to_owned(), classification)));
-    let mut jobs = Vec::new();
-    for file in &asked.files {
+    let one = |file: &File| {
         let mut metadata = metadata.clone();
         metadata.extend(file.kind.clone().map(|kind| ("type".to_owned(), kind.into())));
         let call = ProcessDocument {
@@ -63,10 +62,10 @@ async fn submit(State(api): State<Api>, JsonBody(asked): JsonBody<Files>) -> Res
             metadata,
             ..ProcessDocument::default()
         };
-        let submission = Submission { size_bytes: file.size, ..Submission::default() };
-        let entry = api.desk.submit(Asked { call, submission }).await?.entry;
-        jobs.push(view(&entry));
-    }
+        Asked { call, submission: Submission { size_bytes: file.size, ..Submission::default() } }
+    };
+    let entries = api.desk.submit_each(asked.files.iter().map(one).collect()).await?;
+    let jobs: Vec<Value> = entries.iter().map(view).collect();
     Ok(Json(json!({"success": true, "message": format!("Started processing {} file(s)", jobs.len()), "jobs": jobs})))
 }
 

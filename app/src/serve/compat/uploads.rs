@@ -30,11 +30,14 @@ async fn submit(State(api): State<Api>, request: Request) -> Result<Json<Value>,
         return Err(Problem::invalid("no file: send one or more as form fields named files"));
     }
     let says = |name: &str| form.field(name).map(|value| value.eq_ignore_ascii_case("true") || value == "1");
-    let mut jobs = Vec::new();
+    let mut asked = Vec::new();
     for document in &form.files {
-        let entry = one(&api, document, says("useAI"), says("generateSummary")).await?;
-        jobs.push(json!({"jobId": entry.job_id, "filename": entry.submission.file_name, "size": document.size_bytes}));
+        asked.push(one(&api, document, says("useAI"), says("generateSummary")).await?);
     }
+    let entries = api.desk.submit_each(asked).await?;
+    let job =
+        |entry: &Entry| json!({"jobId": entry.job_id, "filename": entry.submission.file_name, "size": entry.submission.size_bytes});
+    let jobs: Vec<Value> = entries.iter().map(job).collect();
     let mut answer = json!({
         "success": true,
         "message": format!("{} documents queued for processing", jobs.len()),
@@ -59,7 +62,7 @@ fn with_limit(problem: Problem, limit: u64) -> Problem {
     }
 }
 
-async fn one(api: &Api, document: &Document, ai: Option<bool>, summary: Option<bool>) -> Result<Entry, Problem> {
+async fn one(api: &Api, document: &Document, ai: Option<bool>, summary: Option<bool>) -> Result<Asked, Problem> {
     let key = document.enter(&api.desk.store).await.map_err(Refusal::from)?;
     let call = ProcessDocument {
         document_key: Some(key.as_str().to_owned()),
@@ -72,7 +75,7 @@ async fn one(api: &Api, document: &Document, ai: Option<bool>, summary: Option<b
     // S1.17: jobs with AI first, the others after them.
     let priority = Some(if ai == Some(true) { "high" } else { "normal" }.into());
     let submission = Submission { priority, size_bytes: Some(document.size_bytes), ..Submission::default() };
-    Ok(api.desk.submit(Asked { call, submission }).await?.entry)
+    Ok(Asked { call, submission })
 }
 
 #[derive(Debug, Deserialize)]
