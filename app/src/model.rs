@@ -38,6 +38,14 @@ pub(crate) fn openai(analysis: &Analysis) -> Result<Option<OpenAi>, Failure> {
     OpenAi::new(settings).map(Some).map_err(|error| Failure::new(Exit::Config, "the language model").why(error.message))
 }
 
+/// The model, if nothing says what it costs: then a job's limit in money would be none.
+pub(crate) fn unpriced(analysis: &Analysis) -> Option<String> {
+    let model = &analysis.model;
+    // A price may stand for the names that begin with it, and be of a version of the model by its full name.
+    let known = analysis.prices.keys().any(|name| model.starts_with(name.as_str()) || name.starts_with(model.as_str()));
+    (!known).then(|| model.clone())
+}
+
 /// The voice of the speech API, where summaries are to be spoken by it.
 pub(crate) fn speech(audio: &Audio, openai: Option<&OpenAi>) -> Option<Provider> {
     let wanted = matches!(audio.provider.as_str(), "openai" | "auto");

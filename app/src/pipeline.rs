@@ -25,6 +25,8 @@ pub(crate) struct Pipeline {
     pub(crate) ledger: Ledger,
     /// What analyses pages unless a job says otherwise.
     pub(crate) analyzer: String,
+    /// The model, if nothing says what it costs.
+    pub(crate) unpriced: Option<String>,
     /// How many pages of one document are worked on at once.
     pub(crate) page_parallelism: u32,
     /// What this process asks of models, where there are some.
@@ -65,7 +67,7 @@ pub(crate) fn build(loaded: &Loaded, env: &Env, allowed: Vec<PathBuf>) -> Result
     let mut app = App::builder(loaded.settings.clone());
     app.written(loaded.written());
     pipeline::register(&mut app, documents);
-    Ok(Pipeline { app, store, ledger, analyzer, page_parallelism, counts, readable })
+    Ok(Pipeline { app, store, ledger, analyzer, unpriced: model::unpriced(&analysis), page_parallelism, counts, readable })
 }
 
 /// What a worker is started with: the tasks, and children that may read what they need.

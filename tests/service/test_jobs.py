@@ -91,6 +91,21 @@ def test_c8_the_same_key_and_the_same_words_are_the_same_job(idle):
     assert idle.post("/v1/jobs", json={"source": source}, headers={"Idempotency-Key": "a b"}).status_code == 422
 
 
+@pytest.mark.parametrize("price,status", [("", 422), ('[celeriac.analysis.prices."gpt-4.1"]\ninput = 2.0\noutput = 8.0\n', 202)])
+def test_a_limit_in_money_is_taken_where_a_price_is_known(tmp_path, price, status):
+    env = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    with Service(tmp_path, env=env, settings=price) as service:
+        body = {"source": {"kind": "path", "path": str(service.document("a.pdf", 1))}, "max_cost_usd": 0.5}
+        parts = {"documents": [body["source"]["path"]], "max_cost_usd": 0.5}
+        for asked in (body, parts):
+            answer = service.post("/v1/jobs", json=asked)
+            assert answer.status_code == status, answer.text
+            assert status == 202 or '[celeriac.analysis.prices."gpt-4.1-mini"]' in answer.json()["detail"]
+        # Nothing that costs is asked, or tokens are what counts.
+        for free in ({"options": {"analysis": "extractive"}}, {"max_cost_usd": None, "max_tokens": 1000}):
+            assert service.post("/v1/jobs", json={**body, **free}).status_code == 202
+
+
 def test_what_the_service_does_not_know_is_refused_by_its_name(idle):
     source = {"kind": "path", "path": str(idle.document("unknown.pdf", 1))}
     for wrong in ({"webhok": {}}, {"max_cost": 1}, {"webhook": {"url": "https://a", "event": []}}, {"deadline_s": "soon"}):

@@ -66,6 +66,8 @@ pub(crate) struct Desk {
     priority: Priority,
     /// What analyses pages unless a job says otherwise: what they take is learned apart for each.
     analyzer: String,
+    /// The model, if nothing says what it costs.
+    unpriced: Option<String>,
     /// How many pages of one document are worked on at once; 0: as many as can.
     page_parallelism: u32,
     /// What this process asks of models, where a worker runs in it.
@@ -117,6 +119,7 @@ impl Desk {
                 max_waiting,
                 priority,
                 analyzer: pipeline.analyzer,
+                unpriced: pipeline.unpriced,
                 page_parallelism: pipeline.page_parallelism,
                 counts: pipeline.counts,
                 heard: fleet::Heard::default(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac::protocol::signature::Signature;
-use celeriac_tasks::job::ProcessDocument;
+use celeriac_tasks::job::{Analysis, ProcessDocument};
 use celeriac_tasks::ledger::{Created, Entry, Submission};
 use celeriac_tasks::pipeline::{QUEUES, names};
 use futures::future::try_join_all;
@@ -55,7 +55,20 @@ impl Desk {
     fn checked(&self, asked: Asked) -> Result<(String, Submission)> {
         let (job_id, mut submission) = entered(asked)?;
         self.priority.set(&mut submission);
+        self.countable(&submission)?;
         Ok((job_id, submission))
+    }
+
+    /// Refuses a limit in money where nothing says what the model costs, and so nothing would ever count.
+    pub(super) fn countable(&self, submission: &Submission) -> Result<()> {
+        let said = submission.call.get("analysis").and_then(serde_json::Value::as_str);
+        let asks = said.map_or_else(|| self.analyzer.starts_with("openai:"), |said| said == Analysis::Openai.as_str());
+        match &self.unpriced {
+            Some(model) if asks && submission.max_cost_usd.is_some() => Err(Refusal::Invalid(format!(
+                "max_cost_usd: nothing says what {model} costs; set [celeriac.analysis.prices.\"{model}\"], or give max_tokens"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn hand_in(&self, job_id: &str, submission: Submission) -> Result<Submitted> {

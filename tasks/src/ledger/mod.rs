@@ -34,7 +34,7 @@ pub use self::shelf::{Chore, Follower, Index, Shelf};
 use self::shelf::{Commit, Versioned};
 pub use self::states::{PageState, PageStates};
 use crate::error::{Code, DocumentError, Stage};
-use crate::result::{JobStatus, Phase};
+use crate::result::{JobStatus, ModelUsage, Phase};
 
 /// How long what is kept of jobs is kept.
 #[derive(Debug, Clone)]
@@ -193,6 +193,11 @@ impl Ledger {
             (entry.clone(), entry.verdict(now))
         })
         .await
+    }
+
+    /// A model was asked for the job as a whole.
+    pub async fn spend(&self, job_id: &str, usage: &ModelUsage) -> Result<()> {
+        self.change(job_id, |entry, _, _| entry.spent.add(usage)).await.map(drop)
     }
 
     /// It ended; the entry as it is then.

@@ -49,6 +49,9 @@ async fn summarize(
             let (made, usage) = openai.summarize(input).await?;
             result.usage.add(&usage);
             result.set_summary(made);
+            if let Err(error) = documents.ledger.spend(&record.job.job_id, &usage).await {
+                tracing::debug!(%error, "cannot enter what a summary took");
+            }
         }
         _ => result.set_summary(summary::summarize(documents.offline(), input)),
     }

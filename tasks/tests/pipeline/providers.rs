@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use celeriac::protocol::value::Value;
-use celeriac_tasks::openai::Settings;
+use celeriac_tasks::openai::{Price, Settings};
 use celeriac_tasks::provider::CircuitOptions;
 use celeriac_tasks::result::PageStatus;
 use libtest_mimic::Trial;
@@ -17,6 +17,7 @@ use super::trial;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("providers::pages_wait_for_a_model_that_is_left_alone_and_lose_no_try", waits),
+        trial("providers::what_the_summary_takes_is_the_jobs_too", counted),
         trial("providers::a_provider_that_is_down_is_asked_no_more_often_than_it_must", spared),
     ]
 }
@@ -32,7 +33,8 @@ fn house(fake: &Fake) -> House {
 
 /// An answer that every question can take: what is asked for and not there is empty.
 fn answer() -> Reply {
-    Reply::content(&json!({"summary": "A page.", "key_points": [], "themes": [], "quotes": [], "entities": []}).to_string())
+    let content = json!({"summary": "A page.", "executive": "All.", "key_points": [], "themes": [], "quotes": [], "entities": []});
+    Reply::content(&content.to_string())
 }
 
 async fn waits() {
@@ -51,6 +53,23 @@ async fn waits() {
     assert!(result.pages.iter().all(|page| page.status == PageStatus::Ok), "{:?}", result.pages);
     let tries: u32 = result.pages.iter().map(|page| page.attempts).sum();
     assert_eq!((tries, fake.asked().len()), (4 + 3, 4 + 3));
+    house.close().await;
+}
+
+async fn counted() {
+    let fake = Fake::start(vec![answer()]).await;
+    let house = House::with(|documents| {
+        let prices = [("fake".to_owned(), Price { input: 10.0, cached_input: None, output: 100.0 })].into();
+        documents.openai = Some(fake.model_with(Settings { prices, ..Settings::default() }));
+    });
+    let path = house.file("counted.pdf", &pdf(&numbered(2)));
+    compact(&house.process(json!({"path": path, "job_id": "counted", "summary": true})).await);
+    let spent = house.ledger.get("counted").await.unwrap().unwrap().spent;
+    let (usage, asked) = (house.result("counted").await.usage, fake.asked().len() as u64);
+    assert!(asked > 2, "the summary is asked for as well");
+    assert_eq!((spent.input_tokens, spent.output_tokens), (100 * asked, 20 * asked));
+    assert_eq!((spent.input_tokens, spent.output_tokens), (usage.input_tokens, usage.output_tokens));
+    assert!((spent.cost_usd - 0.003 * asked as f64).abs() < 1e-9 && (spent.cost_usd - usage.cost_usd).abs() < 1e-9);
     house.close().await;
 }
 
