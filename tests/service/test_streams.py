@@ -102,9 +102,11 @@ def test_a_stop_ends_streams_and_lets_work_and_requests_be_finished(tmp_path):
         with (
             requests.get(f"{service.url}/v1/events", stream=True, timeout=60) as stream,
             WebSocket(service, "/v1/jobs/asks/ws") as client,
+            socket.create_connection(("127.0.0.1", service.port), timeout=60) as probe,
             socket.create_connection(("127.0.0.1", service.port), timeout=60) as request,
         ):
             host = f"127.0.0.1:{service.port}"
+            probe.sendall(f"GET /readyz HTTP/1.1\r\nHost: {host}\r\n".encode())
             head = f"POST /v1/jobs HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
             request.sendall(head.encode())
             assert b" 100 " in request.recv(100), "it is being read"
@@ -114,6 +116,9 @@ def test_a_stop_ends_streams_and_lets_work_and_requests_be_finished(tmp_path):
             while client.frame()[0] != CLOSE:
                 pass
             wait_until(lambda: "worker: Warm shutdown running=1" in service.output(), 60, "the worker stops while a request is read")
+            probe.sendall(b"\r\n")
+            answer = probe.recv(2000)
+            assert b" 503 " in answer and b'"draining":true' in answer, answer
             request.sendall(body)
             assert b" 202 " in request.recv(100)
         model.may_answer.set()

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use celeriac_tasks::store::Key;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,6 +16,8 @@ use super::Api;
 
 /// How long what we stand on may take to answer.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// For how long an answer of the store is good: a probe comes every few seconds, and asking some stores costs.
+const STORE_GOOD_FOR: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).routes(routes!(version))
@@ -34,20 +38,42 @@ struct Readiness {
     broker: bool,
     /// Whether the ledger of jobs answers.
     ledger: bool,
+    /// Whether the store answers.
+    store: bool,
+    /// Whether it has begun to stop.
+    draining: bool,
 }
 
 /// Whether it can work.
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, description = "It can work", body = Readiness),
-    (status = 503, description = "Something it stands on does not answer", body = Readiness),
+    (status = 503, description = "Something it stands on does not answer, or it stops", body = Readiness),
 ))]
 async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
     let broker = async { api.desk.app.broker().vitals().await.is_ok() };
     let ledger = async { api.desk.ledger.count(celeriac_tasks::result::JobStatus::Queued).await.is_ok() };
-    let within = |answer| async move { tokio::time::timeout(PATIENCE, answer).await.unwrap_or(false) };
-    let (broker, ledger) = tokio::join!(within(Box::pin(broker) as futures::future::BoxFuture<'_, bool>), within(Box::pin(ledger)));
-    let ready = broker && ledger;
-    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(Readiness { ready, broker, ledger }))
+    let (broker, ledger, store) = tokio::join!(within(broker), within(ledger), within(store(&api)));
+    let draining = api.stopping.is_cancelled();
+    let ready = broker && ledger && store && !draining;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, broker, ledger, store, draining }))
+}
+
+async fn within(answer: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or(false)
+}
+
+/// Whether the store says of a file that is not there that it is not, now or a moment ago.
+async fn store(api: &Api) -> bool {
+    let mut answered = api.store_answered.lock().await;
+    if answered.is_some_and(|at| at.elapsed() < STORE_GOOD_FOR) {
+        return true;
+    }
+    *answered = match Key::parse("readyz") {
+        Ok(key) => api.desk.store.exists(&key).await.is_ok().then(Instant::now),
+        Err(_) => None,
+    };
+    answered.is_some()
 }
 
 /// What runs.

@@ -11,6 +11,7 @@ mod metrics;
 mod prefix;
 mod problem;
 mod range;
+mod request_id;
 mod router;
 mod ui;
 mod v1;
@@ -25,6 +26,8 @@ use celeriac::cli::settings::Surroundings;
 use celeriac::cli::{Exit, Failure, GlobalArgs, terminal};
 use celeriac::config::{Loaded, Seconds};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, Archive};
@@ -61,6 +64,8 @@ pub(crate) struct Api {
     pub(crate) teller: Teller,
     /// Under which path the dashboard is; `None`: there is none.
     pub(crate) ui: Option<Arc<str>>,
+    /// When the store last answered.
+    pub(crate) store_answered: Arc<Mutex<Option<Instant>>>,
     /// Cancelled when the service begins to stop: what would go on without an end ends then.
     pub(crate) stopping: CancellationToken,
 }
@@ -133,6 +138,7 @@ pub(crate) fn run_until(
             metrics,
             teller,
             ui: (!args.no_ui).then(|| settings.ui_path.as_str().into()),
+            store_answered: Arc::default(),
             stopping: CancellationToken::new(),
         };
         serve(listener, api, &mut worker, stop, requests_grace(&loaded)).await

@@ -4,13 +4,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
-use super::{Api, auth, compat, document, health, metrics, ui, v1};
+use super::{Api, auth, compat, document, health, metrics, request_id, ui, v1};
 use crate::metrics::measured;
 
 /// The document of the native API.
@@ -49,6 +49,7 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(from_fn_with_state(api.clone(), auth::pass))
         .layer(map_response(guarded))
         .layer(measured)
+        .layer(from_fn(request_id::identified))
         .with_state(api)
 }
 
