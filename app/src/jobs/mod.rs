@@ -92,6 +92,7 @@ impl Desk {
             max_waiting: 1000,
             priority: Priority::default(),
             analyzer: String::new(),
+            unpriced: None,
             page_parallelism: 0,
             counts: None,
             heard: fleet::Heard::default(),
