@@ -66,7 +66,7 @@ impl Document {
     }
 
     /// Reads it again.
-    pub async fn entered(text: &str, store: &Store) -> Result<Self, DocumentError> {
+    pub(super) async fn entered(text: &str, store: &Store) -> Result<Self, DocumentError> {
         if !text.starts_with(DOCUMENTS) || !text.ends_with(ENTERED) {
             let message = format!("{text:?} is not the key of a document that was handed in");
             return Err(DocumentError::new(Code::SourceRefused, Stage::Fetch, message));

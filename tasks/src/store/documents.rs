@@ -65,3 +65,37 @@ impl Store {
         Ok(names.filter_map(|name| Key::parse(&format!("jobs/{name}")).ok()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn documents_are_told_from_what_lies_beside_them_and_removed_unless_they_are_young() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_bucket = Store { prefix: "shared/ours".into(), ..Store::memory(dir.path()) };
+        for store in [Store::local(dir.path().join("store")).unwrap(), in_bucket] {
+            let [file, set] = ["a", "b"].map(|letter| letter.repeat(64));
+            let key = |text: &str| Key::parse(text).unwrap();
+            let keys = [format!("documents/{file}/source"), format!("documents/{file}/document.json")];
+            let others =
+                [format!("documents/{set}/document.json"), "documents/mine/a.pdf".into(), "jobs/j/pages/1/text.txt".into()];
+            for text in keys.iter().chain(&others) {
+                store.put(&key(text), "x").await.unwrap();
+            }
+            let found = store.documents().await.unwrap();
+            assert_eq!(found.iter().map(|(sum, kept)| (sum, kept.source)).collect::<Vec<_>>(), [(&file, true), (&set, false)]);
+            assert_eq!(store.jobs().await.unwrap(), [key("jobs/j")]);
+
+            let written = found[&file].written;
+            assert!(!store.delete_document(&file, written - TimeDelta::seconds(1)).await.unwrap());
+            assert!(store.delete_document(&file, written).await.unwrap());
+            assert!(!store.exists(&key(&keys[0])).await.unwrap() && !store.exists(&key(&keys[1])).await.unwrap());
+            for text in &others {
+                assert!(store.exists(&key(text)).await.unwrap(), "{text}");
+            }
+        }
+    }
+}
