@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -277,6 +279,27 @@ def test_a_job_that_is_deleted_while_it_waits_is_not_run(tmp_path):
             assert service.get(f"/v1/jobs/{gone}").status_code == 404
             assert [job["job_id"] for job in service.get("/v1/jobs").json()["jobs"]] == [kept]
             assert not list((tmp_path / "store/jobs").glob(f"{gone}/**/*.json")), "nothing was written"
+
+
+def test_the_document_of_a_deleted_job_goes_and_that_of_one_that_waits_stays_to_be_read(tmp_path):
+    with RedisServer(tmp_path) as server:
+        server.ready()
+        env = {"CELERY_BROKER_URL": server.broker_url, "CELERY_RESULT_BACKEND": server.result_backend}
+        with Service(tmp_path, env=env) as service:
+            jobs = {}
+            for name in ("gone.pdf", "kept.pdf"):
+                with service.document(name, 1).open("rb") as file:
+                    jobs[name] = service.post("/v1/jobs", files={"file": (name, file)}).json()["job_id"]
+            assert service.delete(f"/v1/jobs/{jobs['gone.pdf']}").status_code == 204
+        sources = lambda: list((tmp_path / "store/documents").glob("*/source"))  # noqa: E731
+        assert len(sources()) == 2
+        # As if they had been handed in two hours ago; a service looks as it starts.
+        for file in (tmp_path / "store/documents").glob("*/*"):
+            os.utime(file, (time.time() - 7200,) * 2)
+        with Service(tmp_path, env=env):
+            wait_until(lambda: len(sources()) == 1, 60, "the document of the deleted job goes")
+        with Service(tmp_path, "--with-worker", env=env) as service:
+            assert service.job_ended(jobs["kept.pdf"])["status"] == "completed"
 
 
 def test_the_document_of_the_api_names_every_route_of_it(service):
