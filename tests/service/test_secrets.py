@@ -11,6 +11,7 @@ from conftest import PROGRAM, Service
 from processes import RedisServer, wait_until
 
 CANARY = "canary-password-6d3f"
+JOBS = ("one", "many", "s2", "cli")
 ENCRYPTED = Path(__file__).resolve().parents[2] / "tasks/tests/fixtures/encrypted.pdf"
 
 
@@ -66,11 +67,18 @@ def test_a_password_is_in_no_message_entry_archive_export_event_or_log(tmp_path)
             again = service.post("/v1/jobs", json={"job_id": "one", "source": source, "options": options})
             other = service.post("/v1/jobs", json={"job_id": "one", "source": source, "options": {**options, "password": "other"}})
             assert (again.status_code, other.status_code) == (200, 409)
-            for job_id in ("one", "many", "s2"):
+
+            def run(*words):
+                environment = {**env, "PATH": "/usr/bin:/bin"}
+                return subprocess.run([PROGRAM, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+
+            by_command = run("process", path, "--submit", "--no-wait", "--job-id", "cli", "--password", CANARY, "--no-summary")
+            assert by_command.returncode == 0, by_command.stderr
+            wait_until(lambda: service.get("/v1/jobs/cli").status_code == 200, 60, "it is begun")
+            for job_id in JOBS:
                 assert service.job_ended(job_id)["status"] == "completed"
                 service.archived(job_id)
-            command = [PROGRAM, "jobs", "export"]
-            export = subprocess.run(command, cwd=tmp_path, env={**env, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60)
+            export = run("jobs", "export")
             assert export.returncode == 0 and '"one"' in export.stdout, export.stderr
             told = "".join(service.get(f"/v1/jobs/one{what}").text for what in ("", "/log", "/tasks", "/result", "/events"))
             said = {"export": export.stdout + export.stderr, "api": told, "log": service.output(), "redis": monitor.all()}
@@ -78,7 +86,7 @@ def test_a_password_is_in_no_message_entry_archive_export_event_or_log(tmp_path)
             assert not [where for where, text in said.items() if CANARY in text]
             # The folder of the job has it, the archive beside the jobs has not.
             assert {path.parts[0] for path in files_with(tmp_path / "store", CANARY)} == {"jobs"}
-            for job_id in ("one", "many", "s2"):
+            for job_id in JOBS:
                 assert service.delete(f"/v1/jobs/{job_id}").status_code == 204
             wait_until(lambda: not files_with(tmp_path, CANARY), 60, "it goes with the job")
 

@@ -28,6 +28,8 @@ use super::{Plan, asked, deliver};
 /// No document takes longer.
 const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 const NODENAME: &str = "celery@process";
+/// The name under which the store has the password of a document that is submitted.
+const BY_COMMAND: &str = "process";
 
 /// An app with somebody to run its tasks.
 pub(super) struct Runner {
@@ -66,6 +68,11 @@ impl Runner {
         if self.worker.is_some() {
             // Nobody else's document waits here.
             asked.page_parallelism = Some(0);
+        } else if let Some(password) = asked.password.take() {
+            // Messages are read by more than workers.
+            let kept = ProcessDocument::keep_password(&self.store, &job_id, BY_COMMAND, password).await;
+            kept.map_err(|error| Failure::new(Exit::CannotWrite, format!("cannot submit {}", input.name)).why(error.message))?;
+            asked.password_ref = Some(BY_COMMAND.to_owned());
         }
         if self.worker.is_none() {
             self.enter(&job_id, &asked).await?;

@@ -5,7 +5,6 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use celeriac_tasks::source::Document;
 use chrono::Utc;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -21,19 +20,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(submit))
 }
 
-/// The header by which a request is known again.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it is read from the headers; this is what the document says of it")]
-struct Key {
-    /// In place of a `job_id`: your own key, by which the same request sent again is the same job.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]*$")]
-    key: Option<String>,
-}
-
 /// Hands in a job: by reference as JSON, or a file in a form (`file`, and the other fields by their names). Several documents, as
 /// `documents` or several files, are one job with one more for each of them as its part.
-#[utoipa::path(post, path = "/jobs", params(Patience, Key), request_body(content(
+#[utoipa::path(post, path = "/jobs", params(
+    Patience,
+    ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]*$",
+        description = "In place of a `job_id`: your own key, by which the same request sent again is the same job"),
+), request_body(content(
     (AskJson = "application/json"),
     (AskForm = "multipart/form-data"),
 )), responses(
