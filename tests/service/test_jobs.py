@@ -157,11 +157,43 @@ def test_the_result_and_its_pages_in_every_form(service):
     lines = service.get(f"/v1/jobs/{job_id}/result", params={"format": "ndjson"}).text.splitlines()
     assert [json.loads(line)["page"] for line in lines] == [1, 2, 3]
     assert service.get(f"/v1/jobs/{job_id}/result", params={"format": "docx"}).status_code in (400, 422)
+    named = lambda include: service.get(f"/v1/jobs/{job_id}/result", params={"include": include})  # noqa: E731
+    assert [page["text"] for page in named("pages").json()["pages"]] == [None] * 3
+    assert "This is page 3" in named("text").json()["pages"][2]["text"]["content"]
+    assert (named("entities").json()["pages"], named("entities").json()["counts"]) == ([], result["counts"])
+    assert named("pages,images").status_code == 422
 
     pages = service.get(f"/v1/jobs/{job_id}/pages", params={"from": 2, "fields": "status"}).json()
     assert pages["pages"] == [{"page": 2, "status": "ok"}, {"page": 3, "status": "ok"}]
     assert "This is page 3" in service.get(f"/v1/jobs/{job_id}/pages/3/text").text
     assert service.get(f"/v1/jobs/{job_id}/pages/9").status_code == 404
+
+
+def test_a_job_that_has_not_changed_is_not_sent_again(service):
+    job_id = submit(service, "tagged.pdf", 1)
+    known = service.get(f"/v1/jobs/{job_id}").headers["etag"]
+    service.job_ended(job_id)
+    answer = service.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": known})
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+    again = service.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": f"W/{answer.headers['etag']}"})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_pages_that_are_there_are_told_line_by_line_while_the_job_runs(service):
+    job_id = submit(service, "lines.pdf", 3)
+    service.job_ended(job_id)
+    assert service.post("/v1/queues/page_processing/pause").ok
+    try:
+        assert service.post(f"/v1/jobs/{job_id}/retry", json={"pages": [2]}).status_code == 202
+        wait_until(lambda: service.job(job_id)["counts"]["cached"] == 2, 60, "page 2 waits")
+        so_far = lambda form: service.get(f"/v1/jobs/{job_id}/result", params={"partial": "true", "format": form})  # noqa: E731
+        assert so_far("ndjson").headers["content-type"] == "application/x-ndjson"
+        assert [json.loads(line)["page"] for line in so_far("ndjson").text.splitlines()] == [1, 3]
+        assert [page["page"] for page in so_far("json").json()["pages"]] == [1, 3]
+        assert so_far("md").status_code == 422
+    finally:
+        assert service.post("/v1/queues/page_processing/resume").ok
+    service.job_ended(job_id)
 
 
 def test_images_are_served_whole_in_part_and_not_again(service):

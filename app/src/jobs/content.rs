@@ -144,14 +144,42 @@ pub(crate) fn written(result: &DocumentResult, form: Form) -> anyhow::Result<Vec
             let texts = result.pages.iter().filter_map(|page| Some(page.text.as_ref()?.content.as_str()));
             Ok(texts.collect::<Vec<_>>().join("\n\u{c}\n").into_bytes())
         }
-        Form::Ndjson => {
-            let mut lines = Vec::new();
-            for page in &result.pages {
-                serde_json::to_writer(&mut lines, page)?;
-                lines.push(b'\n');
-            }
-            Ok(lines)
+        Form::Ndjson => lines(&result.pages),
+    }
+}
+
+/// Pages, one a line.
+pub(crate) fn lines(pages: &[PageRecord]) -> anyhow::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for page in pages {
+        serde_json::to_writer(&mut lines, page)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// A part of a result that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    Pages,
+    /// Of pages, which are there then.
+    Text,
+    Entities,
+}
+
+/// Leaves out of a result the parts that are not named.
+pub(crate) fn keep_only(result: &mut DocumentResult, parts: &[Part]) {
+    if !parts.contains(&Part::Pages) && !parts.contains(&Part::Text) {
+        result.pages.clear();
+    }
+    if !parts.contains(&Part::Text) {
+        for page in &mut result.pages {
+            (page.text, page.markdown) = (None, None);
         }
+    }
+    if !parts.contains(&Part::Entities) {
+        result.entities = None;
     }
 }
 

@@ -19,8 +19,7 @@ pub(crate) enum Cached {
 
 /// Answers a request for these bytes.
 pub(crate) fn served(asked: &HeaderMap, bytes: Bytes, media_type: HeaderValue, cached: Cached) -> Result<Response, Problem> {
-    let digest = Sha256::digest(&bytes);
-    let tag = format!("\"{}\"", digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>());
+    let tag = tag(&bytes);
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let cache_control = match cached {
         Cached::Asking => "private, no-cache",
@@ -32,7 +31,7 @@ pub(crate) fn served(asked: &HeaderMap, bytes: Bytes, media_type: HeaderValue, c
         (header::CACHE_CONTROL, HeaderValue::from_static(cache_control)),
         (header::ETAG, HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))),
     ];
-    if text(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|one| one.trim() == tag || one.trim() == "*")) {
+    if is_known(asked, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
     let same = text(header::IF_RANGE).is_none_or(|known| known == tag);
@@ -54,6 +53,26 @@ pub(crate) fn served(asked: &HeaderMap, bytes: Bytes, media_type: HeaderValue, c
             Ok(([(header::CONTENT_RANGE, place)], problem).into_response())
         }
     }
+}
+
+/// Answers a request for what may change at any time: not again where the caller has it.
+pub(crate) fn tagged(asked: &HeaderMap, bytes: Vec<u8>, media_type: &'static str) -> Response {
+    let tag = tag(&bytes);
+    let known = is_known(asked, &tag);
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, no-cache"), (header::ETAG, &tag)];
+    if known { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, bytes).into_response() }
+}
+
+/// What names these bytes.
+fn tag(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    format!("\"{}\"", digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// Whether the caller says that he has what is named so. A proxy that packs an answer makes its name a weak one.
+fn is_known(asked: &HeaderMap, tag: &str) -> bool {
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    known.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == tag || one == "*")
 }
 
 /// What a range means for a file.

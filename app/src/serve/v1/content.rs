@@ -21,7 +21,7 @@ use super::super::Api;
 use super::super::extract::{Path, Query};
 use super::super::problem::Problem;
 use super::super::range::{self, Cached};
-use crate::jobs::{Form, JobView, Refusal, view_job, written};
+use crate::jobs::{Form, JobView, Part, Refusal, keep_only, lines, view_job, written};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -50,6 +50,20 @@ struct How {
     /// Without texts and analyses of pages.
     #[serde(default)]
     compact: bool,
+    /// Of `pages`, their `text` and the document's `entities` only these, with commas between; none: all.
+    #[param(pattern = "^(pages|text|entities)(,(pages|text|entities))*$")]
+    include: Option<String>,
+}
+
+impl How {
+    /// What is wanted of the parts that can be left out; `None`: all.
+    fn parts(&self) -> Result<Option<Vec<Part>>, Problem> {
+        let part = |word: &str| {
+            serde_json::from_value(word.trim().into())
+                .map_err(|_| Problem::invalid(format!("include: there is no {word:?}; there are pages, text and entities")))
+        };
+        self.include.as_deref().map(|words| words.split(',').map(part).collect()).transpose()
+    }
 }
 
 /// The result of a job, or what there is of it.
@@ -69,18 +83,21 @@ async fn result(State(api): State<Api>, Path(job_id): Path<String>, Query(how): 
     let entry = api.desk.job(&job_id).await?;
     let wanted = how.pages.as_deref().map(str::parse::<Selection>).transpose();
     let wanted = wanted.map_err(|error| Problem::invalid(format!("pages: {error}")))?;
+    let parts = how.parts()?;
     if entry.parts.is_some() {
         return of_documents(api, entry, &how);
     }
     if !entry.status.is_terminal() {
-        return if how.partial { so_far(&api, &entry, wanted).await } else { Ok(not_yet(&entry)) };
+        return if how.partial { so_far(&api, &entry, wanted, how.format).await } else { Ok(not_yet(&entry)) };
     }
     let Some(mut result) = api.desk.result(&job_id).await? else { return Err(nothing(&entry)) };
     if let Some(wanted) = wanted {
         let pages = wanted.pages(result.document.total_pages);
         result.pages.retain(|page| pages.binary_search(&page.page).is_ok());
     }
-    let broken = |error: &dyn std::fmt::Display| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string());
+    if let Some(parts) = parts {
+        keep_only(&mut result, &parts);
+    }
     if how.compact {
         return Ok(Json(result.compact().map_err(|error| broken(&error))?).into_response());
     }
@@ -88,10 +105,14 @@ async fn result(State(api): State<Api>, Path(job_id): Path<String>, Query(how): 
     Ok(([(header::CONTENT_TYPE, how.format.media_type())], body).into_response())
 }
 
+fn broken(error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+}
+
 /// The result of several documents, as it is read.
 fn of_documents(api: Api, entry: Entry, how: &How) -> Result<Response, Problem> {
-    if how.pages.is_some() {
-        return Err(Problem::invalid("pages are those of one document: ask for its own result"));
+    if how.pages.is_some() || how.include.is_some() {
+        return Err(Problem::invalid("pages and include are of one document: ask for its own result"));
     }
     if !entry.status.is_terminal() && !how.partial {
         return Ok(not_yet(&entry));
@@ -105,10 +126,19 @@ fn not_yet(entry: &Entry) -> Response {
     (StatusCode::ACCEPTED, headers, Json(view_job(entry, Utc::now()))).into_response()
 }
 
-async fn so_far(api: &Api, entry: &Entry, wanted: Option<Selection>) -> Result<Response, Problem> {
+async fn so_far(api: &Api, entry: &Entry, wanted: Option<Selection>, form: Form) -> Result<Response, Problem> {
+    if !matches!(form, Form::Json | Form::Ndjson) {
+        return Err(Problem::invalid(
+            "while a job runs its pages are there as json and ndjson; the other formats are of the result",
+        ));
+    }
     let wanted = wanted.unwrap_or_default().pages(u32::try_from(entry.pages.len()).unwrap_or(u32::MAX));
     let fits = |page: u32, state: PageState| state.is_done() && wanted.binary_search(&page).is_ok();
     let pages = api.desk.pages(entry, fits).await?;
+    if form == Form::Ndjson {
+        let body = lines(&pages).map_err(|error| broken(&error))?;
+        return Ok(([(header::CONTENT_TYPE, form.media_type())], body).into_response());
+    }
     Ok(Json(json!({"job": view_job(entry, Utc::now()), "pages": pages, "partial": true})).into_response())
 }
 

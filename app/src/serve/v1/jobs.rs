@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use celeriac_tasks::ledger::{self, Cursor, Found, Limits};
 use celeriac_tasks::result::JobStatus;
 use chrono::{DateTime, Utc};
@@ -17,6 +18,7 @@ use utoipa_axum::routes;
 use super::super::Api;
 use super::super::extract::{JsonBody, Path, Query};
 use super::super::problem::Problem;
+use super::super::range;
 use super::ask::deadline;
 use crate::jobs::{JobView, Retry, view_job};
 
@@ -148,6 +150,7 @@ async fn history(State(api): State<Api>, Query(which): Query<Which>) -> Result<J
 /// Tells of a job, and of the first hundred of its documents where it has several.
 #[utoipa::path(get, path = "/jobs/{job_id}", params(Patience), responses(
     (status = 200, description = "The job", body = JobView),
+    (status = 304, description = "It is as you know it"),
     (status = 404, description = "There is no such job", body = Problem),
     (status = 503, description = "The ledger does not answer", body = Problem),
 ))]
@@ -155,12 +158,14 @@ async fn show(
     State(api): State<Api>,
     Path(job_id): Path<String>,
     Query(patience): Query<Patience>,
-) -> Result<Json<JobView>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let entry = match patience.time() {
         Some(time) => api.desk.wait(&job_id, time).await?,
         None => api.desk.job(&job_id).await?,
     };
-    Ok(Json(api.desk.shown(&entry).await?))
+    let shown = serde_json::to_vec(&api.desk.shown(&entry).await?).unwrap_or_default();
+    Ok(range::tagged(&headers, shown, "application/json"))
 }
 
 /// Stops a job: nothing more of it begins, what is done stays.
