@@ -113,12 +113,8 @@ impl Desk {
     /// What to say where something of a page is not in the store.
     pub(crate) async fn missing(&self, job_id: &str, page: u32) -> Result<Refusal> {
         let entry = self.job(job_id).await?;
-        let was_there = entry.pages.get(page).is_some_and(PageState::is_done);
-        Ok(if was_there {
-            Refusal::pages_gone(job_id)
-        } else {
-            Refusal::NotFound(format!("page {page} of job {job_id} is not there"))
-        })
+        let gone = entry.pages.get(page).is_some_and(|state| was_there(&entry, state));
+        Ok(if gone { Refusal::pages_gone(job_id) } else { Refusal::NotFound(format!("page {page} of job {job_id} is not there")) })
     }
 
     /// A part of the narration: its media type and its bytes.
@@ -132,6 +128,11 @@ impl Desk {
         }
         Err(missing())
     }
+}
+
+/// Whether a page in this state was there at the job's end. One that is to be done again may be away for a while.
+pub(crate) fn was_there(entry: &Entry, state: PageState) -> bool {
+    entry.status.is_terminal() && state.is_done()
 }
 
 /// A result in a form; pages only, where some are named.

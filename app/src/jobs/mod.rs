@@ -37,7 +37,7 @@ use crate::settings::Priority;
 
 pub(crate) use self::act::Retry;
 pub(crate) use self::backup::{Imported, Kept};
-pub(crate) use self::content::{Form, Part, keep_only, lines, written};
+pub(crate) use self::content::{Form, Part, keep_only, lines, was_there, written};
 pub(crate) use self::estimate::Estimate;
 pub(crate) use self::fleet::{Bounds, WorkerView, open_circuits};
 pub(crate) use self::priority::{Level, Levels};

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use celeriac_tasks::ledger::{Entry, Kind};
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use super::{Desk, Result};
 
 impl Desk {
-    /// The job once it has ended, or as it is when the time is over.
-    pub(crate) async fn wait(&self, job_id: &str, time: Duration) -> Result<Entry> {
+    /// The job once it has ended, or as it is when the time is over or the caller has to leave.
+    pub(crate) async fn wait(&self, job_id: &str, time: Duration, leaving: &CancellationToken) -> Result<Entry> {
         // First the ear, then the look: an end between the two is heard.
         let mut follower = self.ledger.follow().await?;
         let entry = self.job(job_id).await?;
@@ -28,7 +29,7 @@ impl Desk {
             }
         };
         // Time over: as it is.
-        let _ = tokio::time::timeout(time, ended).await;
+        let _ = tokio::time::timeout(time, leaving.run_until_cancelled(ended)).await;
         self.job(job_id).await
     }
 

@@ -21,7 +21,7 @@ use super::super::Api;
 use super::super::extract::{Path, Query};
 use super::super::problem::Problem;
 use super::super::range::{self, Cached};
-use crate::jobs::{Form, JobView, Part, Refusal, keep_only, lines, view_job, written};
+use crate::jobs::{Form, JobView, Part, Refusal, keep_only, lines, view_job, was_there, written};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -191,7 +191,7 @@ async fn pages(State(api): State<Api>, Path(job_id): Path<String>, Query(which):
             && state.is_none_or(|state| state == found)
     };
     let records = api.desk.pages(&entry, fits).await?;
-    if records.is_empty() && entry.pages.iter().any(|(page, state)| state.is_done() && fits(page, state)) {
+    if records.is_empty() && entry.pages.iter().any(|(page, state)| was_there(&entry, state) && fits(page, state)) {
         return Err(Refusal::pages_gone(&job_id).into());
     }
     let records: Vec<Value> = records.iter().map(|record| chosen(record, which.fields.as_deref())).collect();

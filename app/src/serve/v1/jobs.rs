@@ -161,7 +161,7 @@ async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let entry = match patience.time() {
-        Some(time) => api.desk.wait(&job_id, time).await?,
+        Some(time) => api.desk.wait(&job_id, time, &api.stopping).await?,
         None => api.desk.job(&job_id).await?,
     };
     let shown = serde_json::to_vec(&api.desk.shown(&entry).await?).unwrap_or_default();

@@ -48,7 +48,7 @@ async fn submit(
 ) -> Result<(StatusCode, [(HeaderName, String); 2], Json<JobView>), Problem> {
     let mut submitted = handed_in(&api, &caller, request).await?;
     if let Some(time) = patience.time() {
-        submitted.entry = api.desk.wait(&submitted.entry.job_id, time).await?;
+        submitted.entry = api.desk.wait(&submitted.entry.job_id, time, &api.stopping).await?;
     }
     let over = submitted.entry.status.is_terminal() || !submitted.new;
     let view = view_job(&submitted.entry, Utc::now());
