@@ -25,6 +25,8 @@ pub enum Exit {
     JobFailed = 4,
     /// The job was cancelled.
     Cancelled = 5,
+    /// The job was stopped by its budget or its deadline.
+    Limit = 6,
     /// Nobody answered.
     Unavailable = 69,
     /// The output cannot be written.

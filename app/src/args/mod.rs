@@ -15,7 +15,7 @@ pub(crate) use jobs::{
     DeleteArgs, ExportArgs, HealthcheckArgs, ImportArgs, JobsCommand, ListArgs, MonitorCommand, PagesArgs, PruneArgs, ResultArgs,
     RetryArgs, StatsArgs, SubmitArgs, WhichArgs,
 };
-pub(crate) use process::{AnalysisMode, Format, OcrMode, ProcessArgs};
+pub(crate) use process::{AnalysisMode, OcrMode, ProcessArgs};
 pub(crate) use serve::ServeArgs;
 
 /// Takes apart large documents over Celery queues.

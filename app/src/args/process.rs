@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::jobs::Form;
+
 /// `process`.
 #[derive(Args, Debug)]
 pub(crate) struct ProcessArgs {
@@ -58,6 +60,12 @@ pub(crate) struct ProcessArgs {
     /// The narrating voice
     #[arg(long, value_name = "VOICE")]
     pub(crate) voice: Option<String>,
+    /// What it may cost at most: when that is used up it ends with what is done
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub(crate) max_cost_usd: Option<f64>,
+    /// With --submit: high, normal, low, or a number from -10 to 10
+    #[arg(long, value_name = "PRIORITY", allow_hyphen_values = true, requires = "submit")]
+    pub(crate) priority: Option<String>,
     /// The password of an encrypted PDF [env: CELERIAC_PDF_PASSWORD]
     #[arg(long, value_name = "PASSWORD", env = "CELERIAC_PDF_PASSWORD", hide_env = true)]
     pub(crate) password: Option<String>,
@@ -67,7 +75,7 @@ pub(crate) struct ProcessArgs {
     pub(crate) output: Option<String>,
     /// The form of the result; may be given more than once
     #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(crate) format: Vec<Format>,
+    pub(crate) format: Vec<Form>,
     /// Go on where the same job stopped: do only what is missing
     #[arg(long)]
     pub(crate) resume: bool,
@@ -101,13 +109,11 @@ pub(crate) enum AnalysisMode {
     Openai,
 }
 
-/// The form of a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Everything, as one JSON document
-    Json,
-    /// The text with page marks
-    Md,
+fn dollars(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|dollars: &f64| dollars.is_finite() && *dollars >= 0.0)
+        .ok_or_else(|| "it is a number from 0 on".into())
 }
 
 #[cfg(test)]
@@ -130,8 +136,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(args.sources, ["a.pdf", "b.pdf"]);
-        assert_eq!(args.format, [Format::Json, Format::Md]);
+        assert_eq!(args.format, [Form::Json, Form::Md]);
         assert!(args.no_summary && args.audio && args.resume && !args.submit);
+        assert_eq!(process("a.pdf --max-cost-usd 0.5").unwrap().max_cost_usd, Some(0.5));
+        assert!(process("a.pdf --max-cost-usd -1").is_err() && process("a.pdf --max-cost-usd much").is_err());
     }
 
     #[test]
@@ -139,6 +147,8 @@ mod tests {
         assert!(process("a.pdf --no-wait").is_err());
         assert!(process("a.pdf --submit --no-wait").is_ok());
         assert!(process("a.pdf --submit --local").is_err());
+        assert!(process("a.pdf --priority high").is_err(), "here nothing waits for anything");
+        assert_eq!(process("a.pdf --submit --priority -10").unwrap().priority.as_deref(), Some("-10"));
         assert!(process("").is_err());
     }
 }

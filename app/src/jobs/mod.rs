@@ -40,7 +40,7 @@ pub(crate) use self::backup::{Imported, Kept};
 pub(crate) use self::content::{Form, Part, keep_only, lines, was_there, written};
 pub(crate) use self::estimate::Estimate;
 pub(crate) use self::fleet::{Bounds, WorkerView, open_circuits};
-pub(crate) use self::priority::{Level, Levels};
+pub(crate) use self::priority::{Level, Levels, step as priority_step};
 #[cfg(test)]
 pub(crate) use self::rates::{JobRates, PageStats};
 pub(crate) use self::refusal::Refusal;

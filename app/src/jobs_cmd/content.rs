@@ -30,7 +30,7 @@ pub(super) async fn result(client: &Client, args: &ResultArgs) -> Result<Exit, F
     let bytes =
         written(&result, args.format).map_err(|error| Failure::new(Exit::Failure, "the result cannot be written").why(error))?;
     Output::open(args)?.write(&bytes)?;
-    Ok(super::code(entry.status))
+    Ok(super::code(&entry))
 }
 
 /// The result of several documents, written as it is read.
@@ -41,12 +41,12 @@ async fn of_documents(client: &Client, args: &ResultArgs, entry: Entry) -> Resul
     if !entry.status.is_terminal() {
         return Err(none(&entry));
     }
-    let (status, mut output) = (entry.status, Output::open(args)?);
+    let (code, mut output) = (super::code(&entry), Output::open(args)?);
     let mut written = Box::pin(client.desk.clone().parts_written(entry, args.format));
     while let Some(bytes) = written.next().await {
         output.write(&bytes.map_err(|refusal| refused(&refusal))?)?;
     }
-    Ok(super::code(status))
+    Ok(code)
 }
 
 /// Where a result is written.
@@ -77,9 +77,8 @@ fn none(entry: &Entry) -> Failure {
         return Failure::new(Exit::Failure, format!("job {job_id} has no result yet: it is {status}"))
             .fix(format!("`celeriac jobs watch {job_id}` waits for its end"));
     }
-    let exit = match super::code(entry.status) {
-        Exit::JobFailed => Exit::JobFailed,
-        Exit::Cancelled => Exit::Cancelled,
+    let exit = match super::code(entry) {
+        told @ (Exit::JobFailed | Exit::Cancelled | Exit::Limit) => told,
         _ => Exit::Failure,
     };
     let failure = Failure::new(exit, format!("job {job_id} has no result: it is {status}"));

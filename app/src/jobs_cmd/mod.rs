@@ -12,7 +12,7 @@ mod tidy;
 mod watch;
 
 use celeriac::cli::{Exit, Failure, GlobalArgs};
-use celeriac_tasks::ledger::Query;
+use celeriac_tasks::ledger::{Entry, Query};
 use celeriac_tasks::result::JobStatus;
 
 use self::client::Client;
@@ -64,9 +64,11 @@ pub(crate) fn stats(args: &StatsArgs, global: &GlobalArgs) -> Result<Exit, Failu
     client.block_on(stats::stats(&client, args.watch))
 }
 
-/// How a job that is in this state has ended, as a code.
-fn code(status: JobStatus) -> Exit {
-    match status {
+/// How a job has ended, as a code.
+fn code(entry: &Entry) -> Exit {
+    let limit = entry.partial_reasons.iter().any(|reason| reason.is_limit());
+    match entry.status {
+        JobStatus::Partial | JobStatus::Failed if limit => Exit::Limit,
         JobStatus::Partial => Exit::Partial,
         JobStatus::Failed => Exit::JobFailed,
         JobStatus::Cancelled => Exit::Cancelled,

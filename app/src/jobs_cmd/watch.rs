@@ -58,5 +58,5 @@ async fn ended(client: &Client, entry: &Entry) -> Result<Exit, Failure> {
     if !entry.status.is_terminal() {
         return Err(Failure::new(Exit::TryLater, "the job is not told of any more").why("the connection to Redis ended"));
     }
-    Ok(super::code(entry.status))
+    Ok(super::code(entry))
 }

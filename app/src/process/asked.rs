@@ -3,9 +3,11 @@
 use celeriac::cli::Failure;
 use celeriac_tasks::job::{Analysis, BatchSize, ProcessDocument, Selection};
 use celeriac_tasks::page::OcrMode;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::args::{AnalysisMode, OcrMode as OcrFlag, ProcessArgs};
+use crate::jobs::priority_step;
 
 use super::sources::Input;
 
@@ -34,8 +36,16 @@ pub(crate) fn of(args: &ProcessArgs) -> Result<ProcessDocument, Failure> {
         summary: if args.no_summary { Some(false) } else { args.summary.then_some(true) },
         audio: if args.audio { Some(true) } else { args.no_audio.then_some(false) },
         voice: args.voice.clone(),
+        max_cost_usd: args.max_cost_usd,
+        priority: args.priority.clone(),
         ..ProcessDocument::default()
     })
+}
+
+/// The step of its queue, where one was asked for.
+pub(crate) fn step(args: &ProcessArgs) -> Result<Option<i64>, Failure> {
+    let asked = args.priority.as_deref().map(Value::from);
+    asked.map(|asked| priority_step(Some(&asked))).transpose().map_err(|why| Failure::usage("--priority").why(why))
 }
 
 /// The job's id: the one given; with `--resume` one that the same place always has; else a new one.
@@ -78,6 +88,16 @@ mod tests {
         for line in ["--pages 0", "--pages 5-2", "--pages a", "--batch-size none"] {
             assert_eq!(of(&args(line)).unwrap_err().exit, Exit::Usage, "{line}");
         }
+    }
+
+    #[test]
+    fn a_priority_is_one_of_the_apis_words() {
+        let step = |line: &str| step(&args(line)).map_err(|failure| failure.exit);
+        assert_eq!(
+            (step(""), step("--submit --priority high"), step("--submit --priority -10")),
+            (Ok(None), Ok(Some(0)), Ok(Some(9)))
+        );
+        assert_eq!(step("--submit --priority soon"), Err(Exit::Usage));
     }
 
     #[test]

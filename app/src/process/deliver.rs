@@ -4,7 +4,7 @@ use celeriac::cli::{Exit, Failure};
 use celeriac_tasks::result::DocumentResult;
 use celeriac_tasks::store::{Key, Store};
 
-use crate::args::Format;
+use crate::jobs::{Form, written};
 
 use super::Plan;
 use super::ended::Ended;
@@ -52,23 +52,24 @@ async fn full(store: &Store, job_id: &str) -> Option<DocumentResult> {
     }
 }
 
-fn kind(format: Format) -> &'static str {
+fn kind(format: Form) -> &'static str {
     match format {
-        Format::Json => "result",
-        Format::Md => "document",
+        Form::Json => "result",
+        Form::Md => "document",
+        Form::Txt => "text",
+        Form::Ndjson => "pages",
+        Form::Html => "page",
     }
 }
 
-fn rendered(ended: &Ended, format: Format) -> Result<Vec<u8>, Failure> {
-    let broken = |error: serde_json::Error| Failure::new(Exit::Failure, "cannot write the result as JSON").why(error);
+fn rendered(ended: &Ended, format: Form) -> Result<Vec<u8>, Failure> {
+    let broken = |why: &dyn std::fmt::Display| Failure::new(Exit::Failure, "the result cannot be written").why(why);
     match (format, &ended.full) {
-        (Format::Json, Some(full)) => serde_json::to_vec_pretty(full).map_err(broken),
-        (Format::Json, None) => serde_json::to_vec_pretty(&ended.compact).map_err(broken),
-        (Format::Md, Some(full)) => Ok(full.to_markdown().into_bytes()),
-        (Format::Md, None) => {
-            Err(Failure::new(Exit::CannotWrite, "the document's text is in a store that cannot be read from here")
-                .fix("set celeriac.storage.url to the workers' store, or ask for --format json"))
-        }
+        (Form::Json, Some(full)) => serde_json::to_vec_pretty(full).map_err(|error| broken(&error)),
+        (Form::Json, None) => serde_json::to_vec_pretty(&ended.compact).map_err(|error| broken(&error)),
+        (form, Some(full)) => written(full, form).map_err(|error| broken(&error)),
+        (_, None) => Err(Failure::new(Exit::CannotWrite, "the document's text is in a store that cannot be read from here")
+            .fix("set celeriac.storage.url to the workers' store, or ask for --format json")),
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use celeriac::cli::Exit;
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::state::State;
-use celeriac_tasks::result::DocumentResult;
+use celeriac_tasks::result::{DocumentResult, PartialReason};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::sources::Input;
@@ -56,7 +57,11 @@ impl Ended {
         match meta.status {
             State::Success => {
                 ended.compact = Value::from(meta.result.clone());
-                ended.status = ended.compact["job"]["status"].as_str().unwrap_or("completed").to_owned();
+                ended.status = ended.job()["status"].as_str().unwrap_or("completed").to_owned();
+                if ended.compact["job"].is_null() {
+                    let reasons = ended.job()["partial_reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    ended.error = Some(format!("stopped before its first page: {}", reasons.collect::<Vec<_>>().join(", ")));
+                }
             }
             State::Revoked => ended.status = "cancelled".into(),
             _ => {
@@ -67,8 +72,19 @@ impl Ended {
         ended
     }
 
+    /// What is told of the job; one that was stopped before anything was done has no result around it.
+    fn job(&self) -> &Value {
+        self.compact.get("job").unwrap_or(&self.compact)
+    }
+
+    fn reached_a_limit(&self) -> bool {
+        let reasons = Vec::<PartialReason>::deserialize(&self.job()["partial_reasons"]).unwrap_or_default();
+        reasons.into_iter().any(PartialReason::is_limit)
+    }
+
     pub(super) fn exit(&self) -> Exit {
         match self.status.as_str() {
+            "failed" | "partial" if self.reached_a_limit() => Exit::Limit,
             "failed" => Exit::JobFailed,
             "cancelled" => Exit::Cancelled,
             "partial" => Exit::Partial,
@@ -90,7 +106,7 @@ impl Ended {
             self.files.iter().map(|(kind, path)| ((*kind).to_owned(), path.display().to_string().into())).collect();
         json!({
             "source": self.name, "job_id": self.job_id, "task_id": self.task_id, "status": self.status,
-            "partial_reasons": self.compact["job"]["partial_reasons"], "seconds": round(self.seconds),
+            "partial_reasons": self.job()["partial_reasons"], "seconds": round(self.seconds),
             "pages": self.count("total"), "ok": self.usable(), "failed": self.count("failed"), "skipped": self.count("skipped"),
             "error": self.error, "files": files,
         })
@@ -190,6 +206,19 @@ mod tests {
         assert!(text.starts_with("a.pdf: partial · 49 of 50 pages in 10.0 s (4.8 pages/s) · 1 failed: page 7\n"), "{text}");
         assert!(text.contains("It is about celery."));
         assert_eq!(ended.to_json()["partial_reasons"], json!(["pages_failed"]));
+    }
+
+    #[test]
+    fn a_job_that_a_limit_stopped_has_a_code_of_its_own() {
+        let result =
+            json!({"job": {"status": "partial", "partial_reasons": ["budget"]}, "counts": {"total": 9, "ok": 3, "skipped": 6}});
+        assert_eq!(ended(State::Success, result).exit(), Exit::Limit);
+        let never = json!({"job_id": "j", "status": "failed", "partial_reasons": ["deadline"]});
+        let never = ended(State::Success, never);
+        assert_eq!((never.exit(), never.status.as_str()), (Exit::Limit, "failed"));
+        assert!(never.to_text().contains("stopped before its first page: deadline"), "{}", never.to_text());
+        let cancelled = ended(State::Success, json!({"job_id": "j", "status": "cancelled", "partial_reasons": ["cancelled"]}));
+        assert_eq!(cancelled.exit(), Exit::Cancelled);
     }
 
     #[test]

@@ -27,7 +27,8 @@ use serde_json::json;
 pub(crate) use self::progress::Display;
 pub(crate) use self::sources::{From, Input, expand};
 pub(crate) use self::watch::snapshot;
-use crate::args::{Format, ProcessArgs};
+use crate::args::ProcessArgs;
+use crate::jobs::Form;
 use crate::scratch::Scratch;
 use crate::settings::load;
 
@@ -42,9 +43,11 @@ struct Plan<'a> {
     around: &'a Surroundings,
     loaded: &'a Loaded,
     asked: ProcessDocument,
+    /// How urgent it is; none: as usual.
+    step: Option<i64>,
     inputs: Vec<Input>,
     target: Target,
-    formats: Vec<Format>,
+    formats: Vec<Form>,
     bars: MultiProgress,
 }
 
@@ -54,7 +57,7 @@ pub(crate) fn run(args: &ProcessArgs, global: &GlobalArgs) -> Result<Exit, Failu
     let loaded = load(&around, global, settings(args))?;
     let bars = MultiProgress::new();
     log(&loaded, &around, global, &bars)?;
-    let asked = asked::of(args)?;
+    let (asked, step) = (asked::of(args)?, asked::step(args)?);
     let scratch =
         Scratch::new("process").map_err(|error| Failure::new(Exit::CannotWrite, "cannot make a temporary folder").why(error))?;
     let inputs = sources::expand(&args.sources, scratch.path())?;
@@ -68,7 +71,7 @@ pub(crate) fn run(args: &ProcessArgs, global: &GlobalArgs) -> Result<Exit, Failu
             output::prepare(&folder)?;
         }
     }
-    let plan = Plan { args, global, around: &around, loaded: &loaded, asked, inputs, target, formats, bars };
+    let plan = Plan { args, global, around: &around, loaded: &loaded, asked, step, inputs, target, formats, bars };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failure, "cannot start").why(error))?;
     let exit = runtime.block_on(all(&plan));

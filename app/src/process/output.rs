@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use celeriac::cli::{Failure, terminal};
 
-use crate::args::Format;
+use crate::jobs::Form;
 
 use super::sources::Input;
 
@@ -15,7 +15,7 @@ pub(crate) enum Target {
     /// A folder: for one input its own files, for several a folder for each.
     Folder(PathBuf),
     /// One file, in the form of its ending.
-    File(PathBuf, Format),
+    File(PathBuf, Form),
     /// Standard output.
     Stdout,
     /// A folder for each input, beside where we are.
@@ -24,7 +24,7 @@ pub(crate) enum Target {
 
 impl Target {
     /// Understands `-o`.
-    pub(crate) fn parse(output: Option<&str>, inputs: usize, formats: &[Format]) -> Result<Self, Failure> {
+    pub(crate) fn parse(output: Option<&str>, inputs: usize, formats: &[Form]) -> Result<Self, Failure> {
         let Some(output) = output else { return Ok(Self::Beside) };
         let one = |what: &str| {
             if inputs > 1 {
@@ -44,8 +44,11 @@ impl Target {
         }
         let path = PathBuf::from(output);
         let by_ending = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("json") => Some(Format::Json),
-            Some("md") => Some(Format::Md),
+            Some("json") => Some(Form::Json),
+            Some("md") => Some(Form::Md),
+            Some("txt") => Some(Form::Txt),
+            Some("ndjson") => Some(Form::Ndjson),
+            Some("html") => Some(Form::Html),
             _ => None,
         };
         match by_ending {
@@ -68,21 +71,24 @@ impl Target {
     }
 
     /// The forms that are made.
-    pub(crate) fn formats(&self, asked: &[Format]) -> Vec<Format> {
+    pub(crate) fn formats(&self, asked: &[Form]) -> Vec<Form> {
         match (self, asked) {
             (Self::File(_, format), _) => vec![*format],
-            (Self::Stdout, []) => vec![Format::Json],
-            (_, []) => vec![Format::Json, Format::Md],
+            (Self::Stdout, []) => vec![Form::Json],
+            (_, []) => vec![Form::Json, Form::Md],
             (_, asked) => asked.to_vec(),
         }
     }
 }
 
 /// The file of a form inside a folder.
-pub(crate) fn file_name(format: Format) -> &'static str {
+pub(crate) fn file_name(format: Form) -> &'static str {
     match format {
-        Format::Json => "result.json",
-        Format::Md => "document.md",
+        Form::Json => "result.json",
+        Form::Md => "document.md",
+        Form::Txt => "document.txt",
+        Form::Ndjson => "pages.ndjson",
+        Form::Html => "document.html",
     }
 }
 
@@ -120,14 +126,15 @@ mod tests {
 
     #[test]
     fn a_target_is_a_folder_a_file_or_standard_output() {
-        let parse = |output, inputs, formats: &[Format]| Target::parse(output, inputs, formats);
+        let parse = |output, inputs, formats: &[Form]| Target::parse(output, inputs, formats);
         assert_eq!(parse(None, 2, &[]).unwrap(), Target::Beside);
         assert_eq!(parse(Some("out"), 2, &[]).unwrap(), Target::Folder("out".into()));
-        assert_eq!(parse(Some("x.md"), 1, &[]).unwrap(), Target::File("x.md".into(), Format::Md));
+        assert_eq!(parse(Some("x.md"), 1, &[]).unwrap(), Target::File("x.md".into(), Form::Md));
+        assert_eq!(parse(Some("x.html"), 1, &[]).unwrap(), Target::File("x.html".into(), Form::Html));
         assert_eq!(parse(Some("x.json/"), 2, &[]).unwrap(), Target::Folder("x.json/".into()));
         assert_eq!(parse(Some("-"), 1, &[]).unwrap(), Target::Stdout);
         assert_eq!(parse(Some("-"), 2, &[]).unwrap_err().exit, Exit::Usage);
-        assert_eq!(parse(Some("x.md"), 1, &[Format::Md, Format::Json]).unwrap_err().exit, Exit::Usage);
+        assert_eq!(parse(Some("x.md"), 1, &[Form::Md, Form::Json]).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]
@@ -137,8 +144,8 @@ mod tests {
         assert_eq!(target.folder(&input("a.pdf"), 1), Some("out".into()));
         assert_eq!(target.folder(&input("a.pdf"), 2), Some("out/a".into()));
         assert_eq!(Target::Beside.folder(&input("a.pdf"), 1), Some("a.celeriac".into()));
-        assert_eq!(Target::Stdout.formats(&[]), [Format::Json]);
-        assert_eq!(target.formats(&[]), [Format::Json, Format::Md]);
+        assert_eq!(Target::Stdout.formats(&[]), [Form::Json]);
+        assert_eq!(target.formats(&[]), [Form::Json, Form::Md]);
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Runner {
             self.enter(&job_id, &asked).await?;
         }
         let begun = Instant::now();
-        let sent = self.app.send(Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1])).await?;
+        let call = Signature::new(names::DOCUMENT).with(&asked)?.queue(QUEUES[1]);
+        let sent = self.app.send(plan.step.into_iter().fold(call, Signature::priority)).await?;
         let task_id = sent.id().to_owned();
         self.ledger.sent(&job_id).await.map_err(unreachable)?;
         if plan.args.no_wait {

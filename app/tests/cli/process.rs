@@ -74,6 +74,27 @@ fn a_selection_goes_to_standard_output_and_progress_does_not() {
 }
 
 #[test]
+fn a_result_is_written_in_every_form() {
+    let Some(house) = house(2) else { return };
+    let ran = house.run("process report.pdf -o out --format html --format txt --format ndjson --no-summary --dpi 40");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let read = |file: &str| std::fs::read_to_string(house.path().join("out").join(file)).unwrap();
+    assert!(read("document.html").starts_with("<!doctype html>"));
+    assert!(read("document.txt").contains("This is page number 2 of the test."));
+    assert_eq!(read("pages.ndjson").lines().count(), 2);
+}
+
+#[test]
+fn a_budget_that_is_used_up_ends_with_6() {
+    let Some(house) = house(2) else { return };
+    let ran = house.run("process report.pdf --max-cost-usd 0 --json");
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    let job = &ran.json()["jobs"][0];
+    assert_eq!(job["partial_reasons"], serde_json::json!(["budget"]), "{job}");
+    assert!(job["error"].as_str().unwrap().contains("budget"), "{job}");
+}
+
+#[test]
 fn the_same_job_again_does_only_what_is_missing() {
     let Some(house) = house(3) else { return };
     let page_images = || -> Vec<std::time::SystemTime> {

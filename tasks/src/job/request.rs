@@ -93,6 +93,8 @@ pub struct ProcessDocument {
     pub metadata: Map<String, Value>,
     /// `low`, `normal`, `high`.
     pub priority: Option<String>,
+    /// What it may cost at most, in US dollars; of a job that was handed in before, what was said then counts.
+    pub max_cost_usd: Option<f64>,
 }
 
 impl fmt::Debug for ProcessDocument {

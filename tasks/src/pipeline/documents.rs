@@ -222,6 +222,7 @@ impl Documents {
             tags: asked.tags.clone(),
             metadata: asked.metadata.clone(),
             priority: asked.priority.clone().map(Into::into),
+            max_cost_usd: asked.max_cost_usd,
             ..Submission::default()
         };
         self.ledger.begin(job_id, Phase::Render, submission).await

@@ -60,7 +60,7 @@ async fn summarize(
 
 /// Whether the job's budget or its time is used up: then no model is asked any more.
 fn may_not_cost(result: &DocumentResult) -> bool {
-    result.job.partial_reasons.iter().any(|reason| matches!(reason, PartialReason::Budget | PartialReason::Deadline))
+    result.job.partial_reasons.iter().any(|reason| reason.is_limit())
 }
 
 /// The model is away for good: the document still gets the summary that can be made here, and says so.

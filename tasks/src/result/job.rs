@@ -89,6 +89,13 @@ pub enum PartialReason {
     ProviderUnavailable,
 }
 
+impl PartialReason {
+    /// Whether the job was given so much and no more.
+    pub fn is_limit(self) -> bool {
+        matches!(self, Self::Budget | Self::Deadline)
+    }
+}
+
 /// Which stage a job is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
