@@ -11,7 +11,7 @@ use celeriac::config::Loaded;
 use celeriac_tasks::ledger::{Entry, Told};
 use celeriac_tasks::result::DocumentResult;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyConnection, AnyPool, Connection, Row};
 
 use crate::jobs::Refusal;
 use crate::settings::{ArchiveSettings, Storage};
@@ -58,6 +58,12 @@ impl Archive {
         let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).connect(&created(url)).await.map_err(failed)?;
         tables(&pool, url).await.map_err(failed)?;
         Ok(Self { pool })
+    }
+
+    /// Whether it answers; nothing is made where there is none.
+    pub(crate) async fn reach(url: &str) -> std::result::Result<(), sqlx::Error> {
+        install_default_drivers();
+        AnyConnection::connect(url).await?.close().await
     }
 
     /// Puts a finished job in, or what has changed of one that is there.

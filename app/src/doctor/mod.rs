@@ -1,7 +1,9 @@
 //! `doctor`: looks at everything documents need, one line each, and says how to get what is missing.
 
+mod archive;
 mod pages;
 mod programs;
+mod queues;
 mod redis;
 mod store;
 
@@ -109,11 +111,14 @@ pub(crate) async fn look(loaded: &Loaded, env: &Env) -> Result<Vec<Check>, Failu
     let analysis: Analysis = loaded.table(Analysis::TABLE.path)?;
     let audio: Audio = loaded.table(Audio::TABLE.path)?;
     let mut checks = redis::checks(loaded).await;
+    checks.extend(queues::check(loaded).await);
     checks.push(pages::pdfium(loaded, env, &documents).await);
     checks.push(programs::ocr(&documents).await);
     checks.push(programs::speech(&audio).await);
     checks.push(programs::encoder(&audio).await);
     checks.push(store::check(loaded).await);
+    checks.extend(store::disk(loaded).await);
+    checks.push(archive::check(loaded).await);
     checks.push(model(&analysis));
     if env.contains_key("MONGODB_URI") {
         checks.push(Check::warn(

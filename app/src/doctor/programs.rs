@@ -10,7 +10,7 @@ use crate::settings::{Audio, Documents};
 use super::Check;
 
 /// What a program prints on both streams, if it runs and ends well soon.
-async fn output(program: &str, arguments: &[&str]) -> Option<String> {
+pub(super) async fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(10), command.output()).await.ok()?.ok()?;

@@ -185,7 +185,7 @@ fn absent(worker: &str) -> Refusal {
 }
 
 /// The queues a worker serves, as it answers `active_queues`.
-pub(super) fn queue_names(told: &Value) -> impl Iterator<Item = &str> {
+pub(crate) fn queue_names(told: &Value) -> impl Iterator<Item = &str> {
     told.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str())
 }
 

@@ -39,7 +39,7 @@ pub(crate) use self::act::Retry;
 pub(crate) use self::backup::{Imported, Kept};
 pub(crate) use self::content::{Form, Part, keep_only, lines, was_there, written};
 pub(crate) use self::estimate::Estimate;
-pub(crate) use self::fleet::{Bounds, WorkerView, open_circuits};
+pub(crate) use self::fleet::{Bounds, WorkerView, open_circuits, queue_names};
 pub(crate) use self::priority::{Level, Levels, step as priority_step};
 #[cfg(test)]
 pub(crate) use self::rates::{JobRates, PageStats};

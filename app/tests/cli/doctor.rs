@@ -12,7 +12,7 @@ fn every_check_says_its_status_and_how_to_fix_it() {
     let house = House::new();
     let ran = house.run(&format!("doctor --json -b {NOWHERE}"));
     let report = ran.json();
-    for name in ["configuration", "redis", "pdfium", "ocr", "speech", "encoder", "store", "analysis"] {
+    for name in ["configuration", "redis", "pdfium", "ocr", "speech", "encoder", "store", "disk", "archive", "analysis"] {
         let check = check(&report, name);
         assert!(["ok", "warn", "fail"].contains(&check["status"].as_str().unwrap()), "{check}");
         assert!(check["status"] == "ok" || check["fix"].is_string(), "{check}");
@@ -29,6 +29,18 @@ fn a_wrong_file_is_the_first_finding_and_not_the_last() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.out.starts_with("FAIL configuration"), "{ran:?}");
     assert!(ran.out.contains("task_acks_late") && ran.out.contains("\nok   store"), "{ran:?}");
+}
+
+#[test]
+fn an_archive_that_cannot_be_reached_fails() {
+    let house = House::new();
+    let said = |house: &House, settings: &str| {
+        std::fs::write(house.path().join("celery_config.toml"), settings).unwrap();
+        check(&house.run("doctor --json").json(), "archive").clone()
+    };
+    let beside = said(&house, "");
+    assert!(beside["status"] == "ok" && beside["detail"].as_str().unwrap().contains("made when it is needed"), "{beside}");
+    assert_eq!(said(&house, "[celeriac.archive]\nurl = \"postgres://nobody:nothing@127.0.0.1:9/none\"\n")["status"], "fail");
 }
 
 #[test]
