@@ -325,9 +325,9 @@ def test_the_document_of_a_deleted_job_goes_and_that_of_one_that_waits_stays_to_
             assert service.delete(f"/v1/jobs/{jobs['gone.pdf']}").status_code == 204
         sources = lambda: list((tmp_path / "store/documents").glob("*/source"))  # noqa: E731
         assert len(sources()) == 2
-        # As if they had been handed in two hours ago; a service looks as it starts.
+        # As if they had been handed in two days ago; a service looks as it starts.
         for file in (tmp_path / "store/documents").glob("*/*"):
-            os.utime(file, (time.time() - 7200,) * 2)
+            os.utime(file, (time.time() - 2 * 86_400,) * 2)
         with Service(tmp_path, env=env):
             wait_until(lambda: len(sources()) == 1, 60, "the document of the deleted job goes")
         with Service(tmp_path, "--with-worker", env=env) as service:

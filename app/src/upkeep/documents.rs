@@ -15,9 +15,9 @@ use crate::jobs::{Desk, Refusal};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(3600);
-/// How long a document stays of which no job is known: it is handed in before its job is entered. What a job may not run again with is
-/// kept as long, so that none goes just after somebody took the job up again.
-const UNCLAIMED: TimeDelta = TimeDelta::hours(1);
+/// How long a document stays of which no job is known: it is handed in before its job is entered, and what is lost is lost for good. What
+/// a job may not run again with is kept as long, so that none goes just after somebody took the job up again.
+const UNCLAIMED: TimeDelta = TimeDelta::days(1);
 /// How many entries are read at once.
 const CHUNK: usize = 500;
 /// How many records of the store are read at once.

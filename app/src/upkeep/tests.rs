@@ -85,7 +85,7 @@ async fn there(desk: &Desk, document: &Document) -> bool {
 
 /// When what was written just now is old enough to go.
 fn later() -> DateTime<Utc> {
-    Utc::now() + TimeDelta::hours(2)
+    Utc::now() + TimeDelta::days(2)
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn a_document_is_kept_for_whoever_has_it_however_he_names_it() {
 
 #[tokio::test]
 async fn a_document_is_kept_as_long_as_its_pages_and_no_job_runs_again_without_it() {
-    let (folder, pages) = (tempfile::tempdir().unwrap(), std::time::Duration::from_secs(3600));
+    let (folder, pages) = (tempfile::tempdir().unwrap(), std::time::Duration::from_secs(86_400));
     let desk = Desk::in_memory(folder.path(), Retention { pages, ..Retention::default() });
     let document = handed_in(&desk, "old").await;
     job_of(&desk, "j", &document).await;
