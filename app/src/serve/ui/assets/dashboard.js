@@ -405,9 +405,9 @@ async function pagesIn(file) {
 }
 
 async function offered(given) {
-  const all = [...given];
-  all.filter((file) => !readable(file.type)).forEach((file) => note(`${file.name} is left out: it is no PDF, PNG, JPEG, WebP or TIFF.`, true));
-  files = all.filter((file) => readable(file.type));
+  const dropped = [...given];
+  dropped.filter((file) => !readable(file.type)).forEach((file) => note(`${file.name} is left out: it is no PDF, PNG, JPEG, WebP or TIFF.`, true));
+  files = dropped.filter((file) => readable(file.type));
   if (files.length === 0) return;
   form.reset();
   one("[data-name]", form).textContent = files.length === 1 ? files[0].name : `${files.length} documents`;
