@@ -305,3 +305,15 @@ def test_dev_says_what_is_wrong_in_its_variables(tmp_path):
     (tmp_path / "mine.env").write_text("A=1\nSECRET=hunter2 and more\n")
     ran = subprocess.run([PROGRAM, "dev", "--env-file", "mine.env"], cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert ran.returncode == 78 and "mine.env:2" in ran.stderr and "hunter2" not in ran.stderr, ran
+
+
+def test_the_doctor_names_queues_nobody_takes_from(house):
+    def queues():
+        checks = json.loads(house.run("doctor", "--json").stdout)["checks"]
+        return next((check["status"], check["detail"]) for check in checks if check["name"] == "queues")
+
+    wait_until(lambda: queues()[0] == "ok", 60, "each queue has a worker", poll=0.2)
+    assert house.post("/v1/queues/audio_generation/pause").status_code == 202
+    wait_until(lambda: queues() == ("warn", "no worker takes from audio_generation"), 60, "it is missed", poll=0.2)
+    assert house.post("/v1/queues/audio_generation/resume").status_code == 202
+    wait_until(lambda: queues()[0] == "ok", 60, "it is served again", poll=0.2)
