@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use celeriac::cli::{Exit, Failure};
+use celeriac_tasks::job;
 use celeriac_tasks::narration::{AudioFormat, NarrationOptions};
 use celeriac_tasks::openai::{OpenAi, Price, Settings};
 use celeriac_tasks::provider::{CircuitOptions, Provider};
@@ -44,6 +45,18 @@ pub(crate) fn unpriced(analysis: &Analysis) -> Option<String> {
     // A price may stand for the names that begin with it, and be of a version of the model by its full name.
     let known = analysis.prices.keys().any(|name| model.starts_with(name.as_str()) || name.starts_with(model.as_str()));
     (!known).then(|| model.clone())
+}
+
+/// Says why a limit in money would never count: the job asks a model, as it was said or as the analyzer does, and nothing says what that
+/// costs.
+pub(crate) fn countable(unpriced: Option<&str>, analyzer: &str, said: Option<&str>) -> Result<(), String> {
+    let asks = said.map_or_else(|| analyzer.starts_with("openai:"), |said| said == job::Analysis::Openai.as_str());
+    match unpriced.filter(|_| asks) {
+        Some(model) => Err(format!(
+            "max_cost_usd: nothing says what {model} costs; set [celeriac.analysis.prices.\"{model}\"], or give max_tokens"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The voice of the speech API, where summaries are to be spoken by it.

@@ -106,6 +106,9 @@ def test_a_limit_in_money_is_taken_where_a_price_is_known(tmp_path, price, statu
         # Nothing that costs is asked, or tokens are what counts.
         for free in ({"options": {"analysis": "extractive"}}, {"max_cost_usd": None, "max_tokens": 1000}):
             assert service.post("/v1/jobs", json={**body, **free}).status_code == 202
+        assert service.post("/v1/jobs", json={**body, "job_id": "later", "max_cost_usd": None}).status_code == 202
+        assert service.post("/v1/jobs/later/cancel").status_code == 202
+        assert service.post("/v1/jobs/later/resume", json={"max_cost_usd": 0.5}).status_code == status
 
 
 def test_what_the_service_does_not_know_is_refused_by_its_name(idle):

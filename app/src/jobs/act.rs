@@ -83,6 +83,7 @@ impl Desk {
 
     /// Refuses a job that would be stopped again, or find no document, before anything of it is done.
     pub(super) fn may_go_on(&self, entry: &Entry, limits: Limits) -> Result<()> {
+        self.countable(limits.max_cost_usd, &entry.submission)?;
         let (job_id, now) = (&entry.job_id, Utc::now());
         let comes_again = ["path", "url", "store_key"].iter().any(|source| entry.submission.call.contains_key(*source));
         let why = match entry.beyond(limits, now) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac::protocol::signature::Signature;
-use celeriac_tasks::job::{Analysis, ProcessDocument};
+use celeriac_tasks::job::ProcessDocument;
 use celeriac_tasks::ledger::{Created, Entry, Submission};
 use celeriac_tasks::pipeline::{QUEUES, names};
 use futures::future::try_join_all;
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::priority;
 use super::refusal::Refusal;
 use super::{Desk, Result};
+use crate::model;
 
 /// The most bytes of what is asked for, the document itself apart.
 const ENTRY_MAX: usize = 64 * 1024;
@@ -55,19 +56,16 @@ impl Desk {
     fn checked(&self, asked: Asked) -> Result<(String, Submission)> {
         let (job_id, mut submission) = entered(asked)?;
         self.priority.set(&mut submission);
-        self.countable(&submission)?;
+        self.countable(submission.max_cost_usd, &submission)?;
         Ok((job_id, submission))
     }
 
     /// Refuses a limit in money where nothing says what the model costs, and so nothing would ever count.
-    pub(super) fn countable(&self, submission: &Submission) -> Result<()> {
+    pub(super) fn countable(&self, limit: Option<f64>, submission: &Submission) -> Result<()> {
         let said = submission.call.get("analysis").and_then(serde_json::Value::as_str);
-        let asks = said.map_or_else(|| self.analyzer.starts_with("openai:"), |said| said == Analysis::Openai.as_str());
-        match &self.unpriced {
-            Some(model) if asks && submission.max_cost_usd.is_some() => Err(Refusal::Invalid(format!(
-                "max_cost_usd: nothing says what {model} costs; set [celeriac.analysis.prices.\"{model}\"], or give max_tokens"
-            ))),
-            _ => Ok(()),
+        match limit {
+            Some(_) => model::countable(self.unpriced.as_deref(), &self.analyzer, said).map_err(Refusal::Invalid),
+            None => Ok(()),
         }
     }
 

@@ -87,7 +87,7 @@ impl Desk {
             let wrong = |refusal: Refusal| Refusal::Invalid(format!("documents[{}]: {}", number - 1, refusal.message()));
             let mut part = accepted(asked).map_err(wrong)?;
             self.priority.set(&mut part);
-            self.countable(&part).map_err(wrong)?;
+            self.countable(part.max_cost_usd, &part).map_err(wrong)?;
             Ok(Submission { parent: Some(job_id.clone()), part: number, ..part })
         };
         let parts = (1..).zip(documents).map(part).collect::<Result<Vec<_>>>()?;

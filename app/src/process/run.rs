@@ -8,7 +8,7 @@ use celeriac::cli::{Exit, Failure, terminal};
 use celeriac::protocol::meta::Meta;
 use celeriac::protocol::signature::Signature;
 use celeriac_tasks::error::DocumentError;
-use celeriac_tasks::job::ProcessDocument;
+use celeriac_tasks::job::{Analysis, ProcessDocument};
 use celeriac_tasks::ledger::{Ledger, Submission};
 use celeriac_tasks::pipeline::{QUEUES, names};
 use celeriac_tasks::source::{self, Source, SourceOptions};
@@ -16,8 +16,8 @@ use celeriac_tasks::store::Store;
 use tokio::task::JoinSet;
 
 use crate::jobs::{Asked, accepted};
-use crate::pipeline;
 use crate::worker::LocalWorker;
+use crate::{model, pipeline};
 
 use super::ended::Ended;
 use super::progress::Display;
@@ -51,6 +51,10 @@ impl Runner {
     pub(super) fn start(plan: &Plan<'_>) -> Result<Self, Failure> {
         let folders: Vec<PathBuf> = plan.inputs.iter().filter_map(Input::folder).collect();
         let pipeline = pipeline::build(plan.loaded, &plan.around.env, folders)?;
+        if plan.asked.max_cost_usd.is_some() {
+            let said = plan.asked.analysis.map(Analysis::as_str);
+            model::countable(pipeline.unpriced.as_deref(), &pipeline.analyzer, said).map_err(Failure::usage)?;
+        }
         let app = pipeline.app.connect()?;
         let worker = if plan.args.submit {
             None

@@ -92,6 +92,11 @@ fn a_budget_that_is_used_up_ends_with_6() {
     let job = &ran.json()["jobs"][0];
     assert_eq!(job["partial_reasons"], serde_json::json!(["budget"]), "{job}");
     assert!(job["error"].as_str().unwrap().contains("budget"), "{job}");
+
+    let mut uncounted = house.command("process report.pdf --max-cost-usd 1");
+    let ran = Ran::new(uncounted.env("OPENAI_API_KEY", "none").output().unwrap());
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("nothing says what gpt-4.1-mini costs"), "{ran:?}");
 }
 
 #[test]
