@@ -68,7 +68,8 @@ pub(super) async fn doubt_leases(leases: Arc<Leases>, lease: Duration, mut renew
     }
 }
 
-/// Puts back what dead workers held. Workers look at random times, so that they do not all look at once.
+/// Puts back what dead workers held. Workers look at random times, so that they do not all look at once; one that stood still itself
+/// lets its own leases be renewed first.
 pub(super) async fn restore_orphans(broker: Arc<dyn Broker>, lease: Duration, stop: CancellationToken) {
     let mut outage = Outage::new("looking for orphaned messages");
     loop {
@@ -76,9 +77,14 @@ pub(super) async fn restore_orphans(broker: Arc<dyn Broker>, lease: Duration, st
             tracing::warn!(count, "put back messages of workers that died");
             continue;
         }
-        let spread = lease.mul_f64(0.1 + 0.1 * fastrand::f64());
-        if !pause(spread, &stop).await {
-            return;
+        loop {
+            let (spread, since) = (lease.mul_f64(0.1 + 0.1 * fastrand::f64()), Instant::now());
+            if !pause(spread, &stop).await {
+                return;
+            }
+            if since.elapsed() < lease / 2 {
+                break;
+            }
         }
     }
 }

@@ -177,6 +177,18 @@ async fn after_the_server_was_away_everybody_may_renew_before_anything_is_an_orp
 }
 
 #[tokio::test]
+async fn after_the_server_stood_still_everybody_may_renew_before_anything_is_an_orphan() {
+    let Some(ground) = Ground::redis() else { return };
+    let delivery = ground.leased("1").await;
+    ground.pass(LEASE * 2).await;
+    // It answers nobody for longer than a lease, and closes no connection.
+    run(&ground, &["CLIENT", "PAUSE", "3000", "ALL"]);
+    assert_eq!(ground.broker.restore_orphans(Duration::from_secs(2)).await.unwrap(), 0);
+    assert!(ground.broker.renew(&[delivery.tag]).await.unwrap().is_empty());
+    assert_eq!(ground.broker.restore_orphans(LEASE).await.unwrap(), 0, "it was renewed");
+}
+
+#[tokio::test]
 async fn a_wait_for_a_result_outlives_its_connection() {
     let Some(ground) = Ground::redis() else { return };
     let done = |value: &[u8]| String::from_utf8_lossy(value).contains("SUCCESS");

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use redis::FromRedisValue;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::keys::entry_end;
@@ -59,7 +60,12 @@ impl Shared {
         let keys = [&self.keys.unacked, &self.keys.unacked_index];
         let (mut count, mut offset) = (0, 0);
         for _ in 0..PAGES {
+            let asked = Instant::now();
             let page = self.page(keys, lease, MARK, offset, PAGE).await?;
+            if asked.elapsed() > lease / 4 {
+                // The server, or this process, stood still: the same.
+                break;
+            }
             let mut found = page.rows;
             found.sort_by(|(a, _), (b, _)| age(b).cmp(&age(a)));
             let (rows, torn): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, entry)| entry.is_empty() || is_whole(entry));
