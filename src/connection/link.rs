@@ -184,7 +184,9 @@ impl Link {
         if let Some(time) = trouble.not_before {
             tokio::time::sleep_until(time).await;
         }
-        match self.connect_by_one_of_several(trouble.generation + 1).await {
+        // The first one counts as the second, too, where the server was away before: what is said of an outage holds after it.
+        let generation = trouble.generation + 1 + u64::from(trouble.since.is_some());
+        match self.connect_by_one_of_several(generation).await {
             Ok(live) => {
                 if let Some(since) = trouble.since {
                     tracing::info!(server = %self.0.family.server.redacted(), downtime = ?since.elapsed(), "connected to Redis again");

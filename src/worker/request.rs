@@ -256,7 +256,9 @@ impl Request {
     /// Settles an ending, and tells of it if it counts.
     async fn settle(&self, ending: Ending<'_>, told: &Told) {
         let info = ending.info;
-        if self.shared.settler.settle(ending, &self.lost).await {
+        // What was acked before it ran has no lease to lose.
+        let (never, acked) = (CancellationToken::new(), ending.tag.is_none());
+        if self.shared.settler.settle(ending, if acked { &never } else { &self.lost }).await {
             self.shared.announcer.tell(info, told);
         }
     }

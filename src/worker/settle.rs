@@ -103,10 +103,13 @@ impl Settler {
         Ok(Self { broker, backend, colocated, follower, errbacks, large })
     }
 
-    /// Acks before the run, which goes on holding its key; false when the delivery is not ours any more.
-    pub(super) async fn ack(&self, tag: &str, key: Option<HeldKey>, lost: &CancellationToken) -> bool {
+    /// Acks before the run, which goes on holding its key; false when the delivery is not ours any more. An ack that was carried out and got
+    /// no answer looks the same, also to who renews the lease: after such a try the task is run, for nobody else may have it.
+    pub(super) async fn ack(&self, tag: &str, key: Option<HeldKey>) -> bool {
         let key = key.map(|key| HeldKey { fate: KeyFate::Run, ..key });
-        self.carry_out(&Settlement { key, ..Settlement::ack(tag) }, lost).await == Settled::Done
+        let settlement = Settlement { key, ..Settlement::ack(tag) };
+        let (settled, unheard) = self.carry_on(&settlement, &CancellationToken::new()).await;
+        settled == Settled::Done || unheard
     }
 
     /// Stores `STARTED`, if the task wants it. A failure is not worth more than a line: the state that follows will be stored.
@@ -283,19 +286,25 @@ impl Settler {
 
     /// Carries one settlement out, waiting outages out. A refusal is tried again, too: the message must not be lost for it.
     async fn carry_out(&self, settlement: &Settlement, lost: &CancellationToken) -> Settled {
+        self.carry_on(settlement, lost).await.0
+    }
+
+    /// The same; and whether a try got no answer, which may have been carried out.
+    async fn carry_on(&self, settlement: &Settlement, lost: &CancellationToken) -> (Settled, bool) {
         if settlement.is_empty() {
-            return Settled::Done;
+            return (Settled::Done, false);
         }
-        let mut failing_since = None;
+        let (mut failing_since, mut unheard) = (None, false);
         loop {
             match self.try_once(settlement).await {
                 Ok(settled) => {
                     if let Some(since) = failing_since.map(|since: tokio::time::Instant| since.elapsed()) {
                         tracing::info!(downtime = since.as_secs_f64(), "settling works again");
                     }
-                    return settled;
+                    return (settled, unheard);
                 }
                 Err(error) => {
+                    unheard |= error.is_transient();
                     if failing_since.is_none() {
                         tracing::warn!(error = &error as &dyn std::error::Error, "settling failed; trying again");
                         failing_since = Some(tokio::time::Instant::now());
@@ -305,7 +314,7 @@ impl Settler {
             let pause = Duration::from_millis(fastrand::u64(50..1000));
             tokio::select! {
                 biased;
-                () = lost.cancelled() => return Settled::Lost,
+                () = lost.cancelled() => return (Settled::Lost, unheard),
                 () = tokio::time::sleep(pause) => {}
             }
         }

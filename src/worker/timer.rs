@@ -35,13 +35,16 @@ pub(super) async fn renew_leases(
     stop: CancellationToken,
 ) {
     let mut outage = Outage::new("renewing leases");
-    while pause(lease / 4, &stop).await {
+    let mut wait = lease / 4;
+    while pause(wait, &stop).await {
         let (tags, asked) = (leases.tags(), Instant::now());
-        if tags.is_empty() {
-            renewed.send_replace(asked);
-            continue;
-        }
-        if let Some(lost) = outage.seen(broker.renew(&tags).await) {
+        let lost = match tags.is_empty() {
+            true => Some(Vec::new()),
+            false => outage.seen(broker.renew(&tags).await),
+        };
+        // A try that failed may have taken most of what the lease lasts: the next one follows at once.
+        wait = lease / if lost.is_some() { 4 } else { 40 };
+        if let Some(lost) = lost {
             lost.iter().for_each(|tag| leases.lose(tag));
             renewed.send_replace(asked);
         }

@@ -177,6 +177,31 @@ async fn after_the_server_was_away_everybody_may_renew_before_anything_is_an_orp
 }
 
 #[tokio::test]
+async fn who_waited_for_the_server_lets_everybody_renew_first() {
+    let Some(mut ground) = Ground::redis() else { return };
+    let delivery = ground.leased("1").await;
+    ground.pass(LEASE * 2).await;
+    // Nobody listens there yet.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = broker::Options { global_keyprefix: "b:".to_owned(), ..Default::default() };
+    let newcomer = broker::open(&format!("redis://{address}/0"), options).unwrap();
+    assert!(newcomer.restore_orphans(LEASE).await.unwrap_err().is_transient());
+    let (listener, port) = (TcpListener::bind(address).await.unwrap(), ground.server().port());
+    let mut way = JoinSet::<()>::new();
+    way.spawn(async move {
+        let mut ways = JoinSet::new();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            ways.spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    assert_eq!(newcomer.restore_orphans(LEASE).await.unwrap(), 0);
+    assert!(ground.broker.renew(&[delivery.tag]).await.unwrap().is_empty());
+    drop(way);
+}
+
+#[tokio::test]
 async fn after_the_server_stood_still_everybody_may_renew_before_anything_is_an_orphan() {
     let Some(ground) = Ground::redis() else { return };
     let delivery = ground.leased("1").await;

@@ -57,9 +57,24 @@ async fn flaky(ctx: Context, (): ()) -> Result<i64, TaskError> {
 
 pub(crate) type Stores = (Arc<dyn Broker>, Arc<dyn Backend>);
 
-pub(crate) fn app(runs: &Runs, (broker, backend): Stores, lease: f64) -> App {
+pub(crate) fn app(runs: &Runs, stores: Stores, lease: f64) -> App {
+    app_that_acks(true, runs, stores, lease)
+}
+
+pub(crate) fn app_that_acks(late: bool, runs: &Runs, stores: Stores, lease: f64) -> App {
+    app_of(late, runs, stores, lease, |_| {})
+}
+
+/// With more tasks.
+pub(crate) fn app_of(
+    late: bool,
+    runs: &Runs,
+    (broker, backend): Stores,
+    lease: f64,
+    more: impl FnOnce(&mut celeriac::app::AppBuilder),
+) -> App {
     let mut settings = Settings::default();
-    settings.task_acks_late = true;
+    settings.task_acks_late = late;
     // Here workers die more often than tasks may be to blame for.
     settings.celeriac.max_deliveries = 0;
     settings.celeriac.lease = Seconds::new(lease);
@@ -69,6 +84,7 @@ pub(crate) fn app(runs: &Runs, (broker, backend): Stores, lease: f64) -> App {
     app.task("d.flaky", flaky).default_retry_delay(Duration::from_millis(50));
     app.task("d.limited", add).rate_limit(Rate::per_second(10.0), RateScope::Cluster);
     app.state(Arc::clone(runs));
+    more(&mut app);
     app.connect_with(broker, backend)
 }
 

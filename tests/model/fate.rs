@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, pending};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ use celeriac::settlement::{ChordPart, ChordState, Eviction, Location, Outgoing, 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a call waits for its answer.
+const DEADLINE: Duration = Duration::from_secs(8);
 
 /// On which side of its call a worker dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,22 +61,31 @@ enum Fault {
 pub(crate) struct Fate {
     /// Faults by chance, until a time.
     chance: Option<(Mutex<fastrand::Rng>, Instant)>,
+    /// Whether the worst of them is a death.
+    deadly: bool,
     at: usize,
     side: Side,
     calls: AtomicUsize,
+    /// The next renewal is swallowed, and given up when its time is over.
+    pub(crate) swallows: AtomicBool,
     /// Given when it is to die; no call is answered from then on.
     pub(crate) dead: CancellationToken,
 }
 
 impl Fate {
     pub(crate) fn new(at: usize, side: Side) -> Arc<Self> {
-        Arc::new(Self { chance: None, at, side, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
+        Arc::new(Self::at(at, side))
+    }
+
+    fn at(at: usize, side: Side) -> Self {
+        let (calls, swallows) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { chance: None, deadly: true, at, side, calls, swallows, dead: CancellationToken::new() }
     }
 
     /// Faults as a seed says, none from `quiet` on.
-    pub(crate) fn random(seed: u64, quiet: Instant) -> Arc<Self> {
+    pub(crate) fn random(seed: u64, quiet: Instant, deadly: bool) -> Arc<Self> {
         let chance = Some((Mutex::new(fastrand::Rng::with_seed(seed)), quiet));
-        Arc::new(Self { chance, at: usize::MAX, side: Side::Before, calls: AtomicUsize::new(0), dead: CancellationToken::new() })
+        Arc::new(Self { chance, deadly, ..Self::at(usize::MAX, Side::Before) })
     }
 
     /// What happens to the next call: to one of five something, to one of a hundred the worst.
@@ -90,7 +102,7 @@ impl Fate {
             0..10 => Some(Fault::Late(Duration::from_millis(rng.u64(1..8000)))),
             10..15 => Some(Fault::Fails),
             15..20 => Some(Fault::Unheard),
-            20 => Some(Fault::Dies(if rng.bool() { Side::Before } else { Side::After })),
+            20 if self.deadly => Some(Fault::Dies(if rng.bool() { Side::Before } else { Side::After })),
             _ => None,
         }
     }
@@ -184,7 +196,6 @@ mortal! {
         fn bindings(&self, exchange: &str) -> Result<Vec<Queue>>;
         fn bound(&self, exchange: &str, routing_key: &str) -> Result<Vec<String>>;
         fn publish(&self, messages: &[Outgoing]) -> Result<()>;
-        fn renew(&self, tags: &[String]) -> Result<Vec<String>>;
         fn run_alone(&self, delivery: &Delivery) -> Result<bool>;
         fn put_back(&self, tags: &[String], raise_count: bool) -> Result<usize>;
         fn restore_orphans(&self, lease: Duration) -> Result<usize>;
@@ -221,6 +232,14 @@ mortal! {
         fn location(&self) -> Result<Location>;
     }
     besides {
+    async fn renew(&self, tags: &[String]) -> Result<Vec<String>> {
+        if self.fate.swallows.swap(false, Ordering::SeqCst) {
+            tokio::time::sleep(DEADLINE).await;
+            return Answer::failed();
+        }
+        self.fate.call(self.inner.renew(tags)).await
+    }
+
     async fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         let inner = self.fate.call(self.inner.consumer(options)).await?;
         Ok(Box::new(MortalConsumer { inner, fate: Arc::clone(&self.fate) }))

@@ -19,6 +19,7 @@ mod life;
 mod proxy;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+mod renewal;
 mod simulated;
 mod sound;
 mod steps;

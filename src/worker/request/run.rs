@@ -44,7 +44,7 @@ impl Request {
         let limits = self.limits(&info, task);
         info.timelimit = limits.header();
         let late = task.options.acks_late.unwrap_or(self.shared.app.settings().task_acks_late);
-        if !late && !self.shared.settler.ack(&self.delivery.tag, self.held_key(&info), &self.lost).await {
+        if !late && !self.shared.settler.ack(&self.delivery.tag, self.held_key(&info)).await {
             return Left::Done;
         }
         tracked.accepted(info.task(), !late);
